@@ -1,0 +1,98 @@
+//! Formats: bytes to columns and back.
+//!
+//! A decoder checks every record whole, fills only the columns that the plan says somebody reads, and remembers where the
+//! values lie that somebody replaces. An encoder copies what is untouched. One file (or folder) a format and one line in
+//! [`decoder`] and [`encoder`]. Neighbours: the read node cuts chunks with [`Framing`], the decode node calls [`Decoder`], the
+//! write node calls [`Encoder`].
+
+use std::sync::Arc;
+
+use arrow_buffer::Buffer;
+
+use crate::batch::{Batch, Records};
+use crate::dead_letter::DeadLetter;
+use crate::schema::Schema;
+
+/// Bytes of whole records of one partition.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    /// Name of the source.
+    pub source: Arc<str>,
+    /// Name of the partition.
+    pub partition: Arc<str>,
+    /// The bytes, followed by [`crate::batch::PADDING`] zeros.
+    pub data: Buffer,
+    /// How many of them are records.
+    pub len: usize,
+    /// Offset of the first byte in the partition.
+    pub offset: u64,
+    /// Line of the first byte, counted from 1.
+    pub line: u64,
+    /// Whether the last record was broken off, and why: it goes to the dead letters.
+    pub broken: Option<String>,
+}
+
+/// Which columns to fill and which values to find: one entry a field of the source's schema each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// Fill the column.
+    pub fill: Vec<bool>,
+    /// Remember where each value lies, as [`crate::batch::Raw::values`].
+    pub locate: Vec<bool>,
+}
+
+/// What a chunk was decoded to.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The good records. `event_time` is filled where the decoder was told a column for it.
+    pub records: Records,
+    /// The bad ones, with line, offset and reason; `at` and `stage` are filled by the node.
+    pub bad: Vec<DeadLetter>,
+}
+
+/// How a stream of bytes is cut.
+pub trait Framing: Send {
+    /// One past the last byte of the last whole record in `bytes`, which begins at a record; none = no record is whole.
+    fn boundary(&mut self, bytes: &[u8]) -> Option<usize>;
+}
+
+/// Bytes to columns.
+pub trait Decoder: Send {
+    /// Decodes whole records.
+    fn decode(&mut self, chunk: &Chunk) -> Decoded;
+}
+
+/// Columns to bytes.
+pub trait Encoder: Send {
+    /// Appends the rows of a batch, and for each the end of its bytes (line end included) in `into`.
+    fn encode(&mut self, batch: &Batch, into: &mut Vec<u8>, ends: &mut Vec<u32>);
+}
+
+/// A format, as pipelines name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line.
+    Ndjson,
+    /// Separated values, RFC 4180.
+    Csv {
+        /// Between two values.
+        separator: u8,
+        /// Whether the first line of a partition names the columns. Without it they are in the schema's order.
+        header: bool,
+    },
+    /// A line of text a record: the schema's only field, of kind `utf8` or `bytes`.
+    Raw,
+}
+
+/// The schema and format of a source, and what of it is needed.
+#[derive(Clone, Debug)]
+pub struct DecodePlan {
+    /// The format.
+    pub format: Format,
+    /// The declared fields.
+    pub schema: Schema,
+    /// What somebody reads.
+    pub needs: Needs,
+    /// Position of the field that is the event time. It is always filled; a record without it is bad.
+    pub event_time: Option<usize>,
+}

@@ -1,0 +1,31 @@
+//! Every maximum of the engine, with its unit and the reason for its default.
+
+/// Key groups that keys hash to; a lane owns a range of them, so it is also the most lanes that a stage can have.
+pub const KEY_GROUPS: u32 = 128;
+
+/// Messages that an edge between two nodes holds. Few: a batch is large, and what waits is memory.
+pub const EDGE_MESSAGES: usize = 4;
+
+/// Rows of a batch, at most.
+pub const BATCH_ROWS_MAX: usize = 8_192;
+
+/// Rows of a batch that a pipeline starts with, before it has measured anything.
+pub const BATCH_ROWS_START: usize = 1_024;
+
+/// Bytes that a source is asked for at once, at most. Spans are u32, a batch must stay in a CPU's second cache.
+pub const READ_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of one record; a longer one goes to the dead letters, cut to this length.
+pub const RECORD_BYTES_MAX: usize = 1 << 20;
+
+/// Times that a row is tried again before it goes to the dead letters.
+pub const RETRIES_MAX: u32 = 5;
+
+/// Wait before the first retry of a failed call under `on_error: retry`, in milliseconds; doubled each time.
+pub const RETRY_BACKOFF_MS: u64 = 100;
+
+/// The longest wait between two retries, in milliseconds.
+pub const RETRY_BACKOFF_MAX_MS: u64 = 10_000;
+
+const _: () = assert!(READ_BYTES_MAX + RECORD_BYTES_MAX < u32::MAX as usize, "spans within a chunk are u32");
+const _: () = assert!(BATCH_ROWS_START <= BATCH_ROWS_MAX, "the first batch is a legal one");
