@@ -1,7 +1,18 @@
 //! The typed graph: a pipeline with every name resolved, every type checked, and every column's place worked out.
 //!
 //! A [`Draft`] is what a pipeline file says, by names; [`Graph::build`] turns it into a [`Graph`] or says all that is wrong
-//! with it. Nothing downstream looks up a name again. Neighbours: [`crate::plan`] compares graphs, [`crate::runtime`] runs one.
+//! with it. Nothing downstream looks up a name again. Neighbours: whoever runs a graph opens each stage's operator again,
+//! once a lane, under the same configuration and fields.
+
+mod build;
+mod flow;
+mod layout;
+mod names;
+mod needs;
+mod reads;
+pub mod suggest;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -205,6 +216,8 @@ pub struct Graph {
     pub sinks: Vec<Sink>,
     /// The sink for dead letters, under the schema of [`crate::dead_letter::schema`].
     pub dead_letters: Option<Sink>,
+    /// What is allowed and probably not meant.
+    pub warnings: Vec<GraphError>,
 }
 
 /// Something that is wrong with a draft.

@@ -14,3 +14,4 @@ pub mod codec;
 pub mod operator;
 pub mod dead_letter;
 pub mod sink;
+pub mod graph;
