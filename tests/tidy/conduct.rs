@@ -170,8 +170,8 @@ mod tests {
 
     #[test]
     fn a_way_outside_is_found_under_any_spelling() {
-        let text = "use std::time::{Duration, Instant as Now};\nuse std::time;\nlet a = std::fs::read(b);\n\
-            use std::{fmt, sync::{Arc, Mutex}};\nuse std::sync::Arc; // std::fs";
+        let text = "use std::time::{Duration as D, Instant as Now,};\nuse std::time;\nlet a = std::fs::read(b);\n\
+            use std::{fmt, sync::{Arc, Mutex}};\nuse std::{sync::Arc, time::{Duration, }}; // std::fs";
         let tree = Tree::of(&[("host/engine/src/a.rs", text), ("host/daemon/src/a.rs", text)]);
         let banned = ["time::Instant", "fs", "sync::Mutex"];
         assert_eq!(lines(&reaches_outside(&tree, "host/engine/", &banned)), [1, 2, 3, 4]);

@@ -129,6 +129,10 @@ pub(crate) fn path_group(code: &[&Token], mut at: usize) -> (Vec<Path>, usize) {
         } else if token.is_mark("{") {
             let (mut found, mut inside) = (Vec::new(), at + 1);
             while code.get(inside).is_some_and(|token| !token.is_mark("}")) {
+                if code[inside].is_mark(",") {
+                    inside += 1;
+                    continue;
+                }
                 let (paths, end) = path_group(code, inside);
                 found.extend(paths.into_iter().map(|rest| path.iter().cloned().chain(rest).collect()));
                 inside = end.max(inside + 1);
