@@ -1,5 +1,5 @@
-//! Rules about what code may do: no unsafe, no panics in passing, nothing left for later, no test that does not run, and
-//! nothing from outside where the outside is handed in.
+//! Rules about what code may do: no unsafe, no panics in passing, nothing left for later, no test that does not run,
+//! and nothing from outside where the outside is handed in.
 //!
 //! Neighbours: exceptions come from `tests/tidy.rs`.
 

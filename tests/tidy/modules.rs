@@ -112,7 +112,7 @@ pub(crate) fn is_path_mark(code: &[&Token], at: usize) -> bool {
     code.get(at).is_some_and(|token| token.is_mark(":")) && code.get(at + 1).is_some_and(|token| token.is_mark(":"))
 }
 
-/// The paths that begin at `at`, groups in braces taken apart, and the position behind them. New names (`as`) are skipped.
+/// The paths that begin at `at`, groups in braces taken apart and new names (`as`) left out, and the position behind.
 pub(crate) fn path_group(code: &[&Token], mut at: usize) -> (Vec<Path>, usize) {
     let mut path = Path::new();
     while let Some(token) = code.get(at) {
