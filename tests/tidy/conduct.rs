@@ -1,7 +1,9 @@
-//! Rules about what code may do: no unsafe, no panics in passing, nothing left for later, no test that does not run.
+//! Rules about what code may do: no unsafe, no panics in passing, nothing left for later, no test that does not run,
+//! and nothing from outside where the outside is handed in.
 //!
 //! Neighbours: exceptions come from `tests/tidy.rs`.
 
+use crate::modules::{is_path_mark, path_group};
 use crate::tokens::Kind;
 use crate::tree::{Finding, Tree, past_group};
 
@@ -88,6 +90,26 @@ pub fn silenced_lints(tree: &Tree, except: &[&str]) -> Vec<Finding> {
     places.map(|(path, line)| Finding::new(path, line, what)).collect()
 }
 
+/// Paths below `std` in files of that folder that lead to one of `banned`, or to a module that holds one.
+#[must_use]
+pub fn reaches_outside(tree: &Tree, folder: &str, banned: &[&str]) -> Vec<Finding> {
+    let within = |inner: &str, outer: &str| inner == outer || inner.starts_with(&format!("{outer}::"));
+    let mut found = Vec::new();
+    for file in tree.rust().filter(|file| file.path.starts_with(folder)) {
+        let code: Vec<_> = file.code().map(|(token, _)| token).collect();
+        for at in (0..code.len()).filter(|at| code[*at].is_word("std") && is_path_mark(&code, at + 1)) {
+            for path in path_group(&code, at + 3).0.into_iter().filter(|path| !path.is_empty()) {
+                let path = path.join("::");
+                if banned.iter().any(|banned| within(&path, banned) || within(banned, &path)) {
+                    let what = format!("`std::{path}`: what is outside of `{folder}` is handed in through its seams");
+                    found.push(Finding::new(&file.path, code[at].line, what));
+                }
+            }
+        }
+    }
+    found
+}
+
 /// Path and line of each attribute that holds that word.
 fn attributes<'a>(tree: &'a Tree, word: &str) -> Vec<(&'a str, usize)> {
     let mut found = Vec::new();
@@ -144,6 +166,15 @@ mod tests {
     fn a_test_that_is_switched_off_is_found() {
         let text = "#[ignore = \"slow\"]\n#[cfg_attr(x, ignore)]\n/// ```ignore\nfn ignore() {}";
         assert_eq!(lines(&tests_switched_off(&Tree::of(&[("a.rs", text)]))), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_way_outside_is_found_under_any_spelling() {
+        let text = "use std::time::{Duration as D, Instant as Now,};\nuse std::time;\nlet a = std::fs::read(b);\n\
+            use std::{fmt, sync::{Arc, Mutex}};\nuse std::{sync::Arc, time::{Duration, }}; // std::fs";
+        let tree = Tree::of(&[("host/engine/src/a.rs", text), ("host/daemon/src/a.rs", text)]);
+        let banned = ["time::Instant", "fs", "sync::Mutex"];
+        assert_eq!(lines(&reaches_outside(&tree, "host/engine/", &banned)), [1, 2, 3, 4]);
     }
 
     #[test]

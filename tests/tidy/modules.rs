@@ -1,9 +1,9 @@
 //! The rule about modules: within a crate none uses another in a circle.
 //!
-//! Siblings are compared, at every depth: a use of `crate::codec::ndjson::Line` in `crate::batch` is an edge from `batch`
-//! to `codec`. A child may use what its parent has, and a parent its children: a parent is what its children share. A
-//! name that the root re-exports counts as the module that it is from. Test code is left out.
-//! Neighbours: [`crate::tree`] says which file is which.
+//! Siblings are compared, at every depth: a use of `crate::codec::ndjson::Line` in `crate::batch` is an edge from
+//! `batch` to `codec`. A child may use what its parent has, and a parent its children: a parent is what its children
+//! share. A name that the root re-exports counts as the module that it is from. Test code is left out.
+//! Neighbours: [`crate::tree`] says which file is which; `conduct` reads paths the same way.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -108,12 +108,12 @@ fn uses(from: &[String], file: &File) -> Vec<(Path, usize)> {
     found
 }
 
-fn is_path_mark(code: &[&Token], at: usize) -> bool {
+pub(crate) fn is_path_mark(code: &[&Token], at: usize) -> bool {
     code.get(at).is_some_and(|token| token.is_mark(":")) && code.get(at + 1).is_some_and(|token| token.is_mark(":"))
 }
 
-/// The paths that begin at `at`, groups in braces taken apart, and the position behind them.
-fn path_group(code: &[&Token], mut at: usize) -> (Vec<Path>, usize) {
+/// The paths that begin at `at`, groups in braces taken apart and new names (`as`) left out, and the position behind.
+pub(crate) fn path_group(code: &[&Token], mut at: usize) -> (Vec<Path>, usize) {
     let mut path = Path::new();
     while let Some(token) = code.get(at) {
         if token.kind == Kind::Word {
@@ -123,9 +123,16 @@ fn path_group(code: &[&Token], mut at: usize) -> (Vec<Path>, usize) {
                 at += 2;
                 continue;
             }
+            if code.get(at).is_some_and(|token| token.is_word("as")) {
+                at += 2;
+            }
         } else if token.is_mark("{") {
             let (mut found, mut inside) = (Vec::new(), at + 1);
             while code.get(inside).is_some_and(|token| !token.is_mark("}")) {
+                if code[inside].is_mark(",") {
+                    inside += 1;
+                    continue;
+                }
                 let (paths, end) = path_group(code, inside);
                 found.extend(paths.into_iter().map(|rest| path.iter().cloned().chain(rest).collect()));
                 inside = end.max(inside + 1);
