@@ -11,6 +11,8 @@ pub mod clock;
 pub mod source;
 pub mod batch;
 pub mod codec;
+pub mod key;
 pub mod operator;
+pub mod state;
 pub mod dead_letter;
 pub mod sink;
