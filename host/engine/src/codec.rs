@@ -5,6 +5,8 @@
 //! [`decoder`] and [`encoder`]. Neighbours: the read node cuts chunks with [`Framing`], the decode node calls [`Decoder`], the
 //! write node calls [`Encoder`].
 
+pub(crate) mod timestamp;
+
 use std::sync::Arc;
 
 use arrow_buffer::Buffer;
