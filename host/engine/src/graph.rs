@@ -1,8 +1,8 @@
 //! The typed graph: a pipeline with every name resolved, every type checked, and every column's place worked out.
 //!
-//! A [`Draft`] is what a pipeline file says, by names; [`Graph::build`] turns it into a [`Graph`] or says all that is wrong
-//! with it. Nothing downstream looks up a name again. Neighbours: whoever runs a graph opens each stage's operator again,
-//! once a lane, under the same configuration and fields.
+//! A [`Draft`] is what a pipeline file says, by names; [`Graph::build`] turns it into a [`Graph`] or says all that is
+//! wrong with it. Nothing downstream looks up a name again. Neighbours: whoever runs a graph opens each stage's operator
+//! again, once a lane, under the same configuration and fields.
 
 mod build;
 mod flow;
@@ -224,7 +224,8 @@ pub struct Graph {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct GraphError {
-    /// Where in the pipeline file: `stages.score.from`, `stages.score.config.value.min`, `sources.readings.event_time.column`.
+    /// Where in the pipeline file: `stages.score.from` (`stages.score.from.1` where there are several),
+    /// `stages.score.config.value.min`, `sources.readings.event_time.column`.
     pub path: String,
     /// What is wrong, and what to do or the nearest name, a sentence.
     pub message: String,

@@ -43,7 +43,7 @@ impl Graph {
         for (sink, links) in draft.sinks.iter().zip(&links.sinks) {
             sinks.extend(links.as_ref().and_then(|links| build.sink(sink, links)));
         }
-        if links.complete() {
+        if links.complete() && links.order.len() == draft.stages.len() {
             build.check_unread(&draft);
         }
         build.finish(&draft, sinks)
@@ -125,13 +125,10 @@ impl Build {
                     format!("source `{name}` has raw lines, which are one utf8 or bytes column, not {has}"),
                 );
             }
-            (Some(Format::Ndjson), fields) => {
-                let outer = needs::nested_twice(schema)
-                    .filter(|(outer, _)| fields.iter().any(|field| &*field.name == *outer && field.kind != Kind::Json));
-                if let Some((outer, inner)) = outer {
-                    let message = format!(
-                        "source `{name}` has `{inner}` within `{outer}`, which is no object; make `{outer}` json"
-                    );
+            (Some(Format::Ndjson), _) => {
+                if let Some((outer, inner)) = needs::nested_twice(schema, |outer| outer.kind != Kind::Json) {
+                    let message =
+                        format!("source `{name}` has `{inner}` within `{outer}`; make `{outer}` json or drop it");
                     self.error(&path, message);
                 }
             }

@@ -158,6 +158,8 @@ impl Flows {
         let position = match port {
             None => 0,
             Some(port) => ports.iter().position(|flow| flow.port == *port).ok_or_else(|| {
+                // Some port was meant: that nobody reads it is not a second mistake.
+                ports.iter_mut().for_each(|flow| flow.read = true);
                 let stage = &ports[0].name;
                 let hint = hint(port, ports.iter().map(|flow| flow.port.as_str()));
                 format!("`{stage}.{port}`, but stage `{stage}` has no such port{hint}")

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{Column, GraphError, Sink, Source, Stage};
 use crate::batch::{Layout, Place};
 use crate::codec::{Format, Needs};
-use crate::schema::{Kind, Schema};
+use crate::schema::{Field, Kind, Schema};
 
 /// Rows of one source under one layout, arriving at a stage or a sink.
 pub(super) type Arrival = (usize, Arc<Layout>);
@@ -83,7 +83,7 @@ fn can_splice(layout: &Layout, format: &Format) -> Option<Vec<usize>> {
     let mut located = Vec::new();
     for (field, _) in made {
         let inside = format!("{}.", field.name);
-        let beside = |other: &crate::schema::Field| other.name.starts_with(&inside);
+        let beside = |other: &Field| other.name.starts_with(&inside);
         match layout.source.position(&field.name) {
             _ if *format != Format::Ndjson => return None,
             Some(position) => located.push(position),
@@ -107,7 +107,7 @@ fn check_encodable(sink: &Sink) -> Result<(), GraphError> {
                 shown(&sink.schema)
             )),
         },
-        Some(Format::Ndjson) => match nested_twice(&sink.schema) {
+        Some(Format::Ndjson) => match nested_twice(&sink.schema, |_| true) {
             Some((outer, inner)) => fail(format!(
                 "sink `{}` cannot write both `{outer}` and `{inner}`: one stands within the other in JSON; rename one",
                 sink.name
@@ -118,10 +118,10 @@ fn check_encodable(sink: &Sink) -> Result<(), GraphError> {
     }
 }
 
-/// Two fields of which the second's path begins with the first's.
-pub(super) fn nested_twice(schema: &Schema) -> Option<(&str, &str)> {
+/// Two fields of which the second's path begins with the first's; only such first ones as `matters`.
+pub(super) fn nested_twice(schema: &Schema, matters: impl Fn(&Field) -> bool) -> Option<(&str, &str)> {
     let fields = schema.fields();
-    fields.iter().find_map(|outer| {
+    fields.iter().filter(|outer| matters(outer)).find_map(|outer| {
         let inside = format!("{}.", outer.name);
         let inner = fields.iter().find(|field| field.name.starts_with(&inside))?;
         Some((&*outer.name, &*inner.name))

@@ -5,7 +5,7 @@
 #[must_use]
 pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = wanted.to_lowercase();
-    let far = 1 + wanted.chars().count() / 3;
+    let far = wanted.chars().count().div_ceil(3).min(wanted.chars().count() / 2);
     let distance = |name: &str| {
         let name = name.to_lowercase();
         let is_end_of_path = name.strip_suffix(&wanted).is_some_and(|rest| rest.ends_with('.'));
