@@ -101,8 +101,8 @@ struct Parameters<'f> {
 pub(crate) fn expand(kind: Kind, arguments: &Arguments, mut function: ItemFn) -> Result<TokenStream> {
     let shared = function.clone();
     let signature = &shared.sig;
-    if let Some(wrong) = signature.asyncness.map(|token| token.span()).or(signature.unsafety.map(|token| token.span())) {
-        return Err(Error::new(wrong, "an operator is a plain function"));
+    if let Some(wrong) = &signature.asyncness {
+        return Err(Error::new(wrong.span(), "an operator is a plain function: it cannot wait"));
     }
     let mut inputs = signature.inputs.iter();
     let row = match inputs.next() {

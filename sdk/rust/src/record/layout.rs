@@ -12,9 +12,9 @@ use crate::abi::CONTRACT;
 
 const FILES: [&str; 4] = [
     include_str!("../../../../wit/data.wit"),
+    include_str!("../../../../wit/keyed.wit"),
     include_str!("../../../../wit/log.wit"),
     include_str!("../../../../wit/transform.wit"),
-    include_str!("../../../../wit/keyed.wit"),
 ];
 
 macro_rules! records {
@@ -57,7 +57,7 @@ fn contract() -> Resolve {
 fn every_record_lies_as_the_contract_says() {
     let resolve = contract();
     let mut sizes = SizeAlign::default();
-    sizes.fill(&resolve);
+    sizes.fill(&resolve).expect("the contract has a layout");
     for (name, size, offsets) in ours() {
         let (id, record) = resolve
             .types
