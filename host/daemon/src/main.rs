@@ -1,2 +1,4 @@
 //! x
+mod draw;
+mod spec;
 fn main(){}
