@@ -31,7 +31,7 @@ pub(crate) fn built(path: &Path) -> Result<PathBuf, String> {
     if !path.is_dir() {
         return Err(format!("there is no plugin at {}; check the path", path.display()));
     }
-    let folder = path.join(crate::build::OUTPUT_FOLDER);
+    let folder = path.join("target/wasmill");
     let mut components: Vec<PathBuf> = std::fs::read_dir(&folder)
         .into_iter()
         .flatten()

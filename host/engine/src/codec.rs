@@ -112,3 +112,22 @@ pub fn framing(format: &Format) -> Box<dyn Framing> {
         Format::Csv { .. } | Format::Raw => unreachable!("other formats have codecs of their own"),
     }
 }
+
+/// What the names of files in a format end in, without a dot.
+#[must_use]
+pub fn extension(format: &Format) -> &'static str {
+    match format {
+        Format::Ndjson => "ndjson",
+        Format::Csv { .. } => "csv",
+        Format::Raw => "txt",
+    }
+}
+
+/// The bytes that each output in a format begins with: a header where the format has one.
+#[must_use]
+pub fn header(format: &Format, _schema: &Schema) -> Vec<u8> {
+    match format {
+        Format::Csv { .. } => unreachable!("other formats have codecs of their own"),
+        Format::Ndjson | Format::Raw => Vec::new(),
+    }
+}

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{Failed, Output, Setting};
+use crate::build::Options;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,7 +22,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
-    let built = crate::build::build(&args.folder)?;
+    let built = crate::build::build(&args.folder, &Options::default())?;
     let bytes = std::fs::read(&built.path)?;
     let limits = wasmill_wasm::Limits {
         component_bytes_max: wasmill_wasm::COMPONENT_BYTES_WITH_RUNTIME,
