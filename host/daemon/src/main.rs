@@ -1,2 +1,3 @@
 //! x
+mod build;
 fn main(){}
