@@ -31,17 +31,6 @@ pub enum ComponentError {
     /// Loading: nothing there.
     #[error("the file is empty: a component was expected")]
     Empty,
-    /// Loading: too large.
-    #[error(
-        "the component exceeds component_bytes_max: limit {allowed} B, requested {requested} B; raise the limit where the \
-         language's runtime is inside (JavaScript, Python)"
-    )]
-    TooLarge {
-        /// The limit in bytes.
-        allowed: u64,
-        /// The size in bytes.
-        requested: u64,
-    },
     /// Loading: some other file.
     #[error("not WebAssembly: the file begins with {begins}, a component with \"\\0asm\"")]
     NotWasm {
@@ -88,7 +77,8 @@ pub enum ComponentError {
     /// Loading: two operators in it.
     #[error("the component exports both {} and {}: one component is one operator", .0, .1)]
     TwoOperators(OperatorKind, OperatorKind),
-    /// Loading: it does not fit the host's settings.
+    /// Loading: it is larger than the host's settings allow. Components with a language's runtime inside (JavaScript, Python)
+    /// need more than the default.
     #[error("the component exceeds {limit}: limit {allowed}, requested {requested}")]
     TooMany {
         /// Name of the limit.
@@ -104,14 +94,9 @@ pub enum ComponentError {
     /// Compiling: the compiler gave up in an unforeseen way. Ours to mend.
     #[error("the compiler failed on this component, which is a defect of the host: {0}")]
     CompilerPanic(String),
-    /// Linking: its operator's functions have other signatures.
-    #[error("the component's `{interface}` does not have the contract's signatures: {reason}")]
-    Signature {
-        /// The interface.
-        interface: &'static str,
-        /// The difference.
-        reason: String,
-    },
+    /// Linking: it wants what it imports in another shape.
+    #[error("the component does not link: {0}")]
+    Link(String),
     /// The host could not be set up. The outside system's.
     #[error("the WebAssembly host cannot start: {0}")]
     Host(String),
