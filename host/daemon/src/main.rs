@@ -18,3 +18,5 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     cli::main()
 }
+//! x
+fn main(){}
