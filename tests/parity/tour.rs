@@ -1,12 +1,16 @@
 //! Every part of the contract that the four jobs do not use, crossed by hand-written bindings: Go's and C's.
+//!
+//! The guests are `tour` and, for state, `keyed` with a configuration that makes it do more than count.
 
 use std::sync::{Arc, Mutex};
 
 use arrow_array::{
     ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray, UInt32Array,
 };
-use serde_json::json;
-use wasmill_engine::operator::{Action, Call, CallError, Context, Effects, Factory, MetricKind, Operator, Reject};
+use serde_json::{Value, json};
+use wasmill_engine::operator::{
+    Action, Call, CallError, Context, Effects, Factory, Keys, MetricKind, Operator, OperatorPlan, Reject, Table, TableRows,
+};
 use wasmill_engine::schema::{Field, Kind};
 use wasmill_wasm::{Component, Level};
 
@@ -82,7 +86,7 @@ fn a_plan_arrives_as_it_was_declared() {
 fn effects_arrive_as_they_were_meant() {
     each(|language, component| {
         let (_, mut operator) = component.open(&json!({}), &input()).unwrap();
-        let amounts = [1.0, -1.0, f64::MIN_POSITIVE, -2.0, -3.0, f64::INFINITY];
+        let amounts = [1.0, -1.0, f64::MIN_POSITIVE, -2.0, -3.0, f64::MAX];
         let effects = process(&mut *operator, &amounts).unwrap();
         let kept = UInt32Array::from(vec![0, 2, 5]);
         let take = |column: &ArrayRef| arrow_select::take::take(column, &kept, None).unwrap();
@@ -99,7 +103,7 @@ fn effects_arrive_as_they_were_meant() {
             reject(3, Action::Retry(250), "not yet"),
             reject(4, Action::Stop, "no further"),
         ], "{language:?}");
-        assert_eq!(effects.metrics, [6.0, f64::INFINITY], "{language:?}");
+        assert_eq!(effects.metrics, [6.0, f64::MAX], "{language:?}");
     });
 }
 
@@ -145,5 +149,56 @@ fn a_line_written_to_the_log_arrives_with_its_level() {
         let lines = lines.lock().unwrap();
         assert_eq!(lines.len(), 1, "{language:?}");
         assert_eq!((lines[0].level, lines[0].message.as_str()), (Level::Warn, "tour: größer"), "{language:?}");
+    });
+}
+
+/// A call of `keyed` with two keys, one of them new.
+fn process_keyed(component: &Component, config: &Value) -> (OperatorPlan, Result<Effects, CallError>) {
+    let (plan, mut operator) = component.open(config, &[Field::required("price", Kind::Int64)]).unwrap();
+    let column = |values: &[i64]| Arc::new(Int64Array::from(values.to_vec())) as ArrayRef;
+    let tables = [TableRows { fresh: vec![0, 1], columns: vec![column(&[3, 0]), column(&[30, 0])] }];
+    let keys = Keys { slots: &[0, 1, 0], count: 2, tables: &tables };
+    let context = Context { batch: 1, attempt: 0, watermark: 5, now: 6, seed: 7 };
+    let columns = [column(&[1, 2, 3])];
+    let effects = operator.process(&Call { context, rows: 3, columns: &columns, keys: Some(keys) });
+    (plan, effects)
+}
+
+fn each_keyed(check: impl Fn(Language, &Component)) {
+    for language in [Language::Go, Language::C] {
+        if let Some(component) = load(language, "keyed") {
+            check(language, &component);
+        }
+    }
+}
+
+#[test]
+fn a_table_arrives_as_it_was_declared() {
+    each_keyed(|language, component| {
+        let (plan, effects) = process_keyed(component, &json!({}));
+        let columns = vec![Field::required("n", Kind::Int64), Field::required("sum", Kind::Int64)];
+        let table = Table { name: "totals".into(), version: 1, columns, ttl_ms: Some(3_600_000) };
+        assert_eq!(plan.tables, [table], "{language:?}");
+        let changes = &effects.unwrap().tables[0];
+        assert!(changes.forget.iter().all(|forget| *forget == 0), "{language:?}");
+        let column = |values: &[i64]| Arc::new(Int64Array::from(values.to_vec())) as ArrayRef;
+        assert_eq!(changes.columns, [column(&[5, 1]), column(&[34, 2])], "{language:?}");
+    });
+}
+
+#[test]
+fn keys_can_be_forgotten() {
+    each_keyed(|language, component| {
+        let (_, effects) = process_keyed(component, &json!({ "do": "forget new keys" }));
+        assert_eq!(effects.unwrap().tables[0].forget, [0, 1], "{language:?}");
+    });
+}
+
+#[test]
+fn a_timer_is_seen_and_refused_while_there_are_none() {
+    each_keyed(|language, component| {
+        let (_, effects) = process_keyed(component, &json!({ "do": "set timers" }));
+        let refused = effects.unwrap_err().to_string();
+        assert!(refused.contains("timer"), "{language:?}: {refused}");
     });
 }
