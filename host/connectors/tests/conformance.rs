@@ -1,6 +1,7 @@
-//! Every connector against the kit: a new one adds a test here and is done when it passes.
+//! Every connector against the kit: a new one adds a test here and is done when it passes; then its stories.
 
 mod kit;
+mod stories;
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -185,7 +186,7 @@ fn the_stdout_sink_has_written_all_when_an_epoch_is_prepared() {
         reader.read_to_string(&mut all).unwrap();
         all
     });
-    let mut sink = stdout::sink::Piped::new("stdout", writer, &b"id\n"[..].into(), waker()).unwrap();
+    let mut sink = stdout::sink::Piped::new("stdout", writer, b"id\n", waker()).unwrap();
     let long = "x".repeat(50_000);
     for epoch in 1..=3 {
         for _ in 0..10 {

@@ -2,8 +2,8 @@
 //!
 //! No test sleeps: the clock is the `now` that the kit passes, and what waits for a thread is parked until its waker calls.
 
-pub mod sinks;
-pub mod sources;
+pub(crate) mod sinks;
+pub(crate) mod sources;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,17 +21,17 @@ impl Wake for Unpark {
 }
 
 /// A waker that ends `std::thread::park` of the thread that made it.
-pub fn waker() -> Waker {
+pub(crate) fn waker() -> Waker {
     Arc::new(Unpark(std::thread::current())).into()
 }
 
 /// A context whose relative paths begin at `base`.
-pub fn source_context(base: &Path) -> SourceContext {
+pub(crate) fn source_context(base: &Path) -> SourceContext {
     SourceContext { base: base.to_owned(), waker: waker(), pipeline: "test".into(), name: "in".into() }
 }
 
 /// A context of a sink that writes NDJSON below `base`.
-pub fn sink_context(base: &Path) -> SinkContext {
+pub(crate) fn sink_context(base: &Path) -> SinkContext {
     SinkContext {
         base: base.to_owned(),
         waker: waker(),
@@ -43,11 +43,11 @@ pub fn sink_context(base: &Path) -> SinkContext {
 }
 
 /// Numbers that differ, the same in each run.
-pub struct Numbers(pub u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
     /// A number from 1 to `limit`.
-    pub fn next(&mut self, limit: usize) -> usize {
+    pub(crate) fn next(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         1 + (self.0 >> 33) as usize % limit
     }

@@ -7,7 +7,7 @@ use wasmill_engine::schema::Schema;
 use wasmill_engine::sink::{Block, Progress, SinkError, SinkWriter};
 
 /// Where a sink writes, seen from outside.
-pub trait World {
+pub(crate) trait World {
     /// The sink, as a process that starts opens it.
     fn open(&self) -> Box<dyn SinkWriter>;
     /// All that people see, in order.
@@ -19,7 +19,7 @@ pub trait World {
 }
 
 /// Writes lines as one block.
-pub fn write(sink: &mut dyn SinkWriter, lines: &[&str]) -> Result<(), SinkError> {
+pub(crate) fn write(sink: &mut dyn SinkWriter, lines: &[&str]) -> Result<(), SinkError> {
     let schema = Schema::new(Vec::new());
     let records = Records {
         source: "in".into(),
@@ -41,12 +41,12 @@ pub fn write(sink: &mut dyn SinkWriter, lines: &[&str]) -> Result<(), SinkError>
 }
 
 /// Prepares an epoch, waiting as the driver would.
-pub fn prepare(sink: &mut dyn SinkWriter, epoch: u64) -> Result<(), SinkError> {
+pub(crate) fn prepare(sink: &mut dyn SinkWriter, epoch: u64) -> Result<(), SinkError> {
     until_done(|| sink.prepare(epoch))
 }
 
 /// Commits an epoch, waiting as the driver would.
-pub fn commit(sink: &mut dyn SinkWriter, epoch: u64) -> Result<(), SinkError> {
+pub(crate) fn commit(sink: &mut dyn SinkWriter, epoch: u64) -> Result<(), SinkError> {
     until_done(|| sink.commit(epoch))
 }
 
@@ -73,7 +73,7 @@ fn sees(world: &impl World, epochs: u64, when: &str) {
 }
 
 /// Nothing is visible before its commit, all is after it, in order; to commit twice is harmless.
-pub fn conforms(world: &impl World) {
+pub(crate) fn conforms(world: &impl World) {
     let mut sink = world.open();
     sink.recover(None).unwrap();
     for epoch in 1..=5 {
@@ -110,7 +110,7 @@ fn act(sink: &mut dyn SinkWriter, act: Act) {
 
 /// After a crash between any two calls, what is visible is what the checkpoint says, and the sink goes on from there. The
 /// next epoch may be written, and prepared, before the one before it is committed.
-pub fn recovers<W: World>(new_world: impl Fn() -> W) {
+pub(crate) fn recovers<W: World>(new_world: impl Fn() -> W) {
     use Act::{Commit, Prepare, Write};
     let script = [
         Write(1), Prepare(1), Commit(1), Write(2), Prepare(2), Write(3), Prepare(3), Write(4), Commit(2), Prepare(4),
@@ -136,7 +136,7 @@ pub fn recovers<W: World>(new_world: impl Fn() -> W) {
             let mut sink = world.open();
             sink.recover(to).unwrap();
             for epoch in to.unwrap_or(0) + 1..=6 {
-                [Write(epoch), Prepare(epoch), Commit(epoch)].map(|it| act(&mut *sink, it));
+                [Write(epoch), Prepare(epoch), Commit(epoch)].iter().for_each(|it| act(&mut *sink, *it));
                 sees(&world, epoch, &format!("after {done:?}, recovery to {to:?}, epoch {epoch}"));
             }
         }

@@ -11,24 +11,24 @@ use super::Numbers;
 
 /// What a partition brought: its bytes, or its rows as text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Brought {
-    pub bytes: Vec<u8>,
-    pub rows: Vec<String>,
+pub(crate) struct Brought {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) rows: Vec<String>,
     /// How it ended: none = not yet; the reason is empty where nothing was wrong.
-    pub end: Option<String>,
+    pub(crate) end: Option<String>,
 }
 
 /// A reader being drained, with the clock that it sees.
-pub struct Reading {
-    pub reader: Box<dyn SourceReader>,
-    pub now: Micros,
+pub(crate) struct Reading {
+    pub(crate) reader: Box<dyn SourceReader>,
+    pub(crate) now: Micros,
     /// By number of the partition.
-    pub brought: BTreeMap<u32, Brought>,
+    pub(crate) brought: BTreeMap<u32, Brought>,
 }
 
 /// What a call brought, for tests that go step by step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     Some(u32),
     End(u32),
     Broken(u32, String),
@@ -37,12 +37,12 @@ pub enum Step {
 }
 
 impl Reading {
-    pub fn new(reader: Box<dyn SourceReader>) -> Self {
+    pub(crate) fn new(reader: Box<dyn SourceReader>) -> Self {
         Self { reader, now: 1_000_000, brought: BTreeMap::new() }
     }
 
     /// One call, checked.
-    pub fn step(&mut self, max: usize) -> Result<Step, SourceError> {
+    pub(crate) fn step(&mut self, max: usize) -> Result<Step, SourceError> {
         let mut into = b"before".to_vec();
         let read = self.reader.read(self.now, max, max, &mut into)?;
         assert!(into.starts_with(b"before"), "what was in the buffer stays");
@@ -82,7 +82,7 @@ impl Reading {
     }
 
     /// The next call that is not idle: waits as the driver would.
-    pub fn next(&mut self, max: usize) -> Step {
+    pub(crate) fn next(&mut self, max: usize) -> Step {
         loop {
             match self.step(max).expect("the source goes on") {
                 Step::Idle(Some(until)) => self.now = self.now.max(until),
@@ -93,7 +93,7 @@ impl Reading {
     }
 
     /// Reads until nothing more ever comes.
-    pub fn drain(&mut self, mut size: impl FnMut() -> usize) {
+    pub(crate) fn drain(&mut self, mut size: impl FnMut() -> usize) {
         while self.next(size()) != Step::Finished {}
         for _ in 0..3 {
             assert_eq!(self.next(size()), Step::Finished, "what is finished stays finished");
@@ -104,7 +104,7 @@ impl Reading {
     }
 
     /// Where each partition is.
-    pub fn positions(&self) -> Vec<Position> {
+    pub(crate) fn positions(&self) -> Vec<Position> {
         let position = |(number, brought): (&u32, &Brought)| {
             let start = self.reader.start(*number);
             assert_eq!(start.partition, self.reader.partition(*number));
@@ -115,7 +115,7 @@ impl Reading {
     }
 
     /// What came, by the partition's name.
-    pub fn by_name(&self) -> BTreeMap<String, Brought> {
+    pub(crate) fn by_name(&self) -> BTreeMap<String, Brought> {
         self.brought.iter().map(|(number, it)| (self.reader.partition(*number).to_string(), it.clone())).collect()
     }
 }
@@ -130,7 +130,7 @@ fn texts(records: &Records) -> Vec<String> {
 }
 
 /// A source brings the same whatever it is asked for at once; each partition ends once; what is finished stays so.
-pub fn conforms(open: impl Fn() -> Box<dyn SourceReader>) -> BTreeMap<String, Brought> {
+pub(crate) fn conforms(open: impl Fn() -> Box<dyn SourceReader>) -> BTreeMap<String, Brought> {
     let mut whole = Reading::new(open());
     whole.drain(|| 1 << 16);
     for seed in 0..4 {
@@ -143,7 +143,7 @@ pub fn conforms(open: impl Fn() -> Box<dyn SourceReader>) -> BTreeMap<String, Br
 }
 
 /// A source that is sent to any position that it had goes on exactly there.
-pub fn resumes(open: impl Fn() -> Box<dyn SourceReader>) {
+pub(crate) fn resumes(open: impl Fn() -> Box<dyn SourceReader>) {
     let mut whole = Reading::new(open());
     whole.drain(|| 1 << 16);
     let all = whole.by_name();
