@@ -1,4 +1,4 @@
 //! x
 mod draw;
 mod spec;
-fn main(){}
+fn main() {}
