@@ -20,3 +20,4 @@ fn main() -> ExitCode {
 }
 //! x
 fn main(){}
+fn main() {}
