@@ -112,7 +112,7 @@ impl SourceReader for Generator {
         }
         Ok(match self.due(now) {
             (0, until) => Read::Idle { until },
-            (due, _) => Read::Records(self.make(due.min(max_rows.max(1) as u64) as usize)),
+            (due, _) => Read::Records(Box::new(self.make(due.min(max_rows.max(1) as u64) as usize))),
         })
     }
 
