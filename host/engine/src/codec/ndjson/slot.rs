@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use arrow_array::builder::{BinaryBuilder, StringBuilder};
-use arrow_array::{ArrayRef, BinaryArray, BooleanArray, StringArray};
+use arrow_array::{ArrayRef, BooleanArray};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, Buffer, NullBuffer};
 
 use super::fault::{Fault, What};
@@ -64,6 +64,14 @@ impl Slot {
                 Ok((value, next)) => self.word(value, next),
                 Err(fault) => self.no_number(fault, b, p)?,
             },
+            Kind::Timestamp => match number::int(b, p) {
+                Ok((millis, next)) => match millis.checked_mul(1_000) {
+                    Some(micros) => self.word(micros, next),
+                    None => return Err(Fault { at: p, what: What::Large(self.field) }),
+                },
+                Err(_) if b[p] == b'"' => self.time(b, p, unescaped)?,
+                Err(fault) => self.no_number(fault, b, p)?,
+            },
             Kind::Utf8 | Kind::Bytes if b[p] == b'"' => {
                 let text = string::check(b, p)?;
                 self.text(b, text, unescaped)
@@ -72,7 +80,6 @@ impl Slot {
                 Ok((value, next)) => self.word(value.to_bits().cast_signed(), next),
                 Err(fault) => self.no_number(fault, b, p)?,
             },
-            Kind::Timestamp => self.timestamp(b, p, unescaped)?,
             Kind::Boolean if b[p..p + 4] == *b"true" => self.word(1, p + 4),
             Kind::Boolean if b[p..p + 5] == *b"false" => self.word(0, p + 5),
             Kind::Json if b[p] != b'n' || !self.nullable => {
@@ -112,17 +119,8 @@ impl Slot {
         text.end + 1
     }
 
-    #[inline]
-    fn timestamp(&mut self, b: &[u8], p: usize, unescaped: &mut String) -> Result<usize, Fault> {
-        if b[p] != b'"' {
-            return match number::int(b, p) {
-                Ok((millis, next)) => match millis.checked_mul(1_000) {
-                    Some(micros) => Ok(self.word(micros, next)),
-                    None => Err(Fault { at: p, what: What::Large(self.field) }),
-                },
-                Err(fault) => self.no_number(fault, b, p),
-            };
-        }
+    /// As [`Slot::take`], for a timestamp that is a text.
+    fn time(&mut self, b: &[u8], p: usize, unescaped: &mut String) -> Result<usize, Fault> {
         let text = string::check(b, p)?;
         let micros = if text.escaped {
             let start = unescaped.len();
@@ -228,21 +226,15 @@ impl Slot {
             let (whole, start) = if span.start & UNESCAPED == 0 { (chunk, span.start) } else { (unescaped, span.start & !UNESCAPED) };
             &whole[start as usize..span.end as usize]
         };
-        let texts = self.texts.iter().map(text);
-        let Some(nulls) = nulls else {
-            return match self.kind {
-                Kind::Bytes => Arc::new(BinaryArray::from_iter_values(texts)),
-                _ => Arc::new(StringArray::from_iter_values(texts)),
-            };
-        };
         let bytes = self.texts.iter().map(|span| span.end - (span.start & !UNESCAPED)).sum::<u32>() as usize;
-        let values = texts.zip(nulls.iter()).map(|(text, present)| present.then_some(text));
+        let present = |row: usize| nulls.is_none_or(|nulls| nulls.is_valid(row));
+        let values = self.texts.iter().enumerate().map(|(row, span)| present(row).then(|| text(span)));
         if self.kind == Kind::Bytes {
-            let mut column = BinaryBuilder::with_capacity(nulls.len(), bytes);
+            let mut column = BinaryBuilder::with_capacity(self.texts.len(), bytes);
             values.for_each(|value| column.append_option(value));
             Arc::new(column.finish())
         } else {
-            let mut column = StringBuilder::with_capacity(nulls.len(), bytes);
+            let mut column = StringBuilder::with_capacity(self.texts.len(), bytes);
             values.for_each(|value| column.append_option(value));
             Arc::new(column.finish())
         }

@@ -24,6 +24,8 @@ pub(super) struct Tree {
     pub(super) schema: Schema,
     /// The keys.
     pub(super) nodes: Vec<Node>,
+    /// The node of each field.
+    pub(super) leaves: Vec<u32>,
 }
 
 /// Position of the record itself among the nodes.
@@ -41,10 +43,11 @@ impl Tree {
     /// The tree of a schema's fields.
     pub(super) fn new(schema: &Schema) -> Self {
         let root = Node { key: "".into(), head: 0, field: None, children: Vec::new(), parent: ROOT };
-        let mut tree = Self { schema: schema.clone(), nodes: vec![root] };
+        let mut tree = Self { schema: schema.clone(), nodes: vec![root], leaves: Vec::new() };
         for (position, field) in (0_u32..).zip(schema.fields()) {
             let leaf = field.name.split('.').fold(ROOT, |node, key| tree.enter(node, key));
             tree.nodes[leaf as usize].field = Some(position);
+            tree.leaves.push(leaf);
         }
         tree
     }
