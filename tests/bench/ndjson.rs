@@ -1,17 +1,18 @@
 //! NDJSON in and out, beside what one would write in Rust without us, in one run.
 //!
-//! Cost model: a row costs one pass over its bytes for UTF-8 (simdutf8) and one for JSON, eight bytes at a time where the text of
-//! strings is checked; a key of a layout that was seen before one or two comparisons of words; a column that is filled a
-//! write of a word, for texts a copy besides. A spliced row costs a copy of its bytes, a made value its formatting. A record
-//! of a layout that was not seen before is read key by key, about a third slower. The loop by hand gets the same chunks from the
-//! same file: serde_json into a struct that borrows its texts, price * 908 / 1000, serde_json into
-//! the output. arrow-json's reader gets all columns, dates as integers, and both it and the decoder beside it the bytes in memory.
+//! Cost model: a row costs one pass over its bytes for UTF-8 (simdutf8) and one for JSON, eight bytes at a time where
+//! the text of strings is checked; a key of a layout that was seen before one or two comparisons of words; a column
+//! that is filled a write of a word, for texts a copy besides. A spliced row costs a copy of its bytes, a made value
+//! its formatting. A record of a layout that was not seen before is read key by key, about a third slower. The loop by
+//! hand gets the same chunks from the same file: serde_json into a struct that borrows its texts, price * 908 / 1000,
+//! serde_json into the output. arrow-json's reader gets all columns, dates as integers, and both it and the decoder
+//! beside it the bytes in memory.
 //!
-//! Lines: Nexmark bids of about 243 bytes in four layouts: compact; with white space after colons and commas; with keys in a
-//! second order on every second line; with keys shuffled anew on every second line.
+//! Lines: Nexmark bids of about 243 bytes in four layouts: compact; with white space after colons and commas; with keys
+//! in a second order on every second line; with keys shuffled anew on every second line.
 //!
-//! Not measured: the engine's edges and step loop, guests, the disk (files lie in the page cache). CPU time of this thread, in the
-//! kernel too; the best of the rounds, which take turns.
+//! Not measured: the engine's edges and step loop, guests, the disk (files lie in the page cache). CPU time of this
+//! thread, in the kernel too; the best of the rounds, which take turns.
 //!
 //! Exits with 1 where a ratio is below its target.
 
@@ -269,7 +270,13 @@ fn arrow_json(lines: &[u8]) -> anyhow::Result<usize> {
     let integer = |name| Field::new(name, DataType::Int64, false);
     let text = |name| Field::new(name, DataType::Utf8, false);
     let fields = vec![
-        integer("auction"), integer("bidder"), integer("price"), text("channel"), text("url"), integer("dateTime"), text("extra"),
+        integer("auction"),
+        integer("bidder"),
+        integer("price"),
+        text("channel"),
+        text("url"),
+        integer("dateTime"),
+        text("extra"),
     ];
     let reader = arrow_json::ReaderBuilder::new(Arc::new(Schema::new(fields))).with_batch_size(1_024).build(lines)?;
     let mut rows = 0;

@@ -142,11 +142,13 @@ impl NdjsonDecoder {
         self.rows = rows;
         let text = simdutf8::basic::from_utf8(&data[..chunk.len]).expect("what is not UTF-8 was scrubbed");
         let Reader { slots, unescaped, .. } = &mut self.reader;
-        let values = slots.iter_mut().enumerate().filter_map(|(field, slot)| Some((field, slot.finish_places()?))).collect();
+        let values =
+            slots.iter_mut().enumerate().filter_map(|(field, slot)| Some((field, slot.finish_places()?))).collect();
         let columns: Vec<_> = slots.iter_mut().map(|slot| slot.finish(rows, text, unescaped)).collect();
         unescaped.clear();
         let event_time = self.event_time.map(|field| {
-            let times = columns[field].as_ref().and_then(|column| column.as_any().downcast_ref::<TimestampMicrosecondArray>());
+            let times =
+                columns[field].as_ref().and_then(|column| column.as_any().downcast_ref::<TimestampMicrosecondArray>());
             times.expect("the event time is a timestamp and always filled").values().clone()
         });
         let raw = Raw {

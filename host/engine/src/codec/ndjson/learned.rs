@@ -1,12 +1,13 @@
 //! What records look like, learned from those before: the exact bytes between their values.
 //!
-//! Records of one producer agree in keys, their order and white space; only the values differ. A record is therefore taken
-//! as *literal, value, literal, value, .., last literal*, and what was seen is kept as a tree of such steps: from each step
-//! lead those that have followed it. Records that differ in one optional field, or come in two orders, share what they have
-//! in common, and comparing a literal is a matter of a few words. A record that leads out of the tree is read key by key by
-//! [`super::reader`], which answers for what is right and wrong, and is learned if it was good.
+//! Records of one producer agree in keys, their order and white space; only the values differ. A record is therefore
+//! taken as *literal, value, literal, value, .., last literal*, and what was seen is kept as a tree of such steps: from
+//! each step lead those that have followed it. Records that differ in one optional field, or come in two orders, share
+//! what they have in common, and comparing a literal is a matter of a few words. A record that leads out of the tree is
+//! read key by key by [`super::reader`], which answers for what is right and wrong, and is learned if it was good.
 //!
-//! Always true: a way from the root to a [`Action::End`] spells records that have no key twice and lack no required field.
+//! Always true: a way from the root to a [`Action::End`] spells records that have no key twice and lack no required
+//! field.
 
 use super::scan::word;
 
@@ -140,7 +141,8 @@ impl Learned {
         let Some(bytes) = b.get(p..p + 8 * words.len()) else { return false };
         let Some((last, words)) = words.split_last() else { return true };
         let (bytes, tail) = bytes.split_at(8 * words.len());
-        (word(tail, 0) ^ last) & step.tail_mask == 0 && words.iter().zip(bytes.chunks_exact(8)).all(|(w, b)| word(b, 0) == *w)
+        (word(tail, 0) ^ last) & step.tail_mask == 0
+            && words.iter().zip(bytes.chunks_exact(8)).all(|(w, b)| word(b, 0) == *w)
     }
 
     /// The fields that a record lacks which has ended so.
@@ -149,8 +151,8 @@ impl Learned {
         &self.absent[list as usize]
     }
 
-    /// Learns a good record that led out of the tree behind the step `from`. The last mark is its end, `absent` the fields
-    /// that it lacks.
+    /// Learns a good record that led out of the tree behind the step `from`. The last mark is its end, `absent` the
+    /// fields that it lacks.
     pub(super) fn learn(&mut self, mut from: u32, b: &[u8], marks: &[Mark], absent: &[u32]) {
         self.strays += 1;
         if self.steps.len() + marks.len() > STEPS_MAX {
@@ -197,7 +199,9 @@ impl Learned {
 
     fn followers(&self, from: u32) -> impl Iterator<Item = u32> {
         let step = |number: u32| (number != NONE).then_some(number);
-        std::iter::successors(step(self.steps[from as usize].follower), move |number| step(self.steps[*number as usize].other))
+        std::iter::successors(step(self.steps[from as usize].follower), move |number| {
+            step(self.steps[*number as usize].other)
+        })
     }
 
     /// A new step that follows none yet.

@@ -1,7 +1,8 @@
 //! Reading one record into the slots: as predicted from those before, or key by key.
 //!
-//! The prediction only ever says that a record is good; where it does not know how to go on [`Reader::record`] does, key by key,
-//! and what it stumbles over is read again from the start by that function, which alone decides what is wrong.
+//! The prediction only ever says that a record is good; where it does not know how to go on [`Reader::record`] does,
+//! key by key, and what it stumbles over is read again from the start by that function, which alone decides what is
+//! wrong.
 
 use super::fault::{DEPTH_MAX, Fault, What};
 use super::learned::{self, Action, Learned, Mark};
@@ -91,7 +92,8 @@ impl Reader {
         }
     }
 
-    /// Takes the record at `start`, if it is a good one of a layout that is known; answers the position of its line end.
+    /// Takes the record at `start`, if it is a good one of a layout that is known; answers the position of its line
+    /// end.
     #[inline(always)]
     pub(super) fn predicted(&mut self, b: &[u8], start: usize, len: usize) -> Result<usize, Stray> {
         let (mut p, mut at) = (start, learned::ROOT);
@@ -200,19 +202,10 @@ impl Reader {
             if b[p] != b'"' {
                 return Err(Fault { at: p, what: What::Syntax("a key in quotes") });
             }
-            let key = string::check(b, p)?;
-            let child = if key.escaped {
-                let mut unescaped = String::new();
-                string::unescape(b, key, &mut unescaped);
-                self.tree.child(node, unescaped.as_bytes(), &mut first)
-            } else {
-                self.tree.child(node, &b[key.start..key.end], &mut first)
+            let (child, value) = match self.tree.spelled(node, b, p, &mut first) {
+                Some((child, next)) => (Some(child), blank(b, next)),
+                None => self.key(node, b, p, &mut first)?,
             };
-            let colon = blank(b, key.end + 1);
-            if b[colon] != b':' {
-                return Err(Fault { at: colon, what: What::Syntax("`:`") });
-            }
-            let value = blank(b, colon + 1);
             let next = match child {
                 Some(child) => self.member(child, b, (p, value), depth)?,
                 None => {
@@ -227,6 +220,23 @@ impl Reader {
             }
             p = next;
         }
+    }
+
+    /// The child that the key at `p` names, however it is written, and the position of its value.
+    fn key(&self, node: u32, b: &[u8], p: usize, first: &mut usize) -> Result<(Option<u32>, usize), Fault> {
+        let key = string::check(b, p)?;
+        let child = if key.escaped {
+            let mut unescaped = String::new();
+            string::unescape(b, key, &mut unescaped);
+            self.tree.child(node, unescaped.as_bytes(), first)
+        } else {
+            self.tree.child(node, &b[key.start..key.end], first)
+        };
+        let colon = blank(b, key.end + 1);
+        if b[colon] != b':' {
+            return Err(Fault { at: colon, what: What::Syntax("`:`") });
+        }
+        Ok((child, blank(b, colon + 1)))
     }
 
     /// Takes the value of a declared key; `key` and `p` are their positions.

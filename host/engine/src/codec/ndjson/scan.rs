@@ -1,8 +1,8 @@
 //! Walking over bytes eight at a time.
 //!
-//! Every function takes a buffer whose records are followed by zeros ([`crate::batch::PADDING`] of them), so that a word
-//! may be loaded at any position within the records. A zero, like a line end, is no part of any JSON token: nothing here
-//! runs past the end of its line, but to say that it has ended.
+//! Every function takes a buffer whose records are followed by zeros ([`crate::batch::PADDING`] of them), so that a
+//! word may be loaded at any position within the records. A zero, like a line end, is no part of any JSON token:
+//! nothing here runs past the end of its line, but to say that it has ended.
 
 /// The byte in every place of a word.
 pub(super) const fn repeat(byte: u8) -> u64 {

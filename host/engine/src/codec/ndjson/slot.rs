@@ -30,7 +30,8 @@ pub(super) struct Slot {
     locate: bool,
     /// Values of kinds that fit in a word: integers and timestamps, the bits of floats, 0 and 1.
     words: Vec<i64>,
-    /// Values of the other kinds: where their text lies in the chunk, or, with [`UNESCAPED`], among the unescaped texts.
+    /// Values of the other kinds: where their text lies in the chunk, or, with [`UNESCAPED`], among the unescaped
+    /// texts.
     texts: Vec<Span>,
     /// Rows that are null, in order.
     nulls: Vec<u32>,
@@ -206,7 +207,9 @@ impl Slot {
         let next = Vec::with_capacity(rows);
         let words = std::mem::replace(&mut self.words, next);
         Some(match self.kind {
-            Kind::Boolean => Arc::new(BooleanArray::new(BooleanBuffer::collect_bool(rows, |row| words[row] != 0), nulls)),
+            Kind::Boolean => {
+                Arc::new(BooleanArray::new(BooleanBuffer::collect_bool(rows, |row| words[row] != 0), nulls))
+            }
             kind => fixed(kind, Buffer::from_vec(words), rows, nulls),
         })
     }
@@ -223,7 +226,8 @@ impl Slot {
 
     fn finish_texts(&self, nulls: Option<&NullBuffer>, chunk: &str, unescaped: &str) -> ArrayRef {
         let text = |span: &Span| {
-            let (whole, start) = if span.start & UNESCAPED == 0 { (chunk, span.start) } else { (unescaped, span.start & !UNESCAPED) };
+            let (whole, start) =
+                if span.start & UNESCAPED == 0 { (chunk, span.start) } else { (unescaped, span.start & !UNESCAPED) };
             &whole[start as usize..span.end as usize]
         };
         let bytes = self.texts.iter().map(|span| span.end - (span.start & !UNESCAPED)).sum::<u32>() as usize;
