@@ -6,8 +6,8 @@
 //! what they have in common, and comparing a literal is a matter of a few words. A record that leads out of the tree is
 //! read key by key by [`super::reader`], which answers for what is right and wrong, and is learned if it was good.
 //!
-//! Always true: a way from the root to a [`Action::End`] spells records that have no key twice and lack no required
-//! field.
+//! Always true: a way from the root to a [`Action::End`] spells records that have no declared key twice and lack no
+//! required field.
 
 use super::scan::word;
 
