@@ -1,9 +1,10 @@
 //! What it costs to hand a batch to a guest and take its answer.
 //!
-//! Cost model: a call copies each column's bytes once into the guest's memory, the answer's once out of it, and has a fixed
-//! price (the guest's allocator is called for each buffer, the answer is checked). The guest here looks at nothing and
-//! answers `origin` for every row, so what is left is the boundary. Beside it: the host's own memcpy of the same columns,
-//! and the same rows in calls of one row each. Not measured: what a guest does with the rows, and the stage's own work.
+//! Cost model: a call copies each column's bytes once into the guest's memory, the answer's once out of it, and has a
+//! fixed price (the guest's allocator is called for each buffer, the answer is checked). The guest here looks at
+//! nothing and answers `origin` for every row, so what is left is the boundary. Beside it: the host's own memcpy of
+//! the same columns, and the same rows in calls of one row each. Not measured: what a guest does with the rows, and
+//! the stage's own work.
 //!
 //! Target: a call of 1,024 rows of 16 B + 100 B takes at most 2x the memcpy + 200 ns. CPU time of the thread, the least
 //! of many rounds; the process fails when the target is missed.
@@ -26,7 +27,8 @@ const FIXED_NS: f64 = 200.0;
 
 fn main() -> anyhow::Result<ExitCode> {
     let columns = columns(ROWS);
-    let single: Vec<[ArrayRef; 2]> = (0..ROWS).map(|row| columns.each_ref().map(|column| column.slice(row, 1))).collect();
+    let single: Vec<[ArrayRef; 2]> =
+        (0..ROWS).map(|row| columns.each_ref().map(|column| column.slice(row, 1))).collect();
     let mut batched = operator(ROWS)?;
     let mut one_by_one = operator(1)?;
     let (mut copy_ns, mut call_ns, mut row_ns) = (f64::MAX, f64::MAX, f64::MAX);
@@ -40,7 +42,9 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     let allowed_ns = FACTOR * copy_ns + FIXED_NS;
     let rows = ROWS as f64;
-    println!("boundary: {ROWS} rows of 16 B + 100 B, guest answers `origin` (ns of CPU time, least of {ROUNDS} rounds)");
+    println!(
+        "boundary: {ROWS} rows of 16 B + 100 B, guest answers `origin` (ns of CPU time, least of {ROUNDS} rounds)"
+    );
     println!("  {:<34}{:>10} {:>10}", "", "a call", "a row");
     println!("  {:<34}{copy_ns:>10.0} {:>10.2}", "memcpy by the host", copy_ns / rows);
     println!("  {:<34}{call_ns:>10.0} {:>10.2}", "one call", call_ns / rows);

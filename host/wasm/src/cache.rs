@@ -2,9 +2,9 @@
 //!
 //! An entry is machine code that will run in this process, so the cache trusts nothing that it has not written: its
 //! directory belongs to one user (mode 0700), an entry begins with a line that names the component's digest, the
-//! compiler with its settings, and the digest of the code behind it. An entry where any of them differs is as good as none: the
-//! component is compiled again and the entry replaced. Entries are written aside and renamed, so there is no half one.
-//! Neighbours: [`crate::engine`] is the only caller.
+//! compiler with its settings, and the digest of the code behind it. An entry where any of them differs is as good as
+//! none: the component is compiled again and the entry replaced. Entries are written aside and renamed, so there is
+//! no half one. Neighbours: [`crate::engine`] is the only caller.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::hash::{Hash, Hasher};
@@ -47,7 +47,9 @@ impl Cache {
         let private = prepared.and_then(|()| fs::set_permissions(&directory, Permissions::from_mode(0o700)));
         private.map_err(|reason| {
             let shown = directory.display();
-            ComponentError::Host(format!("{shown} cannot be made a private directory for compiled components: {reason}"))
+            ComponentError::Host(format!(
+                "{shown} cannot be made a private directory for compiled components: {reason}"
+            ))
         })?;
         let mut compiler = Sha(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut compiler);
@@ -64,8 +66,8 @@ impl Cache {
         }
         // SAFETY: `code` must be what `Component::serialize` gave for this compiler. The head names its digest beside
         // the component's and the compiler's, and was written by `store` with the code in a directory that only this
-        // user can write to; whoever could forge both could as well change this process. A compiler of another version or with
-        // other settings has another head, and wasmtime compares these once more.
+        // user can write to; whoever could forge both could as well change this process. A compiler of another
+        // version or with other settings has another head, and wasmtime compares these once more.
         let component = unsafe { Component::deserialize(engine, code) };
         component.ok()
     }

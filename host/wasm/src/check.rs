@@ -11,9 +11,7 @@ use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, StringArray, UInt3
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use serde::de::IgnoredAny;
 use wasmill_engine::batch::fixed;
-use wasmill_engine::operator::{
-    Action, CallError, Effects, Emit, MetricKind, OperatorPlan, Reject, TableChanges,
-};
+use wasmill_engine::operator::{Action, CallError, Effects, Emit, MetricKind, OperatorPlan, Reject, TableChanges};
 use wasmill_engine::schema::{Field, Kind};
 
 use crate::contract::{ActionOut, ColumnOut, EffectsOut, EmitOut, FaultOut, RejectOut, StepOut, TableChangesOut};
@@ -58,17 +56,19 @@ impl Check<'_> {
     /// What the operator says failed.
     pub(crate) fn fault(&self, fault: FaultOut) -> CallError {
         match fault.row {
-            Some(row) if row as usize >= self.rows => {
-                CallError::Invalid(format!("its fault blames row {row} of a batch of {} rows: {}", self.rows, fault.message))
-            }
+            Some(row) if row as usize >= self.rows => CallError::Invalid(format!(
+                "its fault blames row {row} of a batch of {} rows: {}",
+                self.rows, fault.message
+            )),
             row => CallError::Fault { message: fault.message, row },
         }
     }
 
     fn size(&self, answer: &EffectsOut, state: u64) -> Result<(), CallError> {
-        let emits = answer.emits.iter().map(|emit| {
-            columns_bytes(&emit.columns) + emit.origin.as_ref().map_or(0, |origin| origin.len() as u64)
-        });
+        let emits = answer
+            .emits
+            .iter()
+            .map(|emit| columns_bytes(&emit.columns) + emit.origin.as_ref().map_or(0, |origin| origin.len() as u64));
         let reasons = answer.rejects.iter().map(|reject| reject.reason.len() as u64);
         let requested = emits.chain(reasons).sum::<u64>() + state;
         let allowed = self.limits.output_bytes(self.input_bytes);

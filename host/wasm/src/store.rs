@@ -1,14 +1,14 @@
 //! What belongs to one instance on the host's side: how much memory it has, which limit it hit, and its way to the log.
 //!
-//! Memory is counted as the sum over all memories of an instance, because guests in some languages have several. The log
-//! is the only thing that a guest can call. Neighbours: [`crate::instance`] reads the breach after a failed call.
+//! Memory is counted as the sum over all memories of an instance, because guests in some languages have several. The
+//! log is the only thing that a guest can call. Neighbours: [`crate::instance`] reads the breach after a failed call.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use wasmill_engine::operator::CallError;
 use wasmtime::component::{Linker, WasmStr};
 use wasmtime::{ResourceLimiter, StoreContextMut};
-use wasmill_engine::operator::CallError;
 
 pub use crate::contract::Level;
 use crate::limits::Limits;
