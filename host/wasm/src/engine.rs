@@ -37,7 +37,7 @@ impl Engine {
     /// process's user alone; compiled components are kept there. Without it every load compiles.
     ///
     /// # Errors
-    /// The runtime refuses the settings, a thread cannot be started, or the directory cannot be made private.
+    /// The runtime refuses the settings, a thread cannot be started, or others can write to the directory.
     pub fn new(limits: Limits, cache: Option<PathBuf>) -> Result<Self, ComponentError> {
         let host = |reason: wasmtime::Error| ComponentError::Host(format!("{reason:#}"));
         let wasmtime = wasmtime::Engine::new(&settings(&limits)).map_err(host)?;

@@ -38,6 +38,8 @@ pub(crate) struct Instance {
     store: Store<Guest>,
     process: Process,
     limits: Limits,
+    /// Bytes of memory that it had once it was open.
+    fresh_bytes: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -70,7 +72,8 @@ impl Code {
         };
         let answer = open.call(&mut store, (config, input));
         let (answer,) = answer.map_err(|error| failure(&mut store, &self.limits, &error))?;
-        Ok(answer.map(|plan| (Instance { store, process, limits: self.limits }, plan)))
+        let fresh_bytes = store.data().memory_bytes();
+        Ok(answer.map(|plan| (Instance { store, process, limits: self.limits, fresh_bytes }, plan)))
     }
 }
 
@@ -90,7 +93,7 @@ impl Instance {
     /// Whether its memory has grown so far that it should be replaced before it fails.
     pub(crate) fn is_worn(&self) -> bool {
         let allowed = self.limits.memory_bytes_max / REPLACE_DENOMINATOR * REPLACE_NUMERATOR;
-        self.store.data().memory_bytes() > allowed
+        self.store.data().memory_bytes() > allowed.max(self.fresh_bytes)
     }
 
     fn call<In, Out>(&mut self, function: TypedFunc<In, Out>, input_bytes: u64, call: In) -> Result<Out, CallError>

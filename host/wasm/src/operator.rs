@@ -68,6 +68,7 @@ impl Opened {
 
 impl Operator for Opened {
     fn process(&mut self, call: &Call<'_>) -> Result<Effects, CallError> {
+        assert_eq!(call.columns.len(), self.plan.reads.len(), "a call has the columns that the plan reads");
         let mut instance = self.instance()?;
         self.scratch.clear();
         let placed = self.scratch.place(call.columns);
