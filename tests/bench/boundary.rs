@@ -13,7 +13,8 @@ use std::hint::black_box;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BinaryArray, StringArray};
+use arrow_array::{Array, ArrayRef, BinaryArray, StringArray};
+use arrow_buffer::Buffer;
 use serde_json::Value;
 use wasmill_engine::operator::{Call, Context, Factory, Operator, OperatorKind};
 use wasmill_engine::schema::{Field, Kind};
@@ -31,13 +32,14 @@ fn main() -> anyhow::Result<ExitCode> {
         (0..ROWS).map(|row| columns.each_ref().map(|column| column.slice(row, 1))).collect();
     let mut batched = operator(ROWS)?;
     let mut one_by_one = operator(1)?;
+    let (buffers, mut target) = (buffers(&columns), Vec::new());
     let (mut copy_ns, mut call_ns, mut row_ns) = (f64::MAX, f64::MAX, f64::MAX);
     // In turns, so that a slow moment of the machine meets all three.
     for _ in 0..ROUNDS {
-        copy_ns = copy_ns.min(measure(64, || copy(&columns))?);
+        copy_ns = copy_ns.min(measure(64, || copy(&buffers, &mut target))?);
         call_ns = call_ns.min(measure(64, || call(&mut *batched, ROWS, &columns))?);
     }
-    for _ in 0..ROUNDS / 30 {
+    for _ in 0..ROUNDS / 5 {
         row_ns = row_ns.min(measure(1, || single.iter().for_each(|row| call(&mut *one_by_one, 1, row)))?);
     }
     let allowed_ns = FACTOR * copy_ns + FIXED_NS;
@@ -82,22 +84,20 @@ fn call(operator: &mut dyn Operator, rows: usize, columns: &[ArrayRef]) {
     let context = Context { batch: 0, attempt: 0, watermark: 0, now: 0, seed: 0 };
     let effects = operator.process(&Call { context, rows, columns, keys: None });
     let effects = effects.expect("the guest answers as it should");
-    assert_eq!(effects.emits[0].origin.as_ref().map_or(0, arrow_array::Array::len), rows);
+    assert_eq!(effects.emits[0].origin.as_ref().map_or(0, Array::len), rows);
     black_box(effects);
 }
 
+/// The buffers that cross: values and offsets of both columns.
+fn buffers(columns: &[ArrayRef]) -> Vec<Buffer> {
+    columns.iter().flat_map(|column| column.to_data().buffers().to_vec()).collect()
+}
+
 /// What the host would pay for one copy of each buffer, into memory that is there.
-fn copy(columns: &[ArrayRef]) {
-    thread_local! { static TARGET: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) }; }
-    TARGET.with_borrow_mut(|target| {
-        target.clear();
-        for column in columns {
-            for buffer in column.to_data().buffers() {
-                target.extend_from_slice(black_box(buffer));
-            }
-        }
-        black_box(target);
-    });
+fn copy(buffers: &[Buffer], target: &mut Vec<u8>) {
+    target.clear();
+    buffers.iter().for_each(|buffer| target.extend_from_slice(black_box(buffer)));
+    black_box(target);
 }
 
 /// Nanoseconds of this thread's CPU time that one of `times` runs takes.
