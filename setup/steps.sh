@@ -4,11 +4,14 @@
 # The folder for what may be kept between clones; losing it costs time and nothing else.
 cache=${WASMILL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/wasmill}
 
-say() { printf '\033[1m▸ %s\033[0m\n' "$*" >&2; }
+bold='' red='' plain=''
+[ ! -t 2 ] || { bold=$'\033[1m' red=$'\033[31m' plain=$'\033[0m'; }
+
+say() { echo "$bold▸ $*$plain" >&2; }
 
 # stop SENTENCE...: one line each for what is wrong and what to do.
 stop() {
-    printf '\033[31m✗ %s\033[0m\n' "$1" >&2
+    echo "$red✗ $1$plain" >&2
     shift
     [ $# -eq 0 ] || printf '  %s\n' "$@" >&2
     exit 1
@@ -28,9 +31,9 @@ step() {
     say "$what"
     "$@" || status=$?
     if [ $status -eq 0 ]; then
-        printf '  done: %s (%s)\n' "$what" "$(since "$start")" >&2
+        echo "  done: $what ($(since "$start"))" >&2
     else
-        printf '\033[31m  failed: %s (%s, exit status %s)\033[0m\n' "$what" "$(since "$start")" $status >&2
+        echo "$red  failed: $what ($(since "$start"), exit status $status)$plain" >&2
     fi
     return $status
 }

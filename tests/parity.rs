@@ -1,15 +1,20 @@
 //! The languages agree: guests in Rust, Go and C do the same jobs, and one table of cases holds for all of them.
 //!
 //! Each guest goes the way of a user's: its language's compiler, the encoder, the host's checks, compilation, calls. What
-//! is compared is what the engine would get. Neighbours: `parity/cases.rs` is the table, `parity/guests.rs` builds.
+//! is compared is what the engine would get. Neighbours: `parity/cases.rs` is the table, `parity/guests.rs` builds,
+//! `parity/tour.rs` and `parity/system.rs` look at what the four jobs do not touch.
 
 #[path = "parity/cases.rs"]
 mod cases;
 #[path = "parity/guests.rs"]
 mod guests;
+#[path = "parity/system.rs"]
+mod system;
+#[path = "parity/tour.rs"]
+mod tour;
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow_array::{Array, ArrayRef, Int64Array};
 use serde_json::{Value, json};
@@ -38,7 +43,15 @@ fn guest(language: Language, job: Job) -> (&'static str, Value) {
     }
 }
 
-fn load(language: Language, guest: &str) -> Option<Component> {
+/// A guest, built, checked and compiled: once in a run of these tests.
+fn load(language: Language, guest: &'static str) -> Option<Component> {
+    type Loaded = HashMap<(Language, &'static str), Option<Component>>;
+    static LOADED: OnceLock<Mutex<Loaded>> = OnceLock::new();
+    let mut loaded = LOADED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    loaded.entry((language, guest)).or_insert_with(|| compile(language, guest)).clone()
+}
+
+fn compile(language: Language, guest: &str) -> Option<Component> {
     let bytes = component(language, guest)?;
     for function in imported_functions(&bytes) {
         assert_eq!(function, "wasmill:operator/log@0.1.0#write", "{language:?} `{guest}` imports a function");
@@ -149,12 +162,10 @@ fn assert_answer(effects: &Effects, batch: &Batch, story: &str) {
 }
 
 fn holds_the_table(language: Language) {
-    let mut loaded: HashMap<&str, Option<Component>> = HashMap::new();
     for case in cases() {
         let (name, config) = guest(language, case.job);
-        if let Some(component) = loaded.entry(name).or_insert_with(|| load(language, name)) {
-            run(language, component, &config, &case);
-        }
+        let Some(component) = load(language, name) else { return };
+        run(language, &component, &config, &case);
     }
 }
 

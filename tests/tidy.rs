@@ -14,14 +14,17 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 const LINE_CHARACTERS_MAX: usize = 120;
 
-/// Which package uses which of ours: `daemon -> {wasm, connectors} -> engine`, never sideways, never up.
-const EDGES: [(&str, &[&str]); 6] = [
+/// Which package uses which of ours: `daemon -> {wasm, connectors} -> engine`, never sideways, never up. The SDK stands
+/// alone: it knows the contract and nothing of the host.
+const EDGES: [(&str, &[&str]); 8] = [
     ("wasmill-engine", &[]),
     ("wasmill-wasm", &["wasmill-engine"]),
     ("wasmill-connectors", &["wasmill-engine"]),
     ("wasmill-daemon", &["wasmill-engine", "wasmill-wasm", "wasmill-connectors"]),
     ("wasmill-tests", &["wasmill-engine", "wasmill-wasm", "wasmill-connectors"]),
     ("wasmill-tidy", &[]),
+    ("wasmill", &["wasmill-macros"]),
+    ("wasmill-macros", &[]),
 ];
 
 /// Folders of guests: they stand outside, as a user's operators do, and use the SDK only.
@@ -49,7 +52,7 @@ const OUTSIDE: [&str; 16] = [
 ];
 
 /// The files that may write `unsafe`: one where the host has to, one where the SDK meets the component ABI.
-const UNSAFE: [&str; 0] = [];
+const UNSAFE: [&str; 2] = ["host/wasm/src/cache.rs", "sdk/rust/src/abi.rs"];
 
 /// Files that a tool wrote and that are committed so that users need not have the tool.
 const GENERATED: [&str; 0] = [];
@@ -134,7 +137,7 @@ fn a_lint_is_expected_with_a_reason_and_not_silenced() {
 
 #[test]
 fn the_engine_reaches_nothing_outside() {
-    none(conduct::reaches_outside(&TREE, "host/engine/", &OUTSIDE));
+    none(conduct::reaches_outside(&TREE, "host/engine/src/", &OUTSIDE));
 }
 
 #[test]

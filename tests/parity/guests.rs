@@ -8,7 +8,7 @@ use std::process::Command;
 use std::{env, fs};
 
 /// A language that has an SDK.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Language {
     /// `sdk/rust`: a component for each job.
     Rust,

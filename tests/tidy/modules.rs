@@ -19,7 +19,8 @@ type Edges = BTreeMap<Path, BTreeMap<Path, (String, usize)>>;
 /// Circles of modules. One finding each, with every edge of it.
 #[must_use]
 pub fn cycles(tree: &Tree) -> Vec<Finding> {
-    crate_roots(tree).iter().flat_map(|root| cycles_of(&edges(&modules(tree, root)))).collect()
+    let roots = crate_roots(tree);
+    roots.iter().flat_map(|root| cycles_of(&edges(&modules(tree, root, &roots)))).collect()
 }
 
 /// Folders in which a crate's `lib.rs` or `main.rs` lies.
@@ -29,9 +30,9 @@ fn crate_roots(tree: &Tree) -> BTreeSet<String> {
 }
 
 /// The files of a crate with their modules. Roots of tests, which no path within the crate reaches, do no harm.
-fn modules<'a>(tree: &'a Tree, root: &str) -> Vec<(Path, &'a File)> {
+fn modules<'a>(tree: &'a Tree, root: &str, roots: &BTreeSet<String>) -> Vec<(Path, &'a File)> {
     let inside = tree.rust().filter_map(|file| Some((file, file.path.strip_prefix(root)?.strip_prefix('/')?)));
-    let nested = |inner: &str| !inner.is_empty() && crate_roots(tree).contains(&format!("{root}/{inner}"));
+    let nested = |inner: &str| !inner.is_empty() && roots.contains(&format!("{root}/{inner}"));
     let own = inside.filter(|(_, inner)| !nested(folder(inner)));
     own.map(|(file, inner)| {
         let mut path: Path = folder(inner).split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();

@@ -68,7 +68,11 @@ fn sketch(graph: &Graph, spec: &Spec) -> Sketch {
         details.extend(source.decode.as_ref().map(|decode| named(&decode.format).to_owned()));
         details.extend(source.event_time.map(|(column, lateness)| {
             let column = &source.layout.schema.fields()[column].name;
-            if lateness == 0 { format!("event time {column}") } else { format!("event time {column} + {}", span(lateness)) }
+            if lateness == 0 {
+                format!("event time {column}")
+            } else {
+                format!("event time {column} + {}", span(lateness))
+            }
         }));
         details.extend(lanes(source.lanes));
         parts.push(Part { role: Role::Source, name: source.name.to_string(), details });
@@ -85,7 +89,8 @@ fn sketch(graph: &Graph, spec: &Spec) -> Sketch {
         parts.push(part);
     }
     for (sink, connector) in graph.sinks.iter().zip(&spec.sinks) {
-        let part = Part { role: Role::Sink, name: sink.name.to_string(), details: written(connector, sink.format.as_ref()) };
+        let part =
+            Part { role: Role::Sink, name: sink.name.to_string(), details: written(connector, sink.format.as_ref()) };
         join(graph, &sink.inputs, parts.len(), &mut edges);
         parts.push(part);
     }
@@ -114,7 +119,8 @@ fn written(connector: &Connector, format: Option<&Format>) -> Vec<String> {
 /// The connector and the first text of its configuration, which is what it is about.
 fn shown(connector: &Connector) -> String {
     let config = connector.config.as_object();
-    let first = config.and_then(|config| config.get("path").or_else(|| config.values().find(|value| value.is_string())));
+    let first =
+        config.and_then(|config| config.get("path").or_else(|| config.values().find(|value| value.is_string())));
     match first.and_then(|value| value.as_str()) {
         Some(text) => format!("{} {text}", connector.name),
         None => connector.name.clone(),
@@ -135,7 +141,8 @@ fn lanes(lanes: u32) -> Option<String> {
 
 /// A duration in the largest unit that holds it whole.
 fn span(micros: i64) -> String {
-    const UNITS: [(i64, &str); 5] = [(3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s"), (1_000, "ms"), (1, "us")];
+    const UNITS: [(i64, &str); 5] =
+        [(3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s"), (1_000, "ms"), (1, "us")];
     let whole = UNITS.iter().find(|(unit, _)| micros % unit == 0);
     whole.map_or_else(|| format!("{micros}us"), |(unit, name)| format!("{}{name}", micros / unit))
 }

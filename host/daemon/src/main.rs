@@ -18,3 +18,6 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     cli::main()
 }
+//! x
+fn main(){}
+fn main() {}

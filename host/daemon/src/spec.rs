@@ -1,16 +1,17 @@
-//! A pipeline file: YAML text to a checked [`Graph`], or to all that is wrong with it, each with line, column and what to do.
+//! A pipeline file: YAML text to a checked [`Graph`], or to all that is wrong with it, each with line, column and what
+//! to do.
 //!
 //! Text becomes a tree with places, the tree becomes a draft, the engine makes the graph of it; what any of the three
-//! finds wrong ends in one list. What is not in the file — connectors, plugins, the environment — is asked of [`Outside`],
-//! so nothing here knows of Wasm or opens anything but the file. Neighbours: [`crate::draw`] shows the graph, the reference
-//! of every key is `docs/pipelines.md`.
+//! finds wrong ends in one list. What is not in the file — connectors, plugins, the environment — is asked of
+//! [`Outside`], so nothing here knows of Wasm or opens anything but the file. Neighbours: [`crate::draw`] shows the
+//! graph, the reference of every key is `docs/pipelines.md`.
 
 mod diagnostic;
 mod format;
 mod parts;
 mod section;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod variables;
 mod yaml;
 
@@ -24,8 +25,8 @@ use wasmill_engine::graph::{Draft, Graph, GraphError, Stage};
 use wasmill_engine::operator::SharedFactory;
 use wasmill_engine::schema::Schema;
 
-pub(crate) use diagnostic::{Diagnostic, Diagnostics, Severity};
 use diagnostic::Span;
+pub(crate) use diagnostic::{Diagnostic, Diagnostics, Severity};
 use parts::Whole;
 use section::{Problems, Section, entries};
 use yaml::{FILE_BYTES_MAX, Key, Node, Tree};
@@ -235,12 +236,14 @@ fn parts(root: &Node, base: &Path, outside: &dyn Outside, problems: &mut Problem
         Some((key, node)) => Some(parts::dead_letters(&whole, key, node, problems)?),
         None => None,
     };
+    if file.is_misspelled() {
+        return None;
+    }
     let (sources, source_connectors) = sources?.into_iter().unzip();
     let (stages, plugins) = stages?.into_iter().unzip();
     let (sinks, sink_connectors) = sinks?.into_iter().unzip();
     let (dead_letters, dead_connector) = dead.unzip();
-    let connectors =
-        Connectors { sources: source_connectors, sinks: sink_connectors, dead_letters: dead_connector };
+    let connectors = Connectors { sources: source_connectors, sinks: sink_connectors, dead_letters: dead_connector };
     let draft = Draft { name: name?.to_owned(), sources, stages, sinks, dead_letters };
     Some(Parts { draft, connectors, plugins })
 }

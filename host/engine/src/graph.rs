@@ -1,8 +1,8 @@
 //! The typed graph: a pipeline with every name resolved, every type checked, and every column's place worked out.
 //!
 //! A [`Draft`] is what a pipeline file says, by names; [`Graph::build`] turns it into a [`Graph`] or says all that is
-//! wrong with it. Nothing downstream looks up a name again. Neighbours: whoever runs a graph opens each stage's operator
-//! again, once a lane, under the same configuration and fields.
+//! wrong with it. Nothing downstream looks up a name again. Neighbours: whoever runs a graph opens each stage's
+//! operator again, once a lane, under the same configuration and fields.
 
 mod build;
 mod flow;

@@ -1,4 +1,5 @@
-//! Counts and sums the prices of each key, and answers every row with the count, the sum and the average so far.
+//! Counts and sums the prices of each key, and answers every row with the count, the sum and the average so far. The
+//! configuration may ask for more: {"do": "forget new keys"}, {"do": "set timers"}.
 #include "wasmill.h"
 
 static wasmill_read read = {.name = {"price", 5}, .kind = {"int64", 5}};
@@ -12,10 +13,20 @@ static wasmill_field totals[] = {
     {.name = {"n", 1}, .kind = {"int64", 5}},
     {.name = {"sum", 3}, .kind = {"int64", 5}},
 };
-static wasmill_table table = {.name = {"totals", 6}, .version = 1, .columns = {totals, 2}};
+static wasmill_table table = {.name = {"totals", 6}, .version = 1, .columns = {totals, 2}, .ttl_ms = {true, 3600000}};
+static bool forgets, sets_timers;
+
+static bool has(wasmill_text config, wasmill_text words) {
+    for (uint32_t i = 0; i + words.length <= config.length; i++) {
+        if (memcmp(config.at + i, words.at, words.length) == 0) return true;
+    }
+    return false;
+}
 
 bool wasmill_open(wasmill_text config, wasmill_fields input, wasmill_plan *plan, wasmill_refusal *refusal) {
-    (void)config, (void)input, (void)refusal;
+    (void)input, (void)refusal;
+    forgets = has(config, WASMILL_TEXT("forget new keys"));
+    sets_timers = has(config, WASMILL_TEXT("set timers"));
     *plan = (wasmill_plan){.reads = {&read, 1}, .ports = {&port, 1}, .tables = {&table, 1}};
     return true;
 }
@@ -42,6 +53,12 @@ bool wasmill_process_keyed(const wasmill_context *context, wasmill_rows rows, co
     changes->columns = state;
     step->tables.at = changes;
     step->tables.count = 1;
+    if (forgets) changes->forget = tables.at[0].fresh;
+    if (sets_timers) {
+        wasmill_timer *timer = wasmill_alloc(sizeof *timer);
+        *timer = (wasmill_timer){.slot = 0, .what = WASMILL_SET_EVENT_TIME, .time = 1};
+        step->timers = (wasmill_bytes){timer, sizeof *timer};
+    }
     return true;
 }
 

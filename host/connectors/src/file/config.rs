@@ -48,7 +48,7 @@ impl SourceConfig {
         }
         for path in this.path.all() {
             if let Err(error) = glob::Pattern::new(path) {
-                let problem = format!("`path`: `{path}` is no pattern: {} at character {}", error.msg, error.pos + 1);
+                let problem = format!("`path`: `{path}` is no pattern: {}", error.msg);
                 return Err(ConnectorError::config("file", "path", problem));
             }
         }

@@ -383,3 +383,54 @@ impl SinkWriter for FileSink {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasmill_engine::batch::{Batch, Layout, Records};
+    use wasmill_engine::schema::Schema;
+
+    fn sink(folder: &Path, path: &str, create: fn(&Path) -> io::Result<File>) -> FileSink {
+        let context = SinkContext {
+            base: folder.to_owned(),
+            waker: Waker::noop().clone(),
+            pipeline: "test".into(),
+            name: "out".into(),
+            extension: "ndjson".into(),
+            header: Arc::new([]),
+        };
+        let config = SinkConfig::parse(&serde_json::json!({ "path": path })).unwrap();
+        FileSink::new(&config, &context, create)
+    }
+
+    fn write(sink: &mut FileSink, bytes: &[u8]) -> Result<Progress, SinkError> {
+        let schema = Schema::new(Vec::new());
+        let (source, partition): (Arc<str>, Arc<str>) = ("in".into(), "0".into());
+        let (columns, event_time, message, raw) = (Vec::new(), None, None, None);
+        let records = Records { source, partition, rows: 1, columns, event_time, message, raw };
+        let batch = Batch::new(Arc::new(records), Arc::new(Layout::of_source(&schema)));
+        sink.write(0, &Block { batch: &batch, bytes, ends: &[bytes.len() as u32] })
+    }
+
+    /// A file on a disk that has no room.
+    fn full(_: &Path) -> io::Result<File> {
+        OpenOptions::new().write(true).open("/dev/full")
+    }
+
+    #[test]
+    fn a_full_disk_is_told_with_the_path_and_what_to_do_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, target) in [("./", "part-00000.ndjson"), ("out.ndjson", "out.ndjson")] {
+            for bytes in [10, 1_000_000] {
+                let mut sink = sink(folder.path(), path, full);
+                sink.recover(None).unwrap();
+                let error = write(&mut sink, &vec![b'\n'; bytes]).and_then(|_| sink.prepare(1)).unwrap_err();
+                assert!(error.retriable, "room can be made");
+                assert!(error.message.contains(target), "{error}");
+                assert!(error.message.contains("No space left on device"), "{error}");
+                assert!(error.message.contains("make room or choose another `path`; nothing of this epoch is visible"), "{error}");
+            }
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

@@ -246,7 +246,7 @@ fn bid(place: &Place, error: bool, random: &mut Random, time: Option<Micros>, fi
     if let Some(time) = time {
         fields.time("date_time", time);
     }
-    extra(random, 18, fields);
+    extra(random, 33, fields);
 }
 
 /// Eight letters.

@@ -3,7 +3,7 @@
 //! Always true: at most [`CHUNKS`] + 2 chunks of [`CHUNK_BYTES`] are in memory, however much the pipe brings; the thread
 //! waits while the engine is behind. Chunks go back to the thread to be filled again.
 
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::task::Waker;

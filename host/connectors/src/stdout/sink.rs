@@ -33,7 +33,8 @@ pub(crate) fn open(value: &Value, context: &SinkContext) -> Result<Box<dyn SinkW
 /// A sink over anything that is written by waiting.
 pub struct Piped {
     name: Arc<str>,
-    header: Option<Arc<[u8]>>,
+    /// What goes before the next rows.
+    header: Vec<u8>,
     blocks: SyncSender<Vec<u8>>,
     written: Receiver<Result<Vec<u8>, SinkError>>,
     /// Blocks that went to the thread and did not come back.
@@ -50,7 +51,7 @@ impl Piped {
     pub fn new<W: Write + Send + 'static>(
         name: &str,
         output: W,
-        header: &Arc<[u8]>,
+        header: &[u8],
         waker: Waker,
     ) -> Result<Self, SinkError> {
         let (blocks, queue) = sync_channel(BLOCKS);
@@ -62,8 +63,7 @@ impl Piped {
             message: format!("no thread could be started to write {name}: {error}; raise the limit on threads"),
             retriable: true,
         })?;
-        let header = Some(header.clone()).filter(|header| !header.is_empty());
-        Ok(Self { name, header, blocks, written, waiting: 0, empty: Vec::new(), failed: None })
+        Ok(Self { name, header: header.to_vec(), blocks, written, waiting: 0, empty: Vec::new(), failed: None })
     }
 
     /// Takes back what the thread is done with.
@@ -127,7 +127,7 @@ impl SinkWriter for Piped {
         }
         let mut bytes = self.empty.pop().unwrap_or_default();
         bytes.clear();
-        bytes.extend_from_slice(&self.header.take().unwrap_or_default());
+        bytes.append(&mut self.header);
         bytes.extend_from_slice(block.bytes);
         if self.blocks.send(bytes).is_err() {
             // The thread ends only after it has said why.

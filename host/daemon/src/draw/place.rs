@@ -1,7 +1,9 @@
-//! Where the boxes of a picture stand: in columns from left to right, each part one column after the last that it reads from.
+//! Where the boxes of a picture stand: in columns from left to right, each part one column after the last that it reads
+//! from.
 //!
-//! An edge that passes columns gets an empty box in each of them, so that no line runs behind a box. Within a column boxes
-//! stand in the order of what they read from and as near to it as they can: a few sweeps over the columns, after Sugiyama.
+//! An edge that passes columns gets an empty box in each of them, so that no line runs behind a box. Within a column
+//! boxes stand in the order of what they read from and as near to it as they can: a few sweeps over the columns, after
+//! Sugiyama.
 
 use super::Sketch;
 

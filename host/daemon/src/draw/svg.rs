@@ -1,6 +1,7 @@
 //! A graph as a picture: boxes in columns, rows flowing from left to right.
 //!
-//! Texts are set in a fixed-width font, so that their width is known here; colours follow the reader's light or dark page.
+//! Texts are set in a fixed-width font, so that their width is known here; colours follow the reader's light or dark
+//! page.
 
 use std::fmt::Write as _;
 
@@ -120,7 +121,8 @@ fn columns(sketch: &Sketch, places: &Places) -> (Vec<f64>, Vec<f64>) {
 fn boxed(part: &Part, class: &str, (left, top): (f64, f64), (width, height): (f64, f64), body: &mut String) {
     let mut put = |line: String| write(body, &line);
     put(format!(
-        "<rect class=\"box {class}\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"6\"/>"
+        "<rect class=\"box {class}\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" \
+         height=\"{height:.1}\" rx=\"6\"/>"
     ));
     let x = left + PADDING;
     let mut y = top + PADDING + 12.0;

@@ -1,4 +1,5 @@
-//! A graph as lines of text: what reads from a part stands below it, several readers one after the other with a branch each.
+//! A graph as lines of text: what reads from a part stands below it, several readers one after the other with a branch
+//! each.
 //!
 //! A part that reads from several others stands below the last of them; the others point to it.
 
@@ -20,7 +21,9 @@ struct Glyphs {
 }
 
 const UNICODE: Glyphs =
-    Glyphs { down: "│", branch: "├─", last: "└─", arrow: "→", dot: " · ", source: "●", stage: "■", sink: "○" };
+    Glyphs {
+        down: "│", branch: "├─", last: "└─", arrow: "→", dot: " · ", source: "●", stage: "■", sink: "○"
+    };
 const ASCII: Glyphs =
     Glyphs { down: "|", branch: "|-", last: "`-", arrow: "->", dot: ", ", source: "*", stage: "#", sink: "o" };
 
@@ -68,8 +71,8 @@ impl Tree<'_> {
         self.lines.push(Line { left: lead.to_owned(), below: String::new(), details: Vec::new() });
     }
 
-    /// A part and all that reads from it. `lead` stands in front of lines below the part, `branch` and `port` in front of
-    /// its name.
+    /// A part and all that reads from it. `lead` stands in front of lines below the part, `branch` and `port` in front
+    /// of its name.
     fn part(&mut self, part: usize, lead: &str, branch: &str, port: &str) {
         let glyphs = self.glyphs;
         let here = &self.sketch.parts[part];

@@ -74,7 +74,8 @@ fn format(what: &str, node: &Node, more: &[&str], problems: &mut Problems) -> Op
     let known: Vec<&str> = own.iter().chain(more).copied().collect();
     let section = Section::new(&format!("the format of {what}"), span, options, &known, problems)?;
     if let Some(infer) = section.get("infer").filter(|_| more.contains(&"infer")) {
-        let message = "columns are not inferred when a pipeline runs; declare them, `columns: { name: utf8, n: int64? }`";
+        let message =
+            "columns are not inferred when a pipeline runs; declare them, `columns: { name: utf8, n: int64? }`";
         problems.push(Diagnostic::error(infer.span, message));
         return None;
     }
@@ -96,8 +97,11 @@ fn csv(what: &str, section: &Section<'_>, problems: &mut Problems) -> Option<For
         Some(node) => match section.text("separator", problems)?.as_bytes() {
             [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => *byte,
             _ => {
-                let message = format!("`separator` of {what} is one ASCII character that is no quote or line end, \
-                     not {}", shown(&node.value));
+                let message = format!(
+                    "`separator` of {what} is one ASCII character that is no quote or line end, \
+                     not {}",
+                    shown(&node.value)
+                );
                 problems.push(Diagnostic::error(node.span, &message));
                 return None;
             }

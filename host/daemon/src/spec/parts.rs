@@ -1,7 +1,7 @@
 //! The parts of a pipeline file — sources, stages, sinks, dead letters — as parts of a draft.
 //!
-//! Each function reads as much as it can, adds what is wrong to the problems, and answers none only where the part cannot
-//! stand in a draft at all.
+//! Each function reads as much as it can, adds what is wrong to the problems, and answers none only where the part
+//! cannot stand in a draft at all.
 
 use std::path::Path;
 
@@ -29,7 +29,12 @@ pub(crate) struct Whole<'a> {
 }
 
 /// A source.
-pub(crate) fn source(whole: &Whole<'_>, key: &Key, node: &Node, problems: &mut Problems) -> Option<(SourceDraft, Connector)> {
+pub(crate) fn source(
+    whole: &Whole<'_>,
+    key: &Key,
+    node: &Node,
+    problems: &mut Problems,
+) -> Option<(SourceDraft, Connector)> {
     let what = format!("source `{}`", key.name);
     let names = whole.outside.source_names();
     let known = ["format", "event_time", "lanes"];
@@ -46,7 +51,12 @@ pub(crate) fn source(whole: &Whole<'_>, key: &Key, node: &Node, problems: &mut P
 }
 
 /// The format and columns of a source; a connector that makes rows itself brings its own columns.
-fn rows(what: &str, section: &Section<'_>, own: Option<Schema>, problems: &mut Problems) -> Option<(Option<Format>, Schema)> {
+fn rows(
+    what: &str,
+    section: &Section<'_>,
+    own: Option<Schema>,
+    problems: &mut Problems,
+) -> Option<(Option<Format>, Schema)> {
     match (own, section.get("format")) {
         (Some(schema), None) => Some((None, schema)),
         (Some(_), Some(node)) => {
@@ -110,7 +120,12 @@ fn check_within(what: &str, node: &Node, problems: &mut Problems) {
 }
 
 /// A stage.
-pub(crate) fn stage(whole: &Whole<'_>, key: &Key, node: &Node, problems: &mut Problems) -> Option<(StageDraft, PluginRef)> {
+pub(crate) fn stage(
+    whole: &Whole<'_>,
+    key: &Key,
+    node: &Node,
+    problems: &mut Problems,
+) -> Option<(StageDraft, PluginRef)> {
     let what = format!("stage `{}`", key.name);
     let known = ["from", "plugin", "key", "lanes", "config", "on_error", "latency"];
     let section = Section::new(&what, key.span, node, &known, problems)?;
@@ -148,8 +163,10 @@ fn on_error(whole: &Whole<'_>, what: &str, section: &Section<'_>, problems: &mut
     };
     match &node.value {
         Tree::Text(text) if text == "dead_letter" && !whole.dead_letters => {
-            let message = format!("`on_error` of {what} is `dead_letter`, but the pipeline has no `dead_letters`; \
-                 add `dead_letters: {{ file: {{ path: dead/ }} }}`");
+            let message = format!(
+                "`on_error` of {what} is `dead_letter`, but the pipeline has no `dead_letters`; \
+                 add `dead_letters: {{ file: {{ path: dead/ }} }}`"
+            );
             problems.push(Diagnostic::error(node.span, &message));
             default
         }

@@ -1,8 +1,8 @@
-//! Mappings with known keys, and values of known types: what is unknown, missing, there twice or of another type becomes an
-//! error, and the rest is read on.
+//! Mappings with known keys, and values of known types: what is unknown, missing, there twice or of another type
+//! becomes an error, and the rest is read on.
 
 use wasmill_engine::clock::Micros;
-use wasmill_engine::graph::suggest::{hint, listed};
+use wasmill_engine::graph::suggest::{hint, listed, nearest};
 
 use super::diagnostic::{Diagnostic, Span};
 use super::yaml::{Key, Node, Tree};
@@ -16,23 +16,26 @@ pub(crate) struct Section<'a> {
     what: String,
     span: Span,
     entries: Vec<(&'a Key, &'a Node)>,
+    /// Keys that unknown ones were probably meant to be: that they are missing is not a second mistake.
+    meant: Vec<String>,
 }
 
 impl<'a> Section<'a> {
-    /// The mapping at `node`, which has these keys and no others; none when it is no mapping. Nothing at all is an empty
-    /// mapping.
+    /// The mapping at `node`, which has these keys and no others; none when it is no mapping. Nothing at all is an
+    /// empty mapping.
     pub(crate) fn new(what: &str, at: Span, node: &'a Node, known: &[&str], problems: &mut Problems) -> Option<Self> {
-        let entries = entries(what, node, problems)?;
-        let section = Self { what: what.to_owned(), span: at, entries };
+        let mut section =
+            Self { what: what.to_owned(), span: at, entries: entries(what, node, problems)?, meant: vec![] };
         for (key, _) in section.entries.iter().filter(|(key, _)| !known.contains(&&*key.name)) {
             let hint = hint(&key.name, known.iter().copied());
+            section.meant.extend(nearest(&key.name, known.iter().copied()).map(str::to_owned));
             problems.push(Diagnostic::error(key.span, &format!("`{}` is no key of {what}{hint}", key.name)));
         }
         Some(section)
     }
 
-    /// The same for a source or sink, which has the name of exactly one connector beside `known`: answers that too, where
-    /// there is one.
+    /// The same for a source or sink, which has the name of exactly one connector beside `known`: answers that too,
+    /// where there is one.
     pub(crate) fn with_connector(
         (what, at): (&str, Span),
         node: &'a Node,
@@ -42,13 +45,17 @@ impl<'a> Section<'a> {
         let entries = entries(what, node, problems)?;
         let others: Vec<_> = entries.iter().filter(|(key, _)| !known.contains(&&*key.name)).copied().collect();
         let found: Vec<_> = others.iter().filter(|(key, _)| connectors.contains(&&*key.name)).copied().collect();
+        let mut meant = Vec::new();
         for (key, _) in others.iter().filter(|(key, _)| !connectors.contains(&&*key.name)) {
-            let message = if found.is_empty() && others.len() == 1 {
-                let hint = hint(&key.name, connectors.iter().chain(known).copied());
-                format!("there is no {role} connector `{}`{hint}", key.name)
-            } else {
-                let hint = hint(&key.name, known.iter().chain(connectors).copied());
-                format!("`{}` is no key of {what}{hint}", key.name)
+            let name = &key.name;
+            let near = nearest(name, known.iter().copied());
+            meant.extend(near.map(str::to_owned));
+            let message = match near {
+                Some(near) => format!("`{name}` is no key of {what}; did you mean `{near}`?"),
+                None if found.is_empty() => {
+                    format!("there is no {role} connector `{name}`{}", hint(name, connectors.iter().copied()))
+                }
+                None => format!("`{name}` is no key of {what}{}", hint(name, known.iter().chain(connectors).copied())),
             };
             problems.push(Diagnostic::error(key.span, &message));
         }
@@ -61,13 +68,18 @@ impl<'a> Section<'a> {
             let message = format!("{what} has two connectors, `{first}` and `{name}`; keep one");
             problems.push(Diagnostic::error(second.span, &message));
         }
-        Some((Self { what: what.to_owned(), span: at, entries }, found.first().copied()))
+        Some((Self { what: what.to_owned(), span: at, entries, meant }, found.first().copied()))
     }
 
     /// The value of a key; none where it is missing or nothing.
     pub(crate) fn get(&self, key: &str) -> Option<&'a Node> {
         let value = self.entries.iter().find(|(other, _)| other.name == key).map(|(_, value)| *value);
         value.filter(|value| !matches!(value.value, Tree::Null))
+    }
+
+    /// Whether it has keys that are probably misspelled, so that what is missing is there in truth.
+    pub(crate) fn is_misspelled(&self) -> bool {
+        !self.meant.is_empty()
     }
 
     /// A key and its value; none where it is missing.
@@ -78,7 +90,7 @@ impl<'a> Section<'a> {
     /// The value of a key that must be there, with what it is for.
     pub(crate) fn need(&self, key: &str, purpose: &str, problems: &mut Problems) -> Option<&'a Node> {
         let value = self.get(key);
-        if value.is_none() {
+        if value.is_none() && !self.meant.iter().any(|meant| meant == key) {
             problems.push(Diagnostic::error(self.span, &format!("{} has no `{key}`; {purpose}", self.what)));
         }
         value
@@ -96,6 +108,8 @@ impl<'a> Section<'a> {
     pub(crate) fn boolean(&self, key: &str, problems: &mut Problems) -> Option<bool> {
         self.typed(key, "`true` or `false`", problems, |tree| match tree {
             Tree::Boolean(value) => Some(*value),
+            // Within `{ .. }` a variable can only stand in quotes.
+            Tree::Text(text) => text.parse().ok(),
             _ => None,
         })
     }
@@ -104,6 +118,7 @@ impl<'a> Section<'a> {
     pub(crate) fn whole(&self, key: &str, problems: &mut Problems) -> Option<u32> {
         self.typed(key, "a whole number, 0 or more", problems, |tree| match tree {
             Tree::Number(value) => value.as_u64().and_then(|value| u32::try_from(value).ok()),
+            Tree::Text(text) => text.parse().ok(),
             _ => None,
         })
     }
@@ -118,17 +133,23 @@ impl<'a> Section<'a> {
 
     /// A text or a list of texts under a key.
     pub(crate) fn texts(&self, key: &str, problems: &mut Problems) -> Option<Vec<String>> {
-        self.typed(key, "a name or a list of names", problems, |tree| match tree {
-            Tree::Text(text) => Some(vec![text.clone()]),
-            Tree::List(items) => items
-                .iter()
-                .map(|item| match &item.value {
-                    Tree::Text(text) => Some(text.clone()),
-                    _ => None,
-                })
-                .collect(),
-            _ => None,
-        })
+        let node = self.get(key)?;
+        let items = match &node.value {
+            Tree::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        let mut texts = Vec::with_capacity(items.len());
+        for item in items {
+            match &item.value {
+                Tree::Text(text) => texts.push(text.clone()),
+                other => {
+                    let message =
+                        format!("`{key}` of {} is a name or a list of names, not {}", self.what, shown(other));
+                    problems.push(Diagnostic::error(item.span, &message));
+                }
+            }
+        }
+        (texts.len() == items.len()).then_some(texts)
     }
 
     fn typed<T>(

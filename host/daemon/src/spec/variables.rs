@@ -1,7 +1,8 @@
 //! `${NAME}` in a pipeline file: the value of a variable of the environment.
 //!
-//! `${NAME:-default}` is `default` where the variable is not set, `$${` is the text `${`. Only values are replaced, never
-//! keys. A bare value that is nothing but one variable is typed like any bare value: `lanes: ${LANES}` is a number.
+//! `${NAME:-default}` is `default` where the variable is not set, `$${` is the text `${`. Only values are replaced,
+//! never keys. A bare value that is nothing but one variable is typed like any bare value: `lanes: ${LANES}` is a
+//! number.
 
 use serde_json::Number;
 
@@ -49,7 +50,9 @@ fn expand(value: &str, lookup: Lookup<'_>) -> Result<String, String> {
         };
         let valid = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !valid {
-            return Err(format!("`{name}` cannot be the name of a variable; write `${{NAME}}` or `${{NAME:-default}}`"));
+            return Err(format!(
+                "`{name}` cannot be the name of a variable; write `${{NAME}}` or `${{NAME:-default}}`"
+            ));
         }
         match lookup(name).or_else(|| default.map(str::to_owned)) {
             Some(value) => expanded.push_str(&value),
@@ -70,7 +73,12 @@ fn typed(value: String) -> Tree {
         "true" => Tree::Boolean(true),
         "false" => Tree::Boolean(false),
         number => {
-            let float = || number.parse().ok().filter(|_| number.starts_with(['-', '.', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']));
+            let float = || {
+                number
+                    .parse()
+                    .ok()
+                    .filter(|_| number.starts_with(['-', '.', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']))
+            };
             let parsed = number.parse::<i64>().ok().map(Number::from);
             parsed.or_else(|| float().and_then(Number::from_f64)).map_or(Tree::Text(value), Tree::Number)
         }

@@ -1,13 +1,14 @@
 //! Text to a tree in which everything knows where it stands, so that every later error can point at it.
 //!
-//! All of YAML that serde-saphyr reads is allowed (anchors, merge keys, block text) within limits that no honest pipeline
-//! file comes near. Duplicate keys are left in the tree: whoever reads a mapping reports them.
+//! All of YAML that serde-saphyr reads is allowed (anchors, merge keys, block text) within limits that no honest
+//! pipeline file comes near. Duplicate keys are left in the tree: whoever reads a mapping reports them.
 
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Location, MessageFormatter, Spanned, UserMessageFormatter};
 
@@ -84,8 +85,8 @@ impl Node {
         }
     }
 
-    /// Where the thing stands that has this path, `stages.score.config.min`; of a mapping its key. Of a path that leads to
-    /// nothing as much as is there. Names may have dots in them.
+    /// Where the thing stands that has this path, `stages.score.config.min`; of a mapping its key. Of a path that leads
+    /// to nothing as much as is there. Names may have dots in them.
     pub(crate) fn find(&self, path: &str) -> Span {
         let mut at = self.span;
         let (mut node, mut path) = (self, path);
@@ -134,9 +135,34 @@ pub(crate) fn parse(text: &str) -> Result<Node, Box<Diagnostic>> {
     let parsed: Result<Spanned<Bare>, _> = serde_saphyr::from_str_with_options(text, options);
     parsed.map(Node::from).map_err(|error| {
         let span = error.location().map(span).unwrap_or_default();
-        let message = UserMessageFormatter.format_message(&error).into_owned();
-        Box::new(Diagnostic::error(span, &format!("this is not YAML as a pipeline file has it: {message}")))
+        Box::new(Diagnostic::error(span, &said(&error)))
     })
+}
+
+/// The error in our words where those of the library speak of its settings.
+fn said(error: &serde_saphyr::Error) -> String {
+    use serde_saphyr::Error as E;
+    match error {
+        E::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
+            format!("mappings and lists stand more than {DEPTH_MAX} deep within each other, which no pipeline needs")
+        }
+        E::Budget { .. }
+        | E::AliasReplayLimitExceeded { .. }
+        | E::AliasExpansionLimitExceeded { .. }
+        | E::AliasReplayStackDepthExceeded { .. } => {
+            format!("with its anchors expanded the file has more than {NODES_MAX} values, which no pipeline needs")
+        }
+        E::AliasError { error, .. } => said(error),
+        E::MultipleDocuments { .. } => {
+            "a pipeline file is one YAML document; remove the `---` and what follows it".to_owned()
+        }
+        E::UnknownAnchor { .. } => "there is no anchor of that name; write `&name` where the value stands".to_owned(),
+        error => {
+            let message = UserMessageFormatter.format_message(error);
+            let help = if message.starts_with("tabs ") { "; indent with spaces" } else { "" };
+            format!("the file is not valid YAML: {message}{help}")
+        }
+    }
 }
 
 fn span(location: Location) -> Span {

@@ -102,7 +102,8 @@ fn check_encodable(sink: &Sink) -> Result<(), GraphError> {
         Some(Format::Raw) => match fields {
             [only] if matches!(only.kind, Kind::Utf8 | Kind::Bytes) => Ok(()),
             _ => fail(format!(
-                "sink `{}` writes raw lines, which takes rows of one utf8 or bytes field, but its rows are {}",
+                "sink `{}` writes raw lines, which takes rows of one utf8 or bytes field, but its rows are {}; \
+                 choose another `format`",
                 sink.name,
                 shown(&sink.schema)
             )),

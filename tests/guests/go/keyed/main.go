@@ -1,7 +1,11 @@
-// Counts and sums the prices of each key, and answers every row with the count, the sum and the average so far.
+// Counts and sums the prices of each key, and answers every row with the count, the sum and the average so far. The
+// configuration may ask for more: {"do": "forget new keys"}, {"do": "set timers"}.
 package main
 
 import (
+	"bytes"
+	"time"
+
 	"wasmill"
 	"wasmill/keyed"
 )
@@ -10,7 +14,11 @@ func init() { keyed.Export(keyed.Operator{Open: open, Process: process}) }
 
 func main() {}
 
-func open([]byte, []wasmill.Field) (wasmill.Plan, error) {
+var forgets, setsTimers bool
+
+func open(config []byte, _ []wasmill.Field) (wasmill.Plan, error) {
+	forgets = bytes.Contains(config, []byte("forget new keys"))
+	setsTimers = bytes.Contains(config, []byte("set timers"))
 	return wasmill.Plan{
 		Reads: []wasmill.Read{{Name: "price", Kind: wasmill.KindInt64}},
 		Ports: []wasmill.Port{{Name: "out", Makes: []wasmill.Field{
@@ -18,7 +26,7 @@ func open([]byte, []wasmill.Field) (wasmill.Plan, error) {
 			{Name: "sum", Kind: wasmill.KindInt64},
 			{Name: "avg", Kind: wasmill.KindFloat64},
 		}}},
-		Tables: []wasmill.Table{{Name: "totals", Version: 1, Columns: []wasmill.Field{
+		Tables: []wasmill.Table{{Name: "totals", Version: 1, TTL: time.Hour, Columns: []wasmill.Field{
 			{Name: "n", Kind: wasmill.KindInt64},
 			{Name: "sum", Kind: wasmill.KindInt64},
 		}}},
@@ -37,8 +45,14 @@ func process(_ wasmill.Context, batch keyed.Batch) (keyed.Step, error) {
 		averages[row] = float64(sum[slot]) / float64(n[slot])
 	}
 	made := []wasmill.Column{wasmill.MakeInt64(counts), wasmill.MakeInt64(sums), wasmill.MakeFloat64(averages)}
-	return keyed.Step{
-		Effects: wasmill.Effects{Emits: []wasmill.Emit{{All: true, Columns: made}}},
-		Tables:  []keyed.Changes{{Columns: []wasmill.Column{wasmill.MakeInt64(n), wasmill.MakeInt64(sum)}}},
-	}, nil
+	changes := keyed.Changes{Columns: []wasmill.Column{wasmill.MakeInt64(n), wasmill.MakeInt64(sum)}}
+	step := keyed.Step{Effects: wasmill.Effects{Emits: []wasmill.Emit{{All: true, Columns: made}}}}
+	if forgets {
+		changes.Forget = batch.Tables[0].Fresh
+	}
+	if setsTimers {
+		step.Timers = []keyed.Timer{{Slot: 0, What: keyed.SetEventTime, Time: 1}}
+	}
+	step.Tables = []keyed.Changes{changes}
+	return step, nil
 }

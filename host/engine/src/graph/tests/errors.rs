@@ -61,7 +61,8 @@ fn a_port_that_a_stage_does_not_have_is_answered_with_the_nearest() {
     let bad = draft(vec![source("readings", &READINGS)], vec![score], vec![sink("out", &["score.alets"])]);
     assert_eq!(
         error(bad),
-        "sinks.out.from: sink `out` reads from `score.alets`, but stage `score` has no such port; did you mean `alerts`?"
+        "sinks.out.from: sink `out` reads from `score.alets`, but stage `score` has no such port; \
+         did you mean `alerts`?"
     );
 }
 
@@ -115,7 +116,8 @@ fn a_loop_is_named_in_the_direction_that_rows_would_go() {
     );
     assert_eq!(
         error(bad),
-        "stages.a.from: rows would go round in a loop: `a` -> `b` -> `c` -> `a`; a stage cannot read what comes of itself"
+        "stages.a.from: rows would go round in a loop: `a` -> `b` -> `c` -> `a`; \
+         a stage cannot read what comes of itself"
     );
 }
 
@@ -252,7 +254,8 @@ fn an_event_time_is_a_timestamp_of_the_source() {
     };
     assert_eq!(
         bad("att"),
-        "sources.readings.event_time.column: source `readings` has no column `att` for its event time; did you mean `at`?"
+        "sources.readings.event_time.column: source `readings` has no column `att` for its event time; \
+         did you mean `at`?"
     );
     assert_eq!(
         bad("at"),
@@ -295,8 +298,8 @@ fn an_operators_invalid_plan_is_its_authors_fault() {
     let invalid = |port: Port| error_of(operator(OperatorKind::Transform, plan(&[], vec![port])));
     assert_eq!(
         invalid(choosing("main", &["valeu"], &[])),
-        "stages.score.plugin: the operator of stage `score` is invalid: port `main` carries `valeu`, which its input does \
-         not have; did you mean `value`?"
+        "stages.score.plugin: the operator of stage `score` is invalid: port `main` carries `valeu`, which its input \
+         does not have; did you mean `value`?"
     );
     assert_eq!(
         invalid(choosing("main", &["value>x", "n>x"], &[])),
@@ -313,7 +316,8 @@ fn an_operators_invalid_plan_is_its_authors_fault() {
     );
     assert_eq!(
         error_of(operator(OperatorKind::Transform, plan(&[], vec![port("a", &[]), port("a", &[])]))),
-        "stages.score.plugin: the operator of stage `score` is invalid: the name `a` of its port 1 is empty or used twice"
+        "stages.score.plugin: the operator of stage `score` is invalid: the name `a` of its port 1 is empty or \
+         used twice"
     );
 }
 
@@ -344,7 +348,7 @@ fn rows_that_a_sinks_format_cannot_hold_are_refused() {
     assert_eq!(
         error(draft(vec![source("readings", &["a: int64", "b: utf8?"])], vec![], vec![raw])),
         "sinks.out.format: sink `out` writes raw lines, which takes rows of one utf8 or bytes field, but its rows are \
-         (a: int64, b: utf8?)"
+         (a: int64, b: utf8?); choose another `format`"
     );
     let csv = Some(Format::Csv { separator: b',', header: true });
     let table = SourceDraft { format: csv, ..source("readings", &["a: utf8", "a.b: utf8"]) };

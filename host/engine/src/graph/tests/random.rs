@@ -1,5 +1,5 @@
-//! Random graphs, run with one row of numbers in place of operators: whatever a stage or sink uses must be the value that
-//! a simple model of named values says, and must have been asked of the source.
+//! Random graphs, run with one row of numbers in place of operators: whatever a stage or sink uses must be the value
+//! that a simple model of named values says, and must have been asked of the source.
 
 use std::sync::Arc;
 
