@@ -120,7 +120,7 @@ pub(crate) fn expand(kind: Kind, arguments: &Arguments, mut function: ItemFn) ->
     let checks = checks(row, &parameters);
     Ok(quote! {
         #function
-        const _: () = { #operator #checks };
+        const _: () = { #checks #operator };
     })
 }
 

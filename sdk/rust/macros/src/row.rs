@@ -40,7 +40,8 @@ fn value(column: &Column<'_>, life: &Lifetime) -> TokenStream {
 
 fn field(column: &Column<'_>, value: &TokenStream) -> TokenStream {
     let name = &column.name;
-    quote!(::wasmill::plan::Field { name: #name, kind: #value::KIND, nullable: #value::NULLABLE })
+    let (kind, nullable) = (quote_spanned!(column.ty.span()=> #value::KIND), quote_spanned!(column.ty.span()=> #value::NULLABLE));
+    quote!(::wasmill::plan::Field { name: #name, kind: #kind, nullable: #nullable })
 }
 
 fn reading(columns: &[Column<'_>], life: &Lifetime) -> TokenStream {
