@@ -1,8 +1,8 @@
 //! `wasmill build`: from an operator's source folder to its component.
 //!
-//! The language follows from the files in the folder; its compiler must be installed, nothing else. What the compiler has
-//! to say goes to the standard error stream as it says it. Neighbours: a file in the folder beside this one for each
-//! language makes the core module; [`wasmill_wasm::encode`] makes it a component.
+//! The language follows from the files in the folder; its compiler must be installed, nothing else. What the compiler
+//! has to say goes to the standard error stream as it says it. Neighbours: a file in the folder beside this one for
+//! each language makes the core module; [`wasmill_wasm::encode`] makes it a component.
 
 mod rust;
 
@@ -106,8 +106,8 @@ pub(crate) fn build(folder: &Path, options: &Options) -> Result<Built, BuildErro
         return Err(BuildError::NoLanguage(folder));
     };
     let module = fs::read(&core.path).map_err(file("read", &core.path))?;
-    let component =
-        wasmill_wasm::encode(&module, None).map_err(|reason| BuildError::NoComponent { folder: folder.clone(), reason })?;
+    let component = wasmill_wasm::encode(&module, None)
+        .map_err(|reason| BuildError::NoComponent { folder: folder.clone(), reason })?;
     let path = options.output.clone().unwrap_or_else(|| folder.join("target/wasmill").join(core.name + ".wasm"));
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(file("create", parent))?;
