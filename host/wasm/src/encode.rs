@@ -1,8 +1,9 @@
 //! From a core module, as compilers make it, to a component.
 //!
-//! What comes out exports exactly one operator and has the contract's types inside. What goes in must have been built for
-//! the very text of the contract that this host has: a guest built for another text of the same version would link and
-//! then misread its input. Neighbours: [`crate::wit`] has the text; loading what comes out begins in [`crate::inspect`].
+//! What comes out exports exactly one operator and has the contract's types inside. What goes in must have been built
+//! for the very text of the contract that this host has: a guest built for another text of the same version would
+//! link and then misread its input. Neighbours: [`crate::wit`] has the text; loading what comes out begins in
+//! [`crate::inspect`].
 
 use wasmill_engine::operator::OperatorKind;
 use wasmparser::{Encoding, Parser, Payload};
@@ -62,8 +63,7 @@ fn unfit(reason: impl std::fmt::Display) -> ComponentError {
 fn embed(core: &mut Vec<u8>, kind: OperatorKind) -> Result<(), ComponentError> {
     let (resolve, package) = wit::resolve();
     let world = resolve.packages[package].worlds[wit::world(kind)];
-    wit_component::embed_component_metadata(core, &resolve, world, StringEncoding::UTF8, false)
-        .map_err(unfit)
+    wit_component::embed_component_metadata(core, &resolve, world, StringEncoding::UTF8, false).map_err(unfit)
 }
 
 /// Adds to an adapter the type of the only import that it may have: it is written by hand and carries none.
