@@ -4,6 +4,7 @@
 //! so that wording may get better but a name, type, order or signature may not move. To change the contract, raise the
 //! version in every file of `wit/` and in `sdk/`, and keep the new form: run this test with `WASMILL_KEEP_CONTRACT=1`,
 //! which writes a file that is not there yet and never one that is.
+#![forbid(unsafe_code)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,9 @@ fn a_kept_version_of_the_contract_never_changes() {
         fs::write(&file, &now).unwrap();
     }
     let kept = fs::read_to_string(&file).unwrap_or_else(|_| {
-        panic!("contract {version} is not kept yet: run `WASMILL_KEEP_CONTRACT=1 cargo test --test contract` and commit")
+        panic!(
+            "contract {version} is not kept yet: run `WASMILL_KEEP_CONTRACT=1 cargo test --test contract` and commit"
+        )
     });
     if let Some((old, new)) = kept.lines().zip(now.lines()).find(|(old, new)| old != new) {
         panic!(

@@ -1,8 +1,9 @@
 //! The languages agree: guests in Rust, Go and C do the same jobs, and one table of cases holds for all of them.
 //!
-//! Each guest goes the way of a user's: its language's compiler, the encoder, the host's checks, compilation, calls. What
-//! is compared is what the engine would get. Neighbours: `parity/cases.rs` is the table, `parity/guests.rs` builds,
+//! Each guest goes the way of a user's: its language's compiler, the encoder, the host's checks, compilation, calls.
+//! What is compared is what the engine would get. Neighbours: `parity/cases.rs` is the table, `parity/guests.rs` builds,
 //! `parity/tour.rs` and `parity/system.rs` look at what the four jobs do not touch.
+#![forbid(unsafe_code)]
 
 #[path = "parity/cases.rs"]
 mod cases;
@@ -114,7 +115,7 @@ fn run(language: Language, component: &Component, config: &Value, case: &Case) {
     let mut state = State::default();
     for (number, batch) in case.batches.iter().enumerate() {
         let number = u64::try_from(number).unwrap();
-        let context = Context { batch: number, attempt: 0, watermark: i64::MIN, now: 1_700_000_000_000_000, seed: number };
+        let context = Context { batch: number, attempt: 0, watermark: i64::MIN, now: 1_700_000_000, seed: number };
         let columns = [batch.column.clone()];
         let mut call = Call { context, rows: batch.column.len(), columns: &columns, keys: None };
         let fields = plan.tables.first().map_or(0, |table| table.columns.len());

@@ -56,50 +56,75 @@ impl Job {
 
 /// The table.
 pub(crate) fn cases() -> Vec<Case> {
-    let case = |job, name, batches| Case { name, job, batches };
+    [conversions(), choices(), texts(), totals()].into_iter().flatten().collect()
+}
+
+fn conversions() -> Vec<Case> {
+    let case = |name, batches| Case { name, job: Job::Convert, batches };
+    let edges = [i64::MAX / 908, i64::MAX / 908 + 1, i64::MIN / 908, i64::MIN / 908 - 1];
     vec![
-        case(Job::Convert, "no row", vec![convert(&[])]),
-        case(Job::Convert, "one row", vec![convert_to(&[1_000], &[908])]),
-        case(Job::Convert, "rounding is towards zero", vec![convert_to(&[1, -1, 2, -2, 0], &[0, 0, 1, -1, 0])]),
-        case(Job::Convert, "the largest numbers wrap", vec![
-            convert_to(&[i64::MAX, i64::MIN], &[0, 0]),
-            convert(&[i64::MAX / 908, i64::MAX / 908 + 1, i64::MIN / 908, i64::MIN / 908 - 1]),
-        ]),
-        case(Job::Convert, "a full batch, then a small one", vec![convert(&numbers(1_024)), convert(&numbers(3))]),
-        case(Job::Convert, "a batch as large as they come", vec![convert(&numbers(8_192)), convert(&numbers(8_192))]),
-        case(Job::Filter, "no row", vec![filter(&[])]),
-        case(Job::Filter, "one row that stays", vec![filter_to(&[123], &[0])]),
-        case(Job::Filter, "one row that goes", vec![filter_to(&[124], &[])]),
-        case(Job::Filter, "none of several stays", vec![filter_to(&[1, 2, 122, -1], &[])]),
-        case(Job::Filter, "all stay", vec![filter_to(&[0, 123, -246], &[0, 1, 2])]),
-        case(Job::Filter, "the largest numbers", vec![filter(&[i64::MAX, i64::MIN, i64::MAX - i64::MAX % 123])]),
-        case(Job::Filter, "a full batch", vec![filter(&numbers(1_024))]),
-        case(Job::Domain, "no row", vec![domain(&[])]),
-        case(Job::Domain, "one row", vec![domain_to(&["https://example.org/a/b?c=d"], &["example.org"])]),
-        case(Job::Domain, "empty texts", vec![domain_to(&["", "", ""], &["", "", ""]), domain_to(&[""], &[""])]),
-        case(Job::Domain, "odd urls", vec![domain_to(
-            &["://", "a://", "://b", "/c", "d/", "e", "f:/g", "h://i://j/k", ":/", "l://m", "http:///n", "::://o"],
-            &["", "", "b", "", "d", "e", "f:", "i:", ":", "m", "", "o"],
-        )]),
-        case(Job::Domain, "texts that are not ASCII", vec![domain_to(
-            &["https://bücher.example/ä", "https://例え.テスト/パス", "🦀://🦀/🦀", "ÿ://\u{0}\u{10FFFF}/"],
-            &["bücher.example", "例え.テスト", "🦀", "\u{0}\u{10FFFF}"],
-        )]),
-        case(Job::Domain, "a full batch, then a small one", vec![domain_of(&urls(1_024)), domain_of(&urls(2))]),
-        case(Job::Domain, "long texts", vec![domain_of(&["x".repeat(100_000), format!("s://{}/y", "z".repeat(70_000))])]),
-        case(Job::Keyed, "no row", keyed(&[(&[], &[])])),
-        case(Job::Keyed, "one row", vec![keyed_to(&[7], &[40], &[1], &[40], &[40.0])]),
-        case(Job::Keyed, "one key through several batches", vec![
-            keyed_to(&[1, 1], &[10, 20], &[1, 2], &[10, 30], &[10.0, 15.0]),
-            keyed_to(&[], &[], &[], &[], &[]),
-            keyed_to(&[1], &[3], &[3], &[33], &[11.0]),
-        ]),
-        case(Job::Keyed, "old and new keys in one batch", vec![
-            keyed_to(&[5, 6, 5], &[1, 2, 3], &[1, 1, 2], &[1, 2, 4], &[1.0, 2.0, 2.0]),
-            keyed_to(&[9, 6, 9, 5], &[8, 8, 8, 8], &[1, 2, 2, 3], &[8, 10, 16, 12], &[8.0, 5.0, 8.0, 4.0]),
-        ]),
-        case(Job::Keyed, "sums that wrap", keyed(&[(&[1, 1, 2], &[i64::MAX, 1, i64::MIN]), (&[2, 1], &[-1, -1])])),
-        case(Job::Keyed, "many keys in full batches", many_keys()),
+        case("no row", vec![convert(&[])]),
+        case("one row", vec![convert_to(&[1_000], &[908])]),
+        case("rounding is towards zero", vec![convert_to(&[1, -1, 2, -2, 0], &[0, 0, 1, -1, 0])]),
+        case("the largest numbers wrap", vec![convert_to(&[i64::MAX, i64::MIN], &[0, 0]), convert(&edges)]),
+        case("a full batch, then a small one", vec![convert(&numbers(1_024)), convert(&numbers(3))]),
+        case("a batch as large as they come", vec![convert(&numbers(8_192)), convert(&numbers(8_192))]),
+    ]
+}
+
+fn choices() -> Vec<Case> {
+    let case = |name, batch| Case { name, job: Job::Filter, batches: vec![batch] };
+    vec![
+        case("no row", filter(&[])),
+        case("one row that stays", filter_to(&[123], &[0])),
+        case("one row that goes", filter_to(&[124], &[])),
+        case("none of several stays", filter_to(&[1, 2, 122, -1], &[])),
+        case("all stay", filter_to(&[0, 123, -246], &[0, 1, 2])),
+        case("the largest numbers", filter(&[i64::MAX, i64::MIN, i64::MAX - i64::MAX % 123])),
+        case("a full batch", filter(&numbers(1_024))),
+    ]
+}
+
+fn texts() -> Vec<Case> {
+    let case = |name, batches| Case { name, job: Job::Domain, batches };
+    let odd = domain_to(
+        &["://", "a://", "://b", "/c", "d/", "e", "f:/g", "h://i://j/k", ":/", "l://m", "http:///n", "::://o"],
+        &["", "", "b", "", "d", "e", "f:", "i:", ":", "m", "", "o"],
+    );
+    let foreign = domain_to(
+        &["https://bücher.example/ä", "https://例え.テスト/パス", "🦀://🦀/🦀", "ÿ://\u{0}\u{10FFFF}/"],
+        &["bücher.example", "例え.テスト", "🦀", "\u{0}\u{10FFFF}"],
+    );
+    let long = ["x".repeat(100_000), format!("s://{}/y", "z".repeat(70_000))];
+    vec![
+        case("no row", vec![domain(&[])]),
+        case("one row", vec![domain_to(&["https://example.org/a/b?c=d"], &["example.org"])]),
+        case("empty texts", vec![domain_to(&["", "", ""], &["", "", ""]), domain_to(&[""], &[""])]),
+        case("odd urls", vec![odd]),
+        case("texts that are not ASCII", vec![foreign]),
+        case("a full batch, then a small one", vec![domain_of(&urls(1_024)), domain_of(&urls(2))]),
+        case("long texts", vec![domain_of(&long)]),
+    ]
+}
+
+fn totals() -> Vec<Case> {
+    let case = |name, batches| Case { name, job: Job::Keyed, batches };
+    let one_key = vec![
+        keyed_to(&[1, 1], &[10, 20], &[1, 2], &[10, 30], &[10.0, 15.0]),
+        keyed_to(&[], &[], &[], &[], &[]),
+        keyed_to(&[1], &[3], &[3], &[33], &[11.0]),
+    ];
+    let old_and_new = vec![
+        keyed_to(&[5, 6, 5], &[1, 2, 3], &[1, 1, 2], &[1, 2, 4], &[1.0, 2.0, 2.0]),
+        keyed_to(&[9, 6, 9, 5], &[8, 8, 8, 8], &[1, 2, 2, 3], &[8, 10, 16, 12], &[8.0, 5.0, 8.0, 4.0]),
+    ];
+    vec![
+        case("no row", keyed(&[(&[], &[])])),
+        case("one row", vec![keyed_to(&[7], &[40], &[1], &[40], &[40.0])]),
+        case("one key through several batches", one_key),
+        case("old and new keys in one batch", old_and_new),
+        case("sums that wrap", keyed(&[(&[1, 1, 2], &[i64::MAX, 1, i64::MIN]), (&[2, 1], &[-1, -1])])),
+        case("many keys in full batches", many_keys()),
     ]
 }
 

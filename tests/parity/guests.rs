@@ -1,7 +1,7 @@
 //! The guests of `tests/guests`, built by the plain compilers of their languages and finished by the host's encoder.
 //!
-//! Always true: what is built lies under `target/guests`, each language in its folder, and is built again only as far as
-//! its compiler finds it out of date. A language whose compiler is not here is skipped aloud, unless `CI=true`.
+//! Always true: what is built lies under `target/guests`, each language in its folder, and is built again only as far
+//! as its compiler finds it out of date. A language whose compiler is not here is skipped aloud, unless `CI=true`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

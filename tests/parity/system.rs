@@ -39,12 +39,15 @@ fn what_go_prints_goes_to_the_log_line_by_line() {
     let Some((mut operator, lines)) = open(false) else { return };
     process(&mut *operator, 1, &[]).unwrap();
     let lines: Vec<(Level, String)> = lines.lock().unwrap().drain(..).map(|line| (line.level, line.message)).collect();
-    assert_eq!(lines, [
-        (Level::Info, "one line, printed in two pieces".to_string()),
-        (Level::Error, "not UTF-8: ??(??, but €".to_string()),
-        (Level::Info, "ä".repeat(512)),
-        (Level::Info, "no end of line".to_string()),
-    ]);
+    assert_eq!(
+        lines,
+        [
+            (Level::Info, "one line, printed in two pieces".to_string()),
+            (Level::Error, "not UTF-8: ??(??, but €".to_string()),
+            (Level::Info, "ä".repeat(512)),
+            (Level::Info, "no end of line".to_string()),
+        ]
+    );
 }
 
 #[test]

@@ -9,7 +9,8 @@ use arrow_array::{
 };
 use serde_json::{Value, json};
 use wasmill_engine::operator::{
-    Action, Call, CallError, Context, Effects, Factory, Keys, MetricKind, Operator, OperatorPlan, Reject, Table, TableRows,
+    Action, Call, CallError, Context, Effects, Factory, Keys, MetricKind, Operator, OperatorPlan, Reject, Table,
+    TableRows,
 };
 use wasmill_engine::schema::{Field, Kind};
 use wasmill_wasm::{Component, Level};
@@ -58,12 +59,16 @@ fn a_plan_arrives_as_it_was_declared() {
         let (plan, _) = component.open(&json!({}), &input()).unwrap();
         let reads: Vec<(&str, Kind, bool)> =
             plan.reads.iter().map(|read| (&*read.name, read.kind, read.nullable)).collect();
-        assert_eq!(reads, [
-            ("flag", Kind::Boolean, true),
-            ("amount", Kind::Float64, false),
-            ("blob", Kind::Bytes, true),
-            ("at", Kind::Timestamp, false),
-        ], "{language:?}");
+        assert_eq!(
+            reads,
+            [
+                ("flag", Kind::Boolean, true),
+                ("amount", Kind::Float64, false),
+                ("blob", Kind::Bytes, true),
+                ("at", Kind::Timestamp, false),
+            ],
+            "{language:?}"
+        );
         let fallbacks: Vec<_> = plan.reads.iter().map(|read| read.fallback.clone()).collect();
         assert_eq!(fallbacks, [None, Some(json!(0.5)), None, None], "{language:?}");
         let ports: Vec<&str> = plan.ports.iter().map(|port| &*port.name).collect();
@@ -75,10 +80,11 @@ fn a_plan_arrives_as_it_was_declared() {
         let expected = ["flag: boolean?", "amount: float64", "blob: bytes?", "at: timestamp", "note: json"];
         assert_eq!(kinds, expected, "{language:?}");
         let metrics: Vec<_> = plan.metrics.iter().map(|metric| (&*metric.name, metric.kind, &*metric.help)).collect();
-        assert_eq!(metrics, [
-            ("seen_rows", MetricKind::Counter, "Rows seen."),
-            ("last_amount", MetricKind::Gauge, "The last amount."),
-        ], "{language:?}");
+        assert_eq!(
+            metrics,
+            [("seen_rows", MetricKind::Counter, "Rows seen."), ("last_amount", MetricKind::Gauge, "The last amount."),],
+            "{language:?}"
+        );
     });
 }
 
@@ -98,11 +104,15 @@ fn effects_arrive_as_they_were_meant() {
         assert_eq!(effects.emits[1].origin, Some(UInt32Array::from(vec![5, 5, 2, 2, 0, 0])), "{language:?}");
         assert_eq!(effects.emits[2].columns, [Arc::new(Int64Array::from(vec![3])) as ArrayRef], "{language:?}");
         let reject = |row, action, reason: &str| Reject { row, action, reason: reason.to_string() };
-        assert_eq!(effects.rejects, [
-            reject(1, Action::DeadLetter, "amount is negative"),
-            reject(3, Action::Retry(250), "not yet"),
-            reject(4, Action::Stop, "no further"),
-        ], "{language:?}");
+        assert_eq!(
+            effects.rejects,
+            [
+                reject(1, Action::DeadLetter, "amount is negative"),
+                reject(3, Action::Retry(250), "not yet"),
+                reject(4, Action::Stop, "no further"),
+            ],
+            "{language:?}"
+        );
         assert_eq!(effects.metrics, [6.0, f64::MAX], "{language:?}");
     });
 }

@@ -42,8 +42,9 @@ bool wasmill_open(wasmill_text config, wasmill_fields input, wasmill_plan *plan,
     return true;
 }
 
-/// The column without the rows that are not in `origin`; so many bytes a value, 0 = texts.
-static void pick(const wasmill_column *from, wasmill_column *to, const uint32_t *origin, uint32_t count, uint32_t size) {
+/// The rows `origin` of a column; `size` bytes a value, 0 = texts.
+static void pick(const wasmill_column *from, wasmill_column *to, const uint32_t *origin, uint32_t count,
+                 uint32_t size) {
     const char *data = from->data.at;
     const uint8_t *present = from->present.at;
     const uint32_t *offsets = from->offsets.at;

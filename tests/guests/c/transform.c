@@ -30,7 +30,7 @@ static void choose(wasmill_rows rows, wasmill_effects *effects) {
 static wasmill_text domain_of(const char *url, uint32_t length) {
     uint32_t start = 0;
     for (uint32_t i = 0; i + 3 <= length; i++) {
-        if (memcmp(url + i, "://", 3) == 0) {
+        if (url[i] == ':' && url[i + 1] == '/' && url[i + 2] == '/') {
             start = i + 3;
             break;
         }
