@@ -1,8 +1,9 @@
 //! Writes files that become visible as a whole: numbered parts in a folder, or one file.
 //!
-//! Rows go to a hidden file beside the target. `prepare` makes it durable on a thread of its own, because a disk's flush
-//! waits; `commit` renames it. So a reader never sees half an epoch of a folder, and after a crash the commit is repeated
-//! ([`super::aside`]). A single file gets the rows of later epochs appended. An epoch with no rows makes no file.
+//! Rows go to a hidden file beside the target. `prepare` makes it durable on a thread of its own, because a disk's
+//! flush waits; `commit` renames it. So a reader never sees half an epoch of a folder, and after a crash the commit
+//! is repeated ([`super::aside`]). A single file gets the rows of later epochs appended. An epoch with no rows makes
+//! no file.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -20,15 +21,19 @@ use wasmill_engine::sink::{Block, Progress, Promise, SinkError, SinkWriter, Want
 use super::aside::{Aside, How, open_name, parse_open, sync_folder};
 use super::config::{Compression, SinkConfig};
 use super::output::Output;
-use crate::{ConnectorError, SinkContext};
+use crate::connector::{SinkContext, SinkEntry};
+use crate::error::ConnectorError;
+
+/// The sink, for the registry.
+pub(crate) const ENTRY: SinkEntry = SinkEntry { name: "file", check, open };
 
 /// Checks the configuration.
-pub(crate) fn check(value: &Value) -> Result<(), ConnectorError> {
+fn check(value: &Value) -> Result<(), ConnectorError> {
     SinkConfig::parse(value).map(|_| ())
 }
 
 /// Makes the folder; nothing else is touched before `recover`.
-pub(crate) fn open(value: &Value, context: &SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
+fn open(value: &Value, context: &SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
     let config = SinkConfig::parse(value)?;
     let sink = FileSink::new(&config, context, create);
     fs::create_dir_all(&sink.folder).map_err(|error| {
@@ -205,10 +210,11 @@ impl FileSink {
             drop(tell.send(made));
             waker.wake();
         };
-        let thread = std::thread::Builder::new().name("file sink".to_owned()).spawn(work).map_err(|error| SinkError {
-            message: format!("no thread could be started to flush {}: {error}", self.folder.display()),
-            retriable: true,
-        })?;
+        let thread =
+            std::thread::Builder::new().name("file sink".to_owned()).spawn(work).map_err(|error| SinkError {
+                message: format!("no thread could be started to flush {}: {error}", self.folder.display()),
+                retriable: true,
+            })?;
         Ok(Preparing { epoch, done, thread: Some(thread) })
     }
 
@@ -290,7 +296,9 @@ fn failure(path: &Path, bytes: u64, error: &io::Error) -> SinkError {
             );
             (message, true)
         }
-        ErrorKind::AlreadyExists => (format!("{path} is there already: another sink writes to the same `path`; give each its own"), false),
+        ErrorKind::AlreadyExists => {
+            (format!("{path} is there already: another sink writes to the same `path`; give each its own"), false)
+        }
         ErrorKind::PermissionDenied => {
             (format!("{path} cannot be written: permission denied; give this user the right to write there"), false)
         }
@@ -428,7 +436,10 @@ mod tests {
                 assert!(error.retriable, "room can be made");
                 assert!(error.message.contains(target), "{error}");
                 assert!(error.message.contains("No space left on device"), "{error}");
-                assert!(error.message.contains("make room or choose another `path`; nothing of this epoch is visible"), "{error}");
+                assert!(
+                    error.message.contains("make room or choose another `path`; nothing of this epoch is visible"),
+                    "{error}"
+                );
             }
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

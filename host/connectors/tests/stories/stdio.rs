@@ -1,6 +1,5 @@
 //! Stories of the standard input and output, over pipes that the test holds.
 
-
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
