@@ -58,6 +58,8 @@ struct Pipe {
     /// Bytes of the chunk that the input filled, and how many of them were handed on.
     length: usize,
     taken: usize,
+    /// How the input ended, once it has.
+    end: Option<Result<(), String>>,
 }
 
 /// A chunk and how many of its bytes the input filled, or why there is none.
@@ -96,7 +98,7 @@ impl Pipe {
             message: format!("no thread could be started to read {name}: {error}; raise the limit on threads"),
             retriable: true,
         })?;
-        Ok(Self { filled, empty, chunk: Vec::new(), length: 0, taken: 0 })
+        Ok(Self { filled, empty, chunk: Vec::new(), length: 0, taken: 0, end: None })
     }
 
     /// Appends what is there, up to `max` bytes. The answer is none once nothing will ever come.
@@ -106,17 +108,23 @@ impl Pipe {
             if self.taken == self.length {
                 match self.filled.try_recv() {
                     Ok(Ok((chunk, length))) => self.renew(chunk, length),
+                    Ok(Err(error)) => self.end = Some(Err(error)),
+                    Err(TryRecvError::Disconnected) => self.end = self.end.take().or(Some(Ok(()))),
                     Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) if into.len() == before => return Ok(None),
-                    Err(TryRecvError::Disconnected) => break,
-                    Ok(Err(error)) => return Err(error),
+                }
+                if self.end.is_some() {
+                    break;
                 }
             }
             let some = (max - (into.len() - before)).min(self.length - self.taken);
             into.extend_from_slice(&self.chunk[self.taken..self.taken + some]);
             self.taken += some;
         }
-        Ok(Some(into.len() - before))
+        match &self.end {
+            // What came before the end is handed on first.
+            Some(end) if into.len() == before => end.clone().map(|()| None),
+            _ => Ok(Some(into.len() - before)),
+        }
     }
 
     fn renew(&mut self, chunk: Vec<u8>, length: usize) {

@@ -33,6 +33,36 @@ impl std::io::Read for Endless {
     }
 }
 
+/// An input that fails after its first bytes.
+struct Failing(usize);
+
+impl std::io::Read for Failing {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        self.0 += 1;
+        match self.0 {
+            1 => (&b"one\n"[..]).read(into),
+            2 => Err(std::io::ErrorKind::Interrupted.into()),
+            _ => Err(std::io::Error::other("the cable is torn")),
+        }
+    }
+}
+
+#[test]
+fn an_input_that_fails_brings_what_came_before_and_never_looks_ended() {
+    let mut reading = Reading::new(Box::new(Stdin::new("stdin", Failing(0), waker())));
+    assert_eq!(reading.next(100), Step::Some(0));
+    for _ in 0..2 {
+        let error = loop {
+            match reading.step(100) {
+                Ok(Step::Idle(None)) => std::thread::park(),
+                Ok(other) => panic!("not {other:?}"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.message, "stdin cannot be read: the cable is torn");
+    }
+}
+
 #[test]
 fn an_input_that_is_faster_than_its_reader_waits() {
     let taken = Arc::default();
