@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::task::Waker;
-use std::thread::JoinHandle;
 
 use serde_json::Value;
 use wasmill_engine::clock::Micros;
@@ -113,16 +112,13 @@ struct Part {
 struct Preparing {
     epoch: u64,
     done: Receiver<Result<Vec<Aside>, SinkError>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Drop for Preparing {
-    /// Waits, so that no thread renames files behind the back of a sink that is opened next.
+    /// Waits, so that no thread renames files behind the back of a sink that is opened next. Not by joining: the thread
+    /// calls the waker last, which may want what the dropping thread holds.
     fn drop(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            // What it had to say went through `done`.
-            drop(thread.join());
-        }
+        drop(self.done.recv());
     }
 }
 
@@ -208,6 +204,7 @@ impl FileSink {
             let made = make_durable(&folder, files, epoch, how);
             // Nobody listens when the sink is gone.
             drop(tell.send(made));
+            drop(tell);
             waker.wake();
         };
         let thread =
