@@ -41,6 +41,12 @@ pub struct SinkContext {
     pub header: Arc<[u8]>,
 }
 
+/// Opens a source with this configuration.
+pub(crate) type OpenSource = fn(&Value, &SourceContext) -> Result<Box<dyn SourceReader>, ConnectorError>;
+
+/// Opens a sink with this configuration.
+pub(crate) type OpenSink = fn(&Value, &SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError>;
+
 /// A source as the registry knows it.
 pub(crate) struct SourceEntry {
     /// As pipelines name it.
@@ -48,7 +54,7 @@ pub(crate) struct SourceEntry {
     /// Reads a configuration, without I/O.
     pub(crate) check: fn(&Value) -> Result<(), ConnectorError>,
     /// Opens a source.
-    pub(crate) open: fn(&Value, &SourceContext) -> Result<Box<dyn SourceReader>, ConnectorError>,
+    pub(crate) open: OpenSource,
     /// The schema of a source that makes its own rows.
     pub(crate) schema: fn(&Value) -> Option<Schema>,
 }
@@ -60,5 +66,5 @@ pub(crate) struct SinkEntry {
     /// Reads a configuration, without I/O.
     pub(crate) check: fn(&Value) -> Result<(), ConnectorError>,
     /// Opens a sink.
-    pub(crate) open: fn(&Value, &SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError>,
+    pub(crate) open: OpenSink,
 }

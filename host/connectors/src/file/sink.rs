@@ -108,6 +108,16 @@ struct Part {
     bytes: u64,
 }
 
+/// What a sink finds in its folder.
+#[derive(Default)]
+struct Found {
+    /// What people see, with its number.
+    visible: Vec<(u64, String)>,
+    prepared: Vec<Aside>,
+    /// What was being written.
+    open: Vec<String>,
+}
+
 /// A thread that makes an epoch durable.
 struct Preparing {
     epoch: u64,
@@ -207,43 +217,42 @@ impl FileSink {
             drop(tell);
             waker.wake();
         };
-        let thread =
-            std::thread::Builder::new().name("file sink".to_owned()).spawn(work).map_err(|error| SinkError {
-                message: format!("no thread could be started to flush {}: {error}", self.folder.display()),
-                retriable: true,
-            })?;
-        Ok(Preparing { epoch, done, thread: Some(thread) })
+        std::thread::Builder::new().name("file sink".to_owned()).spawn(work).map_err(|error| SinkError {
+            message: format!("no thread could be started to flush {}: {error}", self.folder.display()),
+            retriable: true,
+        })?;
+        Ok(Preparing { epoch, done })
     }
 
-    /// Names of the visible files that are ours, with their numbers, and of the hidden ones.
-    fn scan(&self) -> io::Result<(Vec<(u64, String)>, Vec<Aside>, Vec<String>)> {
-        let (mut visible, mut prepared, mut open) = (Vec::new(), Vec::new(), Vec::new());
+    /// What of ours is in the folder.
+    fn scan(&self) -> io::Result<Found> {
+        let mut found = Found::default();
         for entry in fs::read_dir(&self.folder)? {
             let name = entry?.file_name().to_string_lossy().into_owned();
             if let Some(number) = self.targets.number(&name) {
-                visible.push((number, name));
+                found.visible.push((number, name));
             } else if parse_open(&name).is_some_and(|target| self.targets.number(target).is_some()) {
-                open.push(name);
+                found.open.push(name);
             } else if let Some(aside) = Aside::parse(&name).filter(|a| self.targets.number(&a.target).is_some()) {
-                prepared.push(aside);
+                found.prepared.push(aside);
             }
         }
         // By epoch, then part.
-        prepared.sort();
-        Ok((visible, prepared, open))
+        found.prepared.sort();
+        Ok(found)
     }
 
-    /// Finishes what is committed, undoes the rest.
+    /// Finishes what is committed, undoes the rest. Answers the visible files with their numbers.
     fn clean(&self, committed: Option<u64>) -> io::Result<Vec<(u64, String)>> {
-        let (_, prepared, open) = self.scan()?;
-        for name in open {
+        let found = self.scan()?;
+        for name in found.open {
             fs::remove_file(self.folder.join(name))?;
         }
-        for mut aside in prepared {
+        for mut aside in found.prepared {
             if Some(aside.epoch) <= committed { aside.commit(&self.folder)? } else { aside.undo(&self.folder)? }
         }
         sync_folder(&self.folder)?;
-        self.scan().map(|(visible, ..)| visible)
+        Ok(self.scan()?.visible)
     }
 
     fn make_visible(&mut self, epoch: u64) -> io::Result<()> {

@@ -268,7 +268,7 @@ fn active_person(place: &Place, random: &mut Random) -> i64 {
 /// 100 to 100 million, each power of two as often as any other.
 fn price(random: &mut Random) -> i64 {
     let bits = random.bits();
-    let power = 1 << ((bits >> 32) * 20 >> 32);
+    let power = 1 << (((bits >> 32) * 20) >> 32);
     (100 * power + (bits & 0xffff_ffff) * 100 * power / (1 << 32)) as i64
 }
 

@@ -15,7 +15,7 @@ use crate::connector::{SourceContext, SourceEntry};
 use crate::error::ConnectorError;
 
 /// The source, for the registry.
-pub(crate) const ENTRY: SourceEntry = SourceEntry { name: "generator", check, open, schema: schema };
+pub(crate) const ENTRY: SourceEntry = SourceEntry { name: "generator", check, open, schema };
 
 /// Checks the configuration.
 fn check(value: &Value) -> Result<(), ConnectorError> {
