@@ -1,1 +1,4 @@
-//! x
+//! What tests of several crates share.
+
+#[path = "guests/assembled.rs"]
+pub mod assembled;

@@ -13,7 +13,10 @@ use arrow_buffer::Buffer;
 
 use crate::batch::{Batch, Records};
 use crate::dead_letter::DeadLetter;
+pub use crate::schema::Format;
 use crate::schema::Schema;
+
+pub mod ndjson;
 
 /// Bytes of whole records of one partition.
 #[derive(Clone, Debug)]
@@ -70,22 +73,6 @@ pub trait Encoder: Send {
     fn encode(&mut self, batch: &Batch, into: &mut Vec<u8>, ends: &mut Vec<u32>);
 }
 
-/// A format, as pipelines name it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// One JSON object a line.
-    Ndjson,
-    /// Separated values, RFC 4180.
-    Csv {
-        /// Between two values.
-        separator: u8,
-        /// Whether the first line of a partition names the columns. Without it they are in the schema's order.
-        header: bool,
-    },
-    /// A line of text a record: the schema's only field, of kind `utf8` or `bytes`.
-    Raw,
-}
-
 /// The schema and format of a source, and what of it is needed.
 #[derive(Clone, Debug)]
 pub struct DecodePlan {
@@ -97,4 +84,50 @@ pub struct DecodePlan {
     pub needs: Needs,
     /// Position of the field that is the event time. It is always filled; a record without it is bad.
     pub event_time: Option<usize>,
+}
+
+/// The decoder of a source.
+#[must_use]
+pub fn decoder(plan: DecodePlan) -> Box<dyn Decoder> {
+    match plan.format {
+        Format::Ndjson => Box::new(ndjson::NdjsonDecoder::new(&plan)),
+        Format::Csv { .. } | Format::Raw => unreachable!("other formats have codecs of their own"),
+    }
+}
+
+/// The encoder of a sink.
+#[must_use]
+pub fn encoder(format: &Format) -> Box<dyn Encoder> {
+    match format {
+        Format::Ndjson => Box::new(ndjson::NdjsonEncoder::default()),
+        Format::Csv { .. } | Format::Raw => unreachable!("other formats have codecs of their own"),
+    }
+}
+
+/// How the bytes of a source are cut.
+#[must_use]
+pub fn framing(format: &Format) -> Box<dyn Framing> {
+    match format {
+        Format::Ndjson => Box::new(ndjson::Lines),
+        Format::Csv { .. } | Format::Raw => unreachable!("other formats have codecs of their own"),
+    }
+}
+
+/// What the names of files in a format end in, without a dot.
+#[must_use]
+pub fn extension(format: &Format) -> &'static str {
+    match format {
+        Format::Ndjson => "ndjson",
+        Format::Csv { .. } => "csv",
+        Format::Raw => "txt",
+    }
+}
+
+/// The bytes that each output in a format begins with: a header where the format has one.
+#[must_use]
+pub fn header(format: &Format, _schema: &Schema) -> Vec<u8> {
+    match format {
+        Format::Csv { .. } => unreachable!("other formats have codecs of their own"),
+        Format::Ndjson | Format::Raw => Vec::new(),
+    }
 }

@@ -43,7 +43,7 @@ pub enum Read {
         reason: String,
     },
     /// Rows that the source made itself, all columns filled.
-    Records(Records),
+    Records(Box<Records>),
     /// Nothing now. The waker is called when there is; or ask again at `until`.
     Idle {
         /// When to ask again, if no waker call comes.

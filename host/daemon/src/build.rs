@@ -1,0 +1,172 @@
+//! `wasmill build`: from an operator's source folder to its component.
+//!
+//! The language follows from the files in the folder; its compiler must be installed, nothing else. What the compiler has
+//! to say goes to the standard error stream as it says it. Neighbours: a file in the folder beside this one for each
+//! language makes the core module; [`wasmill_wasm::encode`] makes it a component.
+
+mod rust;
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use sha2::{Digest, Sha256};
+use wasmill_wasm::ComponentError;
+
+/// What may differ from build to build.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Where the component is written; none = `target/wasmill/<name>.wasm` in the source folder.
+    pub output: Option<PathBuf>,
+    /// Whether the compiler may use what is on this machine only: no network.
+    pub offline: bool,
+}
+
+/// A component that was built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: usize,
+    /// SHA-256 of it, in hex.
+    pub digest: String,
+    /// Size of the compiler's output, in bytes.
+    pub core_bytes: usize,
+}
+
+/// Why there is no component.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The folder is in no language that we know.
+    #[error("nothing to build in {}: no Cargo.toml (Rust) there", .0.display())]
+    NoLanguage(PathBuf),
+    /// The compiler's driver cannot be started.
+    #[error("cannot start `{tool}`: {reason}; {hint}")]
+    NoTool {
+        /// What was started.
+        tool: String,
+        /// What the system says.
+        reason: io::Error,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The compiler cannot make WebAssembly.
+    #[error("`{compiler}` has no standard library for {target}; {hint}")]
+    NoTarget {
+        /// Which compiler.
+        compiler: String,
+        /// The target that it lacks.
+        target: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The compiler found something wrong and has said what.
+    #[error("{} does not compile, see above", .0.display())]
+    Failed(PathBuf),
+    /// The package makes no module.
+    #[error("{} makes no module: it needs `[lib]` with `crate-type = [\"cdylib\"]`", .0.display())]
+    NotAModule(PathBuf),
+    /// The module does not make a component.
+    #[error("{} compiles, but makes no operator: {reason}", folder.display())]
+    NoComponent {
+        /// The source folder.
+        folder: PathBuf,
+        /// What is wrong with the module.
+        reason: ComponentError,
+    },
+    /// A file cannot be read or written.
+    #[error("cannot {what} {}: {reason}", path.display())]
+    File {
+        /// Read or write.
+        what: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        reason: io::Error,
+    },
+}
+
+/// A core module as a language's compiler made it.
+struct Core {
+    /// Name of the operator's package.
+    name: String,
+    /// The module.
+    path: PathBuf,
+}
+
+/// Builds the operator whose source is in `folder`.
+///
+/// # Errors
+/// The folder has no operator's source, a tool is missing, the source does not compile, or a file cannot be written.
+pub fn build(folder: &Path, options: &Options) -> Result<Built, BuildError> {
+    let folder = fs::canonicalize(folder).map_err(file("read", folder))?;
+    let core = if folder.join(rust::MANIFEST).is_file() {
+        rust::compile(&folder, options)?
+    } else {
+        return Err(BuildError::NoLanguage(folder));
+    };
+    let module = fs::read(&core.path).map_err(file("read", &core.path))?;
+    let component =
+        wasmill_wasm::encode(&module, None).map_err(|reason| BuildError::NoComponent { folder: folder.clone(), reason })?;
+    let path = options.output.clone().unwrap_or_else(|| folder.join("target/wasmill").join(core.name + ".wasm"));
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(file("create", parent))?;
+    }
+    fs::write(&path, &component).map_err(file("write", &path))?;
+    let digest = Sha256::digest(&component).iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Built { path, bytes: component.len(), digest, core_bytes: module.len() })
+}
+
+fn file(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BuildError {
+    let path = path.to_owned();
+    move |reason| BuildError::File { what, path, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(manifest: &str, source: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("src")).unwrap();
+        fs::write(folder.path().join("Cargo.toml"), format!("{manifest}\n[workspace]\n")).unwrap();
+        fs::write(folder.path().join("src/lib.rs"), source).unwrap();
+        folder
+    }
+
+    fn refused(folder: &Path) -> String {
+        build(folder, &Options { offline: true, ..Options::default() }).unwrap_err().to_string()
+    }
+
+    const PACKAGE: &str = "[package]\nname = \"tried\"\nedition = \"2024\"\n";
+
+    #[test]
+    fn a_folder_without_source_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(refused(folder.path()).contains("no Cargo.toml (Rust) there"));
+        assert!(refused(&folder.path().join("absent")).starts_with("cannot read "));
+    }
+
+    #[test]
+    fn a_package_that_makes_no_module_is_told_what_it_needs() {
+        assert!(refused(package(PACKAGE, "").path()).contains("crate-type = [\"cdylib\"]"));
+    }
+
+    #[test]
+    fn a_module_without_an_operator_is_refused() {
+        let module = format!("{PACKAGE}[lib]\ncrate-type = [\"cdylib\"]");
+        assert!(refused(package(&module, "").path()).contains("compiles, but makes no operator"));
+        assert!(refused(package(&module, "fn broken(").path()).contains("does not compile, see above"));
+    }
+
+    #[test]
+    fn an_operator_becomes_a_component() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/currency/plugin");
+        let folder = tempfile::tempdir().unwrap();
+        let output = Some(folder.path().join("currency.wasm"));
+        let built = build(&source, &Options { output: output.clone(), offline: false }).unwrap();
+        assert_eq!(Some(&built.path), output.as_ref());
+        let bytes = fs::read(&built.path).unwrap();
+        assert_eq!((bytes.len(), &bytes[..8]), (built.bytes, &b"\0asm\x0d\0\x01\0"[..]));
+    }
+}

@@ -1,0 +1,187 @@
+//! Compiled components on disk, so that a start need not compile. The only file of the project's host with `unsafe`.
+//!
+//! An entry is machine code that will run in this process, so the cache trusts nothing that it has not written: its
+//! directory belongs to one user (mode 0700), an entry begins with a line that names the component's digest, the
+//! compiler with its settings, and the digest of the code behind it. An entry where any of them differs is as good as none: the
+//! component is compiled again and the entry replaced. Entries are written aside and renamed, so there is no half one.
+//! Neighbours: [`crate::engine`] is the only caller.
+
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::hash::{Hash, Hasher};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::error::ComponentError;
+use crate::wit;
+
+/// What the cache did for a component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CacheOutcome {
+    /// There is no cache.
+    Off,
+    /// It had the component.
+    Hit,
+    /// It had not; now it has.
+    Stored,
+    /// It had not, and could not keep it: the next load compiles again.
+    Failed(String),
+}
+
+/// The cache.
+pub(crate) struct Cache {
+    directory: PathBuf,
+    /// Digest of the compiler's version and settings.
+    compiler: String,
+}
+
+impl Cache {
+    /// Opens the cache in that directory, which is made where it does not exist, and made private.
+    pub(crate) fn open(directory: PathBuf, engine: &Engine) -> Result<Self, ComponentError> {
+        let prepared = DirBuilder::new().recursive(true).mode(0o700).create(&directory);
+        let private = prepared.and_then(|()| fs::set_permissions(&directory, Permissions::from_mode(0o700)));
+        private.map_err(|reason| {
+            let shown = directory.display();
+            ComponentError::Host(format!("{shown} cannot be made a private directory for compiled components: {reason}"))
+        })?;
+        let mut compiler = Sha(Sha256::new());
+        engine.precompile_compatibility_hash().hash(&mut compiler);
+        Ok(Self { directory, compiler: wit::hex(&compiler.0.finalize()) })
+    }
+
+    /// The component with that digest, if this cache has it, whole and from this compiler.
+    pub(crate) fn load(&self, engine: &Engine, digest: &str) -> Option<Component> {
+        let entry = fs::read(self.path(digest)).ok()?;
+        let end = entry.iter().position(|byte| *byte == b'\n')?;
+        let (head, code) = (&entry[..end], &entry[end + 1..]);
+        if head != self.head(digest, code).as_bytes() {
+            return None;
+        }
+        // SAFETY: `code` must be what `Component::serialize` gave for this compiler. The head names its digest beside
+        // the component's and the compiler's, and was written by `store` with the code in a directory that only this
+        // user can write to; whoever could forge both could as well change this process. A compiler of another version or with
+        // other settings has another head, and wasmtime compares these once more.
+        let component = unsafe { Component::deserialize(engine, code) };
+        component.ok()
+    }
+
+    /// Keeps a component under that digest.
+    pub(crate) fn store(&self, component: &Component, digest: &str) -> CacheOutcome {
+        let code = match component.serialize() {
+            Ok(code) => code,
+            Err(reason) => return CacheOutcome::Failed(format!("the component cannot be written down: {reason:#}")),
+        };
+        let path = self.path(digest);
+        match self.write(&path, &self.head(digest, &code), &code) {
+            Ok(()) => CacheOutcome::Stored,
+            Err(reason) => CacheOutcome::Failed(format!("{} cannot be written: {reason}", path.display())),
+        }
+    }
+
+    fn write(&self, path: &Path, head: &str, code: &[u8]) -> io::Result<()> {
+        static WRITES: AtomicU64 = AtomicU64::new(0);
+        let number = WRITES.fetch_add(1, Ordering::Relaxed);
+        let aside = self.directory.join(format!("{}-{number}.part", std::process::id()));
+        let written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside);
+        let written = written.and_then(|mut file| {
+            writeln!(file, "{head}")?;
+            file.write_all(code)
+        });
+        let kept = written.and_then(|()| fs::rename(&aside, path));
+        if kept.is_err() {
+            // What is left aside is only space; the reason for the failure is what matters.
+            drop(fs::remove_file(&aside));
+        }
+        kept
+    }
+
+    fn head(&self, digest: &str, code: &[u8]) -> String {
+        format!("wasmill compiled component {digest} {} {}", self.compiler, wit::digest(code))
+    }
+
+    fn path(&self, digest: &str) -> PathBuf {
+        self.directory.join(format!("{digest}-{}.cwasm", &self.compiler[..16]))
+    }
+}
+
+/// A hasher whose result does not change from one version of Rust to the next.
+struct Sha(Sha256);
+
+impl Hasher for Sha {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest = self.0.clone().finalize();
+        u64::from_le_bytes(digest[..8].try_into().expect("a digest has 32 bytes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cache() -> (tempfile::TempDir, Engine, Cache) {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = Engine::default();
+        let cache = Cache::open(directory.path().join("compiled"), &engine).unwrap();
+        (directory, engine, cache)
+    }
+
+    fn empty(engine: &Engine) -> Component {
+        Component::from_binary(engine, b"\0asm\x0d\0\x01\0").unwrap()
+    }
+
+    #[test]
+    fn what_was_stored_is_loaded_and_nobody_else_can_read_it() {
+        let (_directory, engine, cache) = cache();
+        assert!(cache.load(&engine, "a").is_none());
+        assert_eq!(cache.store(&empty(&engine), "a"), CacheOutcome::Stored);
+        assert!(cache.load(&engine, "a").is_some());
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&cache.directory), 0o700);
+        assert_eq!(mode(&cache.path("a")), 0o600);
+    }
+
+    #[test]
+    fn an_entry_of_another_component_or_compiler_is_not_run() {
+        let (_directory, engine, mut cache) = cache();
+        cache.store(&empty(&engine), "a");
+        fs::copy(cache.path("a"), cache.path("b")).unwrap();
+        assert!(cache.load(&engine, "b").is_none(), "the entry says that it is another component");
+        let own = cache.path("a");
+        cache.compiler.replace_range(16..17, "x");
+        assert_eq!(cache.path("a"), own, "the same file");
+        assert!(cache.load(&engine, "a").is_none(), "the entry says that it is from another compiler");
+    }
+
+    #[test]
+    fn a_damaged_or_foreign_entry_is_not_run() {
+        let (_directory, engine, cache) = cache();
+        cache.store(&empty(&engine), "a");
+        let whole = fs::read(cache.path("a")).unwrap();
+        let mut flipped = whole.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        let bare = empty(&engine).serialize().unwrap();
+        let foreign: [&[u8]; 6] = [b"", b"\n", b"no line end", &whole[..whole.len() / 2], &flipped, &bare];
+        for entry in foreign {
+            fs::write(cache.path("a"), entry).unwrap();
+            assert!(cache.load(&engine, "a").is_none());
+        }
+        assert_eq!(cache.store(&empty(&engine), "a"), CacheOutcome::Stored);
+        assert!(cache.load(&engine, "a").is_some(), "the next store mends it");
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_written_says_so_and_costs_no_more() {
+        let (_directory, engine, cache) = cache();
+        fs::remove_dir_all(&cache.directory).unwrap();
+        assert!(matches!(cache.store(&empty(&engine), "a"), CacheOutcome::Failed(reason) if reason.contains("a-")));
+    }
+}

@@ -1,0 +1,132 @@
+//! From a core module, as compilers make it, to a component.
+//!
+//! What comes out exports exactly one operator and has the contract's types inside. What goes in must have been built for
+//! the very text of the contract that this host has: a guest built for another text of the same version would link and
+//! then misread its input. Neighbours: [`crate::wit`] has the text; loading what comes out begins in [`crate::inspect`].
+
+use wasmill_engine::operator::OperatorKind;
+use wasmparser::{Encoding, Parser, Payload};
+use wit_component::{ComponentEncoder, StringEncoding};
+
+use crate::error::ComponentError;
+use crate::wit;
+
+/// What a look at a core module finds.
+#[derive(Default)]
+struct Core {
+    transform: bool,
+    keyed: bool,
+    typed: bool,
+    contract: Option<String>,
+}
+
+/// Makes a component of a core module.
+///
+/// The kind of operator follows from what the module exports. `adapter` is a core module that answers what a language's
+/// runtime imports, with the name it is imported by (`wasi_snapshot_preview1`): it becomes part of the component.
+///
+/// # Errors
+/// The bytes are no core module, it has no operator, was built for another text of the contract, or does not fit it.
+pub fn encode(core: &[u8], adapter: Option<(&str, &[u8])>) -> Result<Vec<u8>, ComponentError> {
+    let found = look(core)?;
+    let ours = wit::contract_digest();
+    if let Some(built) = found.contract.filter(|built| *built != ours) {
+        return Err(ComponentError::OtherContractText { built, ours });
+    }
+    let kind = match (found.transform, found.keyed) {
+        (true, true) => return Err(ComponentError::TwoOperators(OperatorKind::Transform, OperatorKind::Keyed)),
+        (true, false) => OperatorKind::Transform,
+        (false, true) => OperatorKind::Keyed,
+        (false, false) => return Err(ComponentError::NoOperatorInCore),
+    };
+    let mut typed = core.to_vec();
+    if !found.typed {
+        embed(&mut typed, kind)?;
+    }
+    let mut encoder = ComponentEncoder::default();
+    encoder.validate(true).module(&typed).map_err(unfit)?;
+    if let Some((name, bytes)) = adapter {
+        let mut typed = bytes.to_vec();
+        embed_log(&mut typed)?;
+        encoder.adapter(name, &typed).map_err(unfit)?;
+    }
+    encoder.encode().map_err(unfit)
+}
+
+/// The encoder's reason with all its causes, in one line.
+fn unfit(reason: impl std::fmt::Display) -> ComponentError {
+    ComponentError::Encode(format!("{reason:#}"))
+}
+
+/// Adds the contract's types to a core module that does not carry them.
+fn embed(core: &mut Vec<u8>, kind: OperatorKind) -> Result<(), ComponentError> {
+    let (resolve, package) = wit::resolve();
+    let world = resolve.packages[package].worlds[wit::world(kind)];
+    wit_component::embed_component_metadata(core, &resolve, world, StringEncoding::UTF8, false)
+        .map_err(unfit)
+}
+
+/// Adds to an adapter the type of the only import that it may have: it is written by hand and carries none.
+fn embed_log(adapter: &mut Vec<u8>) -> Result<(), ComponentError> {
+    let (mut resolve, _) = wit::resolve();
+    let text = format!("package wasmill:adapter; world adapter {{ import {}; }}", wit::LOG);
+    let package = resolve.push_source("adapter.wit", &text).map_err(unfit)?;
+    let world = resolve.packages[package].worlds["adapter"];
+    wit_component::embed_component_metadata(adapter, &resolve, world, StringEncoding::UTF8, false).map_err(unfit)
+}
+
+fn look(core: &[u8]) -> Result<Core, ComponentError> {
+    let mut found = Core::default();
+    for payload in Parser::new(0).parse_all(core) {
+        match payload.map_err(|reason| ComponentError::NotACoreModule(reason.to_string()))? {
+            Payload::Version { encoding: Encoding::Component, .. } => {
+                return Err(ComponentError::NotACoreModule("it is a component already".into()));
+            }
+            Payload::ExportSection(exports) => {
+                for export in exports {
+                    let export = export.map_err(|reason| ComponentError::NotACoreModule(reason.to_string()))?;
+                    let of = |kind| export.name.strip_prefix(wit::interface(kind)) == Some("#process");
+                    found.transform |= of(OperatorKind::Transform);
+                    found.keyed |= of(OperatorKind::Keyed);
+                }
+            }
+            Payload::CustomSection(section) if section.name().starts_with("component-type") => found.typed = true,
+            Payload::CustomSection(section) if section.name() == wit::CONTRACT_SECTION => {
+                found.contract = Some(String::from_utf8_lossy(section.data()).into_owned());
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_core_module_is_refused() {
+        assert!(matches!(encode(b"hello there", None), Err(ComponentError::NotACoreModule(_))));
+        assert!(matches!(encode(b"", None), Err(ComponentError::NotACoreModule(_))));
+        assert!(matches!(encode(b"\0asm\x0d\0\x01\0", None), Err(ComponentError::NotACoreModule(_))));
+    }
+
+    #[test]
+    fn a_module_without_an_operator_is_refused() {
+        assert_eq!(encode(b"\0asm\x01\0\0\0", None), Err(ComponentError::NoOperatorInCore));
+    }
+
+    #[test]
+    fn a_module_built_for_another_text_of_the_contract_is_refused() {
+        let mut core = b"\0asm\x01\0\0\0".to_vec();
+        let mut section = vec![CONTRACT_NAME_LEN];
+        section.extend_from_slice(wit::CONTRACT_SECTION.as_bytes());
+        section.extend_from_slice(b"0123");
+        core.extend([0, u8::try_from(section.len()).unwrap()]);
+        core.extend(section);
+        let refused = encode(&core, None).unwrap_err();
+        assert_eq!(refused, ComponentError::OtherContractText { built: "0123".into(), ours: wit::contract_digest() });
+    }
+
+    const CONTRACT_NAME_LEN: u8 = 16;
+}

@@ -1,0 +1,95 @@
+//! Reads the struct below a derive: its fields, the columns that they stand for, and its lifetime.
+
+use syn::spanned::Spanned;
+use syn::{Data, DeriveInput, Error, Expr, Fields, GenericParam, Ident, Lifetime, Lit, LitStr, Result, Type, UnOp};
+
+/// A field and its column.
+pub(crate) struct Column<'s> {
+    pub(crate) ident: &'s Ident,
+    pub(crate) ty: &'s Type,
+    /// Path of the column.
+    pub(crate) name: String,
+    /// JSON text of the value for rows that have none.
+    pub(crate) fallback: Option<String>,
+}
+
+/// The fields of the struct below `#[derive(<derive>)]`, each with what `#[<attribute>(..)]` says of it.
+pub(crate) fn columns<'s>(input: &'s DeriveInput, derive: &str, attribute: &str) -> Result<Vec<Column<'s>>> {
+    let Data::Struct(data) = &input.data else {
+        return Err(Error::new(input.ident.span(), format!("`{derive}` is for structs with named fields")));
+    };
+    let Fields::Named(fields) = &data.fields else {
+        return Err(Error::new(input.ident.span(), format!("`{derive}` needs named fields: they name the columns")));
+    };
+    let mut columns: Vec<Column<'s>> = Vec::new();
+    for field in &fields.named {
+        let ident = field.ident.as_ref().expect("the fields are named");
+        let name = ident.to_string().trim_start_matches("r#").to_owned();
+        let mut column = Column { ident, ty: &field.ty, name, fallback: None };
+        for attr in field.attrs.iter().filter(|attr| attr.path().is_ident(attribute)) {
+            attr.parse_nested_meta(|meta| {
+                if meta.path.is_ident("name") {
+                    column.name = meta.value()?.parse::<LitStr>()?.value();
+                } else if meta.path.is_ident("default") && attribute == "row" {
+                    column.fallback = Some(json(&meta.value()?.parse::<Expr>()?)?);
+                } else {
+                    let known = if attribute == "row" { "`name` and `default`" } else { "`name`" };
+                    return Err(meta.error(format!("unknown: a field has {known} here")));
+                }
+                Ok(())
+            })?;
+        }
+        if column.fallback.is_some() && is_option(&field.ty) {
+            return Err(Error::new(field.ty.span(), "with a default this is never null: drop the `Option`"));
+        }
+        if columns.iter().any(|other| other.name == column.name) {
+            return Err(Error::new(ident.span(), format!("the column `{}` stands twice", column.name)));
+        }
+        columns.push(column);
+    }
+    Ok(columns)
+}
+
+/// The one lifetime that a row may have, by which its fields borrow from the input.
+pub(crate) fn lifetime(input: &DeriveInput) -> Result<Option<&Lifetime>> {
+    let mut found = None;
+    for parameter in &input.generics.params {
+        match parameter {
+            GenericParam::Lifetime(lifetime) if found.is_none() => found = Some(&lifetime.lifetime),
+            other => return Err(Error::new(other.span(), "a row has one lifetime at most and no type parameters")),
+        }
+    }
+    Ok(found)
+}
+
+fn is_option(ty: &Type) -> bool {
+    matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|segment| segment.ident == "Option"))
+}
+
+/// A literal as JSON text.
+fn json(value: &Expr) -> Result<String> {
+    let wrong = || Error::new(value.span(), "a default is a number, a text, `true` or `false`");
+    match value {
+        Expr::Lit(literal) => match &literal.lit {
+            Lit::Int(number) => Ok(number.base10_digits().to_owned()),
+            Lit::Float(number) => Ok(number.base10_digits().to_owned()),
+            Lit::Bool(truth) => Ok(truth.value.to_string()),
+            Lit::Str(text) => Ok(quoted(&text.value())),
+            _ => Err(wrong()),
+        },
+        Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => Ok(format!("-{}", json(&unary.expr)?)),
+        _ => Err(wrong()),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let mut json = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => json.extend(['\\', c]),
+            c if c < ' ' => json.push_str(&format!("\\u{:04x}", c as u32)),
+            c => json.push(c),
+        }
+    }
+    json + "\""
+}

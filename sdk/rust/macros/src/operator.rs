@@ -1,0 +1,300 @@
+//! `#[transform]` and `#[keyed]`: the traits of `wasmill::operator`, with a closure around the author's function.
+//!
+//! The parameters after the row are told apart by how they are written: `&mut Out<..>`, any other `&mut`, `&Context`, any
+//! other `&`. All types follow from the function itself.
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::parse::{Parse, ParseStream};
+use syn::spanned::Spanned;
+use syn::{
+    Error, FnArg, GenericArgument, Ident, ItemFn, LitStr, PathArguments, Result, ReturnType, Token, Type, TypeReference,
+    parenthesized, parse_quote,
+};
+
+/// With or without state.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Transform,
+    Keyed,
+}
+
+/// What the attribute says: `ports(alerts), carries(none)`.
+#[derive(Default)]
+pub(crate) struct Arguments {
+    ports: Vec<String>,
+    carries: Option<Vec<String>>,
+}
+
+impl Parse for Arguments {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let mut arguments = Self::default();
+        while !input.is_empty() {
+            let key: Ident = input.parse()?;
+            let list;
+            parenthesized!(list in input);
+            if key == "ports" {
+                for name in list.parse_terminated(Name::parse, Token![,])? {
+                    arguments.ports.push(port_name(&name, &arguments.ports)?);
+                }
+            } else if key == "carries" {
+                let names: Vec<Name> = list.parse_terminated(Name::parse, Token![,])?.into_iter().collect();
+                let none = matches!(&names[..], [name] if !name.quoted && name.text == "none");
+                if let Some(name) = names.iter().find(|name| !name.quoted && !none) {
+                    return Err(Error::new(name.span, "`carries(none)`, or the names of columns in quotes"));
+                }
+                arguments.carries =
+                    Some(if none { Vec::new() } else { names.into_iter().map(|name| name.text).collect() });
+            } else {
+                return Err(Error::new(key.span(), "unknown: an operator has `ports(..)` and `carries(..)` here"));
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        Ok(arguments)
+    }
+}
+
+/// `alerts` or `"late-rows"`.
+struct Name {
+    text: String,
+    quoted: bool,
+    span: proc_macro2::Span,
+}
+
+impl Parse for Name {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        if input.peek(LitStr) {
+            let text: LitStr = input.parse()?;
+            return Ok(Self { text: text.value(), quoted: true, span: text.span() });
+        }
+        let ident: Ident = input.parse()?;
+        Ok(Self { text: ident.to_string(), quoted: false, span: ident.span() })
+    }
+}
+
+/// The name of the first port; `ports(..)` names the others.
+const MAIN: &str = "main";
+
+fn port_name(name: &Name, others: &[String]) -> Result<String> {
+    let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if name.text.is_empty() || !name.text.chars().all(letters) {
+        return Err(Error::new(name.span, "a port's name is lower-case words with `-` or `_`"));
+    }
+    if name.text == MAIN || others.contains(&name.text) {
+        return Err(Error::new(name.span, format!("the port `{}` stands twice (`{MAIN}` is the first one)", name.text)));
+    }
+    Ok(name.text.clone())
+}
+
+/// The function's parameters after the row.
+#[derive(Default)]
+struct Parameters<'f> {
+    state: Option<&'f Type>,
+    config: Option<&'f Type>,
+    out: Option<&'f TypeReference>,
+    /// How the function is called, after the row.
+    call: Vec<TokenStream>,
+}
+
+pub(crate) fn expand(kind: Kind, arguments: &Arguments, mut function: ItemFn) -> Result<TokenStream> {
+    let shared = function.clone();
+    let signature = &shared.sig;
+    if let Some(wrong) = &signature.asyncness {
+        return Err(Error::new(wrong.span(), "an operator is a plain function: it cannot wait"));
+    }
+    let mut inputs = signature.inputs.iter();
+    let row = match inputs.next() {
+        Some(FnArg::Typed(row)) if !matches!(*row.ty, Type::Reference(_)) => &*row.ty,
+        Some(wrong) => return Err(Error::new(wrong.span(), "the first parameter is the row, by value")),
+        None => return Err(Error::new(signature.span(), "an operator takes a row: `fn f(row: MyRow) -> ..`")),
+    };
+    let parameters = parameters(kind, inputs)?;
+    if kind == Kind::Keyed && parameters.state.is_none() {
+        return Err(Error::new(signature.inputs.span(), "a keyed operator takes its key's state: `state: &mut MyState`"));
+    }
+    complete_return(&mut function, parameters.out)?;
+    check_ports(function.block.to_token_stream(), &arguments.ports)?;
+    let operator = implementation(kind, arguments, &signature.ident, &parameters);
+    let checks = checks(row, &parameters);
+    Ok(quote! {
+        #function
+        const _: () = { #operator #checks };
+    })
+}
+
+fn parameters<'f>(kind: Kind, inputs: impl Iterator<Item = &'f FnArg>) -> Result<Parameters<'f>> {
+    let mut found = Parameters::default();
+    let mut context = false;
+    for input in inputs {
+        let wrong = |what: &str| Err(Error::new(input.span(), what));
+        let FnArg::Typed(typed) = input else { return wrong("an operator is a function, not a method") };
+        let Type::Reference(reference) = &*typed.ty else {
+            return wrong("after the row: `&mut MyState`, `&MyConfig`, `&Context`, `&mut Out<MyRow>`");
+        };
+        let (call, twice) = match (&reference.mutability, last_name(&reference.elem)) {
+            (Some(_), Some(name)) if name == "Out" => (quote!(out), found.out.replace(reference).is_some()),
+            (Some(_), _) if kind == Kind::Transform => return wrong("a transform has no state; `#[keyed]` has"),
+            (Some(_), _) => (quote!(state), found.state.replace(&reference.elem).is_some()),
+            (None, Some(name)) if name == "Context" => (quote!(context), std::mem::replace(&mut context, true)),
+            (None, _) => (quote!(config), found.config.replace(&reference.elem).is_some()),
+        };
+        if twice {
+            return wrong("there is one parameter of this sort already");
+        }
+        found.call.push(call);
+    }
+    Ok(found)
+}
+
+fn last_name(ty: &Type) -> Option<&Ident> {
+    match ty {
+        Type::Path(path) => path.path.segments.last().map(|segment| &segment.ident),
+        _ => None,
+    }
+}
+
+/// `-> Verdict` beside `out: &mut Out<T>` means `Verdict<T>`.
+fn complete_return(function: &mut ItemFn, out: Option<&TypeReference>) -> Result<()> {
+    let nothing = match &function.sig.output {
+        ReturnType::Default => true,
+        ReturnType::Type(_, ty) => matches!(&**ty, Type::Tuple(tuple) if tuple.elems.is_empty()),
+    };
+    if nothing && out.is_none() {
+        let what = "nothing would ever leave this operator: return a row, `bool` or a `Verdict`, or take `out: &mut Out<MyRow>`";
+        return Err(Error::new(function.sig.span(), what));
+    }
+    if let (ReturnType::Type(_, ty), Some(made)) = (&mut function.sig.output, out.and_then(made_row)) {
+        complete(ty, made);
+    }
+    Ok(())
+}
+
+/// The `T` of `&mut Out<T>`.
+fn made_row(out: &TypeReference) -> Option<&Type> {
+    let Type::Path(path) = &*out.elem else { return None };
+    let PathArguments::AngleBracketed(arguments) = &path.path.segments.last()?.arguments else { return None };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+fn complete(ty: &mut Type, made: &Type) {
+    let Type::Path(path) = ty else { return };
+    let Some(last) = path.path.segments.last_mut() else { return };
+    match &mut last.arguments {
+        PathArguments::None if last.ident == "Verdict" => last.arguments = PathArguments::AngleBracketed(parse_quote!(<#made>)),
+        PathArguments::AngleBracketed(arguments) => {
+            for argument in &mut arguments.args {
+                if let GenericArgument::Type(ty) = argument {
+                    complete(ty, made);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Finds `.to("port", ..)` with a port that there is not.
+fn check_ports(tokens: TokenStream, ports: &[String]) -> Result<()> {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    for (i, token) in tokens.iter().enumerate() {
+        let TokenTree::Group(group) = token else { continue };
+        check_ports(group.stream(), ports)?;
+        let is_send = i >= 2
+            && matches!(&tokens[i - 2], TokenTree::Punct(dot) if dot.as_char() == '.')
+            && matches!(&tokens[i - 1], TokenTree::Ident(name) if name == "to");
+        if !is_send || group.delimiter() != Delimiter::Parenthesis {
+            continue;
+        }
+        let Some(first) = group.stream().into_iter().next() else { continue };
+        let Ok(name) = syn::parse2::<LitStr>(first.into_token_stream()) else { continue };
+        if name.value() != MAIN && !ports.contains(&name.value()) {
+            let what = format!("there is no port `{0}`: name it in the attribute, `ports({0})`", name.value());
+            return Err(Error::new(name.span(), what));
+        }
+    }
+    Ok(())
+}
+
+/// Says of each parameter's type what it lacks, where the author wrote it.
+fn checks(row: &Type, parameters: &Parameters<'_>) -> TokenStream {
+    let row = quote_spanned!(row.span()=> { fn a_row<'a, R: ::wasmill::row::Row<'a>>() {} let _ = a_row::<#row>; });
+    let state = parameters
+        .state
+        .map(|state| quote_spanned!(state.span()=> { fn a_state<S: ::wasmill::state::State>() {} let _ = a_state::<#state>; }));
+    quote!(const _: fn() = || { #row #state };)
+}
+
+fn implementation(kind: Kind, arguments: &Arguments, function: &Ident, parameters: &Parameters<'_>) -> TokenStream {
+    let ports = std::iter::once(MAIN).chain(arguments.ports.iter().map(String::as_str));
+    let carries = arguments.carries.as_ref().map_or_else(
+        || quote!(::core::option::Option::None),
+        |names| quote!(::core::option::Option::Some(&[#(#names),*])),
+    );
+    let config = parameters.config.map_or_else(|| quote!(()), ToTokens::to_token_stream);
+    let parse = match parameters.config {
+        None => quote!(::wasmill::config::parse_none(config)?),
+        Some(_) => quote!({
+            use ::wasmill::config::Check as _;
+            let config: #config = ::wasmill::config::parse(config)?;
+            config.check().map_err(::wasmill::config::unsuitable)?;
+            config
+        }),
+    };
+    let call = &parameters.call;
+    let (kind, plan, process) = match kind {
+        Kind::Transform => {
+            let closure = quote!(|row, out| #function(row #(, #call)*));
+            (quote!(Transform), quote!(transform_plan(&OUTPUTS, #closure)), transform(&closure))
+        }
+        Kind::Keyed => {
+            let closure = quote!(|row, state, out| #function(row #(, #call)*));
+            (quote!(Keyed), quote!(keyed_plan(&OUTPUTS, #closure)), keyed(&closure))
+        }
+    };
+    quote! {
+        struct WasmillOperator { config: #config }
+        const OUTPUTS: ::wasmill::plan::Outputs =
+            ::wasmill::plan::Outputs { ports: &[#(#ports),*], carries: #carries };
+        impl ::wasmill::operator::#kind for WasmillOperator {
+            fn open(config: &str) -> ::core::result::Result<(Self, ::wasmill::plan::Plan), ::wasmill::plan::Refusal> {
+                let opened = Self { config: #parse };
+                let (config, context) = (&opened.config, &::wasmill::operator::Context::default());
+                let plan = ::wasmill::operator::#plan;
+                ::core::result::Result::Ok((opened, plan))
+            }
+            #process
+        }
+        const _: () = { ::wasmill::__export!(#kind WasmillOperator); };
+    }
+}
+
+fn transform(closure: &TokenStream) -> TokenStream {
+    quote! {
+        fn process(
+            &self,
+            context: &::wasmill::operator::Context,
+            rows: ::wasmill::record::Rows<'_>,
+        ) -> ::wasmill::operator::Effects {
+            let config = &self.config;
+            ::wasmill::operator::transform(&OUTPUTS, rows, #closure)
+        }
+    }
+}
+
+fn keyed(closure: &TokenStream) -> TokenStream {
+    quote! {
+        fn process<'a>(
+            &self,
+            context: &::wasmill::operator::Context,
+            rows: ::wasmill::record::Rows<'a>,
+            keys: ::wasmill::operator::Keys<'a>,
+        ) -> ::wasmill::operator::Step<'a> {
+            let config = &self.config;
+            ::wasmill::operator::keyed(&OUTPUTS, rows, keys, #closure)
+        }
+    }
+}

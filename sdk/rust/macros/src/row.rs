@@ -1,0 +1,96 @@
+//! `#[derive(Row)]`: readers and writers of the fields, put together to those of the row.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{DeriveInput, Index, Lifetime, Result};
+
+use crate::fields::{Column, columns, lifetime};
+
+pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
+    let columns = columns(input, "Row", "row")?;
+    let own = lifetime(input)?;
+    let borrowed = Lifetime::new("'wasmill", input.ident.span());
+    let life = own.unwrap_or(&borrowed);
+    let arguments = own.map(|life| quote!(<#life>));
+    let name = &input.ident;
+    let row = quote!(#name #arguments);
+    let (reading, making) = (reading(&columns, life), making(&columns, life));
+    Ok(quote! {
+        #[automatically_derived]
+        impl<#life> ::wasmill::row::Row<#life> for #row { #reading }
+        #[automatically_derived]
+        impl #arguments ::wasmill::row::Made for #row { #making }
+        #[automatically_derived]
+        impl #arguments ::wasmill::verdict::Outcome<Self> for #row {
+            #[inline(always)]
+            fn apply(self, out: &mut ::wasmill::out::Out<Self>) -> ::core::result::Result<(), ::wasmill::verdict::Reject> {
+                out.emit(self);
+                ::core::result::Result::Ok(())
+            }
+        }
+    })
+}
+
+/// The trait that a field's type is asked for what concerns its column.
+fn value(column: &Column<'_>, life: &Lifetime) -> TokenStream {
+    let ty = column.ty;
+    quote_spanned!(ty.span()=> <#ty as ::wasmill::row::Value<#life>>)
+}
+
+fn field(column: &Column<'_>, value: &TokenStream) -> TokenStream {
+    let name = &column.name;
+    quote!(::wasmill::plan::Field { name: #name, kind: #value::KIND, nullable: #value::NULLABLE })
+}
+
+fn reading(columns: &[Column<'_>], life: &Lifetime) -> TokenStream {
+    let values: Vec<_> = columns.iter().map(|column| value(column, life)).collect();
+    let reads = columns.iter().zip(&values).map(|(column, value)| {
+        let field = field(column, value);
+        let fallback = column.fallback.as_ref().map_or_else(
+            || quote!(::core::option::Option::None),
+            |json| quote!(::core::option::Option::Some(#json)),
+        );
+        quote!(::wasmill::plan::Read { field: #field, fallback: #fallback })
+    });
+    let places: Vec<Index> = (0..columns.len()).map(Index::from).collect();
+    let idents = columns.iter().map(|column| column.ident);
+    quote! {
+        const READS: &'static [::wasmill::plan::Read] = &[#(#reads),*];
+        type Readers = (#(#values::Reader,)*);
+        fn readers(columns: &#life [::wasmill::record::Column<#life>], count: usize) -> Self::Readers {
+            ::core::assert_eq!(columns.len(), Self::READS.len(), "the host passes each column that the plan reads");
+            (#(#values::reader(&columns[#places], count),)*)
+        }
+        #[inline(always)]
+        fn read(readers: &Self::Readers, row: usize) -> Self {
+            Self { #(#idents: #values::read(&readers.#places, row)),* }
+        }
+    }
+}
+
+fn making(columns: &[Column<'_>], life: &Lifetime) -> TokenStream {
+    // Without a lifetime of its own the row is made of values that borrow nothing: any lifetime will do.
+    let life = if life.ident == "wasmill" { &Lifetime::new("'static", life.span()) } else { life };
+    let values: Vec<_> = columns.iter().map(|column| value(column, life)).collect();
+    let makes = columns.iter().zip(&values).map(|(column, value)| field(column, value));
+    let places: Vec<Index> = (0..columns.len()).map(Index::from).collect();
+    let idents = columns.iter().map(|column| column.ident);
+    quote! {
+        const MAKES: &'static [::wasmill::plan::Field] = &[#(#makes),*];
+        type Writers = (#(#values::Writer,)*);
+        fn writers(rows: usize) -> Self::Writers {
+            (#(#values::writer(rows),)*)
+        }
+        #[inline(always)]
+        fn write(self, writers: &mut Self::Writers) {
+            #(#values::write(self.#idents, &mut writers.#places);)*
+        }
+        fn unwrite(writers: &mut Self::Writers) {
+            #(#values::unwrite(&mut writers.#places);)*
+        }
+        fn made(writers: Self::Writers) -> ::std::vec::Vec<::wasmill::row::MadeColumn<'static>> {
+            ::std::vec![#(#values::made(writers.#places)),*]
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! The stage's configuration: JSON into a serde type, with the path of whatever is wrong.
+//!
+//! A struct takes only the keys that it has, also where its author did not ask serde to deny others: a mistyped key would
+//! otherwise silently mean its default. Neighbours: the attributes call [`parse`] when an operator is opened.
+
+use std::fmt;
+
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+};
+use serde::forward_to_deserialize_any;
+use serde_json::{Map, Value};
+
+use crate::plan::Refusal;
+
+/// Asks a configuration whether its values make sense. A type's own `fn check(&self) -> Result<(), String>` goes before
+/// this one, which finds everything right.
+pub trait Check {
+    /// Whether the values make sense.
+    ///
+    /// # Errors
+    /// What does not, in a sentence.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl<T> Check for T {}
+
+/// The configuration that the text of a JSON object says.
+///
+/// # Errors
+/// It is not JSON, has a key that the type does not know, lacks one without a default, or has one of the wrong type.
+pub fn parse<C: DeserializeOwned>(text: &str) -> Result<C, Refusal> {
+    let value = json(text)?;
+    C::deserialize(Node { value: &value, path: String::new() }).map_err(Wrong::refusal)
+}
+
+/// The configuration of an operator that has none: an empty object.
+///
+/// # Errors
+/// There is a key.
+pub fn parse_none(text: &str) -> Result<(), Refusal> {
+    match json(text)? {
+        Value::Object(keys) => known(&keys, &[], "").map_err(Wrong::refusal),
+        _ => Ok(()),
+    }
+}
+
+/// The refusal of a configuration whose `check` found something.
+#[must_use]
+pub fn unsuitable(what: String) -> Refusal {
+    Refusal { message: format!("the configuration is not usable: {what}"), config_path: None }
+}
+
+fn json(text: &str) -> Result<Value, Refusal> {
+    let refusal = |error| Refusal { message: format!("the configuration is not JSON: {error}"), config_path: None };
+    serde_json::from_str(text).map_err(refusal)
+}
+
+/// Something wrong at a path; the path is empty until the innermost value that has one adds it.
+#[derive(Debug)]
+struct Wrong {
+    what: String,
+    path: String,
+}
+
+impl Wrong {
+    fn at(mut self, path: &str) -> Self {
+        if self.path.is_empty() {
+            path.clone_into(&mut self.path);
+        }
+        self
+    }
+
+    fn refusal(self) -> Refusal {
+        let Self { what, path } = self;
+        if path.is_empty() {
+            return Refusal { message: format!("configuration: {what}"), config_path: None };
+        }
+        Refusal { message: format!("configuration key `{path}`: {what}"), config_path: Some(path) }
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Wrong {}
+
+impl serde::de::Error for Wrong {
+    fn custom<T: fmt::Display>(what: T) -> Self {
+        Self { what: what.to_string(), path: String::new() }
+    }
+}
+
+/// A value of the configuration and where it stands.
+struct Node<'v> {
+    value: &'v Value,
+    path: String,
+}
+
+impl<'de> Deserializer<'de> for Node<'de> {
+    type Error = Wrong;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        let Self { value, path } = self;
+        match value {
+            Value::Array(items) => visitor.visit_seq(Items { items: items.iter().enumerate(), path: &path }),
+            Value::Object(keys) => visitor.visit_map(Keys { keys: keys.iter(), value: None, path: &path }),
+            scalar => scalar.deserialize_any(visitor).map_err(Wrong::custom),
+        }
+        .map_err(|wrong| wrong.at(&path))
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        if self.value.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Wrong> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        if let Value::Object(keys) = self.value {
+            known(keys, fields, &self.path)?;
+        }
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        self.value.deserialize_enum(name, variants, visitor).map_err(Wrong::custom).map_err(|wrong| wrong.at(&self.path))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map identifier ignored_any
+    }
+}
+
+struct Items<'v, 'p> {
+    items: std::iter::Enumerate<std::slice::Iter<'v, Value>>,
+    path: &'p str,
+}
+
+impl<'v> SeqAccess<'v> for Items<'v, '_> {
+    type Error = Wrong;
+
+    fn next_element_seed<T: DeserializeSeed<'v>>(&mut self, seed: T) -> Result<Option<T::Value>, Wrong> {
+        let Some((number, value)) = self.items.next() else { return Ok(None) };
+        seed.deserialize(Node { value, path: format!("{}[{number}]", self.path) }).map(Some)
+    }
+}
+
+struct Keys<'v, 'p> {
+    keys: serde_json::map::Iter<'v>,
+    value: Option<(&'v str, &'v Value)>,
+    path: &'p str,
+}
+
+impl<'v> MapAccess<'v> for Keys<'v, '_> {
+    type Error = Wrong;
+
+    fn next_key_seed<K: DeserializeSeed<'v>>(&mut self, seed: K) -> Result<Option<K::Value>, Wrong> {
+        let Some((key, value)) = self.keys.next() else { return Ok(None) };
+        self.value = Some((key, value));
+        let key: StrDeserializer<'_, Wrong> = key.as_str().into_deserializer();
+        seed.deserialize(key).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'v>>(&mut self, seed: V) -> Result<V::Value, Wrong> {
+        let (key, value) = self.value.take().expect("serde asks for a value after its key");
+        seed.deserialize(Node { value, path: below(self.path, key) })
+    }
+}
+
+fn below(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// Refuses a key that is not among the fields.
+fn known(keys: &Map<String, Value>, fields: &[&str], path: &str) -> Result<(), Wrong> {
+    let Some(key) = keys.keys().find(|key| !fields.contains(&key.as_str())) else { return Ok(()) };
+    let what = match nearest(key, fields) {
+        Some(meant) => format!("unknown key; did you mean `{meant}`?"),
+        None if fields.is_empty() => "unknown key; the operator has no configuration".to_owned(),
+        None => format!("unknown key; the known ones are `{}`", fields.join("`, `")),
+    };
+    Err(Wrong { what, path: below(path, key) })
+}
+
+/// The field that `key` was probably meant to be: at most a third of its letters away.
+fn nearest<'f>(key: &str, fields: &[&'f str]) -> Option<&'f str> {
+    let near = fields.iter().map(|field| (distance(key, field), *field)).min()?;
+    (near.0 * 3 <= key.len().max(near.1.len())).then_some(near.1)
+}
+
+/// Levenshtein's distance in bytes.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.bytes().enumerate() {
+            let here = (diagonal + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
+            diagonal = std::mem::replace(&mut row[j + 1], here);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(default)]
+    struct Rate {
+        numerator: i64,
+        denominator: i64,
+        steps: Vec<Step>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Step {
+        at: f64,
+        unit: Option<Unit>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Unit {
+        Cent,
+    }
+
+    impl Default for Rate {
+        fn default() -> Self {
+            Self { numerator: 908, denominator: 1000, steps: Vec::new() }
+        }
+    }
+
+    fn refused(text: &str) -> (String, Option<String>) {
+        let refusal = parse::<Rate>(text).expect_err("refused");
+        (refusal.message, refusal.config_path)
+    }
+
+    #[test]
+    fn keys_that_are_absent_have_their_defaults() {
+        assert_eq!(parse("{}"), Ok(Rate::default()));
+        let steps = vec![Step { at: 1.0, unit: Some(Unit::Cent) }, Step { at: 2.5, unit: None }];
+        let read = parse(r#"{"denominator": 10, "steps": [{"at": 1, "unit": "cent"}, {"at": 2.5}]}"#);
+        assert_eq!(read, Ok(Rate { denominator: 10, steps, ..Rate::default() }));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest_known_one() {
+        let (message, path) = refused(r#"{"denominater": 3}"#);
+        assert_eq!(message, "configuration key `denominater`: unknown key; did you mean `denominator`?");
+        assert_eq!(path.as_deref(), Some("denominater"));
+        let (message, path) = refused(r#"{"steps": [{"at": 1, "colour": 1}]}"#);
+        assert_eq!(message, "configuration key `steps[0].colour`: unknown key; the known ones are `at`, `unit`");
+        assert_eq!(path.as_deref(), Some("steps[0].colour"));
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_refused_with_its_path() {
+        let (message, path) = refused(r#"{"steps": [{"at": "soon"}]}"#);
+        assert_eq!(message, "configuration key `steps[0].at`: invalid type: string \"soon\", expected f64");
+        assert_eq!(path.as_deref(), Some("steps[0].at"));
+        assert_eq!(refused(r#"{"steps": [{}]}"#).1.as_deref(), Some("steps[0]"), "a missing key blames its object");
+        assert!(refused("{").0.contains("not JSON"));
+    }
+
+    #[test]
+    fn an_operator_without_configuration_takes_no_key() {
+        assert_eq!(parse_none("{}"), Ok(()));
+        assert_eq!(parse_none(r#"{"a": 1}"#).map_err(|refusal| refusal.config_path), Err(Some("a".to_owned())));
+    }
+}

@@ -1,0 +1,194 @@
+//! The loop over the rows of a call, and the traits through which the boundary reaches an operator.
+//!
+//! The attributes `#[transform]` and `#[keyed]` implement the traits with a closure around the author's function; all
+//! types follow from that closure. Always true: a refused row is the origin of no emitted row, and the state of its key is
+//! what it was before the row. Neighbours: [`crate::row`] and [`crate::state`] give rows and state, [`crate::out`] takes
+//! what is sent, [`crate::abi`] calls.
+
+use crate::out::Out;
+use crate::plan::{Outputs, Plan, Refusal};
+use crate::record::{Rows, TableRows};
+use crate::row::{Made, MadeColumn, Row};
+use crate::state::State;
+use crate::verdict::{Outcome, Reject};
+
+/// What a call may depend on beside its rows and its state; there is no clock and no random source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    /// Number of the batch within stage and lane.
+    pub batch: u64,
+    /// 0 at the first try of this batch, then 1, 2, ...
+    pub attempt: u32,
+    /// Event time in microseconds up to which the input is believed complete; `i64::MIN` while nothing is known.
+    pub watermark: i64,
+    /// The host's clock in microseconds since 1970-01-01 UTC.
+    pub now: i64,
+    /// Seed for random numbers, the same at every try of a batch.
+    pub seed: u64,
+}
+
+/// The keys of a call and their state.
+pub struct Keys<'a> {
+    /// For each row the number of its key.
+    pub slots: &'a [u32],
+    /// How many keys there are.
+    pub count: usize,
+    /// Their state.
+    pub table: TableRows<'a>,
+}
+
+/// Rows for one port.
+#[derive(Debug, PartialEq)]
+pub struct Emit {
+    /// Position in the plan's ports.
+    pub port: u32,
+    /// For each row its input row; none = every input row, in order.
+    pub origin: Option<Vec<u32>>,
+    /// One column for each that the port makes.
+    pub columns: Vec<MadeColumn<'static>>,
+}
+
+/// What a call wants done with rows.
+#[derive(Debug, PartialEq)]
+pub struct Effects {
+    /// At most one for each port.
+    pub emits: Vec<Emit>,
+    /// The refused rows.
+    pub rejects: Vec<(u32, Reject)>,
+}
+
+/// What a call of a keyed operator wants done.
+#[derive(Debug, PartialEq)]
+pub struct Step<'a> {
+    /// The part about rows.
+    pub effects: Effects,
+    /// A byte a key, 1 = forget it; empty = none.
+    pub forget: Vec<u8>,
+    /// The state of all keys.
+    pub state: Vec<MadeColumn<'a>>,
+}
+
+/// The call as a whole failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What failed.
+    pub message: String,
+}
+
+/// An operator without state.
+pub trait Transform: Sized {
+    /// Opens it with a configuration, the text of a JSON object.
+    ///
+    /// # Errors
+    /// The configuration does not suit it.
+    fn open(config: &str) -> Result<(Self, Plan), Refusal>;
+
+    /// Works on a batch.
+    fn process(&self, context: &Context, rows: Rows<'_>) -> Effects;
+}
+
+/// An operator with state for each key.
+pub trait Keyed: Sized {
+    /// As [`Transform::open`].
+    ///
+    /// # Errors
+    /// The configuration does not suit it.
+    fn open(config: &str) -> Result<(Self, Plan), Refusal>;
+
+    /// Works on a batch.
+    fn process<'a>(&self, context: &Context, rows: Rows<'a>, keys: Keys<'a>) -> Step<'a>;
+}
+
+/// The plan of a transform with this function, which is not called.
+pub fn transform_plan<'a, I, T, O>(outputs: &Outputs, _: impl FnMut(I, &mut Out<T>) -> O) -> Plan
+where
+    I: Row<'a>,
+    T: Made,
+    O: Outcome<T>,
+{
+    Plan { reads: I::READS, ports: outputs.ports(T::MAKES), tables: Vec::new() }
+}
+
+/// Calls the function for each row.
+#[inline]
+pub fn transform<'a, I, T, O>(outputs: &Outputs, rows: Rows<'a>, mut function: impl FnMut(I, &mut Out<T>) -> O) -> Effects
+where
+    I: Row<'a>,
+    T: Made,
+    O: Outcome<T>,
+{
+    let readers = I::readers(rows.columns.get(), rows.count as usize);
+    let mut out = Out::new(outputs.ports, rows.count);
+    let mut rejects = Vec::new();
+    for row in 0..rows.count {
+        out.at(row);
+        if let Err(reject) = function(I::read(&readers, row as usize), &mut out).apply(&mut out) {
+            out.take_back();
+            rejects.push((row, reject));
+        }
+    }
+    Effects { emits: out.emits(rows.count), rejects }
+}
+
+/// The plan of a keyed operator with this function, which is not called.
+pub fn keyed_plan<'a, I, S, T, O>(outputs: &Outputs, _: impl FnMut(I, &mut S, &mut Out<T>) -> O) -> Plan
+where
+    I: Row<'a>,
+    S: State,
+    T: Made,
+    O: Outcome<T>,
+{
+    Plan { reads: I::READS, ports: outputs.ports(T::MAKES), tables: vec![S::TABLE] }
+}
+
+/// Calls the function for each row, with the state of the row's key.
+#[inline]
+pub fn keyed<'a, I, S, T, O>(
+    outputs: &Outputs,
+    rows: Rows<'a>,
+    Keys { slots, count, table }: Keys<'a>,
+    mut function: impl FnMut(I, &mut S, &mut Out<T>) -> O,
+) -> Step<'a>
+where
+    I: Row<'a>,
+    S: State,
+    T: Made,
+    O: Outcome<T>,
+{
+    assert_eq!(slots.len(), rows.count as usize, "each row has a slot");
+    let readers = I::readers(rows.columns.get(), rows.count as usize);
+    let mut out = Out::new(outputs.ports, rows.count);
+    let mut rejects: Vec<(u32, Reject)> = Vec::new();
+    let fresh = table.fresh.get();
+    let mut cells = S::cells(table.columns.take_each(), count);
+    for key in (0..fresh.len()).filter(|key| fresh[*key] != 0) {
+        S::default().store(&mut cells, key);
+    }
+    let mut state = S::default();
+    for row in 0..rows.count {
+        let key = slots[row as usize] as usize;
+        out.at(row);
+        state.load(&cells, key);
+        match function(I::read(&readers, row as usize), &mut state, &mut out).apply(&mut out) {
+            Ok(()) => state.store(&mut cells, key),
+            Err(reject) => {
+                out.take_back();
+                rejects.push((row, reject));
+            }
+        }
+    }
+    let forget = if rejects.is_empty() || fresh.is_empty() { Vec::new() } else { untouched(fresh, slots, &rejects) };
+    Step { effects: Effects { emits: out.emits(rows.count), rejects }, forget, state: S::changed(cells) }
+}
+
+/// The new keys of which every row was refused: there is nothing to keep for them.
+fn untouched(fresh: &[u8], slots: &[u32], rejects: &[(u32, Reject)]) -> Vec<u8> {
+    let mut forget = fresh.to_vec();
+    let mut refused = rejects.iter().map(|(row, _)| *row).peekable();
+    for (row, slot) in (0..).zip(slots) {
+        if refused.next_if_eq(&row).is_none() {
+            forget[*slot as usize] = 0;
+        }
+    }
+    forget
+}

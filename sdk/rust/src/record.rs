@@ -1,0 +1,284 @@
+//! The records of the contract as they cross: field by field what `wit/` says, in the layout of the canonical ABI.
+//!
+//! A list in an answer points to what the operator made or to the arena of the call; nothing is copied. Neighbours:
+//! [`crate::abi`] has lists and memory, [`crate::plan`] and [`crate::operator`] the values that are lowered here.
+
+use crate::abi::{Arena, Buffer, List, bytes_of};
+use crate::operator::{Effects, Emit, Fault, Step};
+use crate::plan::{Field, Plan, Port, Read, Refusal, Table};
+use crate::row::MadeColumn;
+use crate::verdict::{Action, Reject};
+
+/// `data.rows`, passed as two arguments.
+#[derive(Clone, Copy)]
+pub struct Rows<'a> {
+    /// Number of rows.
+    pub count: u32,
+    /// One column for each of the plan's reads.
+    pub columns: List<'a, Column<'a>>,
+}
+
+/// `data.column` as it is read, or as it is returned.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Column<'a> {
+    /// The values.
+    pub data: List<'a, u8>,
+    /// Where values of differing length begin and end.
+    pub offsets: List<'a, u8>,
+    /// Which rows have a value; empty = all.
+    pub present: List<'a, u8>,
+}
+
+/// `data.column` of a state table, which the call may change in place.
+#[repr(C)]
+#[derive(Default)]
+pub struct StateColumn<'a> {
+    /// The values.
+    pub data: Buffer<'a>,
+    /// Where values of differing length begin and end.
+    pub offsets: List<'a, u8>,
+    /// Which keys have a value; empty = all.
+    pub present: Buffer<'a>,
+}
+
+/// `keyed.table-rows`.
+#[repr(C)]
+#[derive(Default)]
+pub struct TableRows<'a> {
+    /// Which keys are new; empty = none.
+    pub fresh: List<'a, u8>,
+    /// One column for each of the table's.
+    pub columns: List<'a, StateColumn<'a>>,
+}
+
+/// A `string` as it crosses.
+type Text<'a> = List<'a, u8>;
+
+fn text(text: &str) -> Text<'_> {
+    text.as_bytes().into()
+}
+
+/// `option`, in the layout that the canonical ABI gives it: a byte, then the value.
+#[repr(C, u8)]
+#[derive(Clone, Copy)]
+enum Maybe<T> {
+    None,
+    Some(T),
+}
+
+impl<T> From<Option<T>> for Maybe<T> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::None, Self::Some)
+    }
+}
+
+/// `result`, in the layout that the canonical ABI gives it.
+#[repr(C, u8)]
+pub enum Answer<T, E> {
+    /// The call has an answer.
+    Ok(T),
+    /// The call failed.
+    Err(E),
+}
+
+#[repr(C)]
+struct RawField<'a> {
+    name: Text<'a>,
+    kind: Text<'a>,
+    nullable: bool,
+}
+
+#[repr(C)]
+struct RawRead<'a> {
+    name: Text<'a>,
+    kind: Text<'a>,
+    nullable: bool,
+    fallback: Maybe<Text<'a>>,
+}
+
+#[repr(C)]
+struct RawCarried<'a> {
+    input: Text<'a>,
+    output: Text<'a>,
+}
+
+#[repr(C)]
+struct RawPort<'a> {
+    name: Text<'a>,
+    carries: Maybe<List<'a, RawCarried<'a>>>,
+    makes: List<'a, RawField<'a>>,
+}
+
+#[repr(C)]
+struct RawTable<'a> {
+    name: Text<'a>,
+    version: u32,
+    columns: List<'a, RawField<'a>>,
+    ttl_ms: Maybe<u64>,
+}
+
+#[repr(C)]
+struct RawMetric<'a> {
+    name: Text<'a>,
+    kind: Text<'a>,
+    help: Text<'a>,
+}
+
+/// `data.plan`.
+#[repr(C)]
+pub struct RawPlan<'a> {
+    reads: List<'a, RawRead<'a>>,
+    ports: List<'a, RawPort<'a>>,
+    tables: List<'a, RawTable<'a>>,
+    metrics: List<'a, RawMetric<'a>>,
+}
+
+/// `data.refusal`.
+#[repr(C)]
+pub struct RawRefusal<'a> {
+    message: Text<'a>,
+    config_path: Maybe<Text<'a>>,
+    field: Maybe<Text<'a>>,
+}
+
+#[repr(C)]
+struct RawEmit<'a> {
+    port: u32,
+    origin: Maybe<List<'a, u8>>,
+    columns: List<'a, Column<'a>>,
+}
+
+#[repr(C, u8)]
+enum RawAction {
+    DeadLetter,
+    Retry(#[expect(dead_code, reason = "the host reads it")] u32),
+    Stop,
+}
+
+#[repr(C)]
+struct RawReject<'a> {
+    row: u32,
+    action: RawAction,
+    reason: Text<'a>,
+}
+
+/// `data.effects`.
+#[repr(C)]
+pub struct RawEffects<'a> {
+    emits: List<'a, RawEmit<'a>>,
+    rejects: List<'a, RawReject<'a>>,
+    metrics: List<'a, u8>,
+}
+
+/// `data.fault`.
+#[repr(C)]
+pub struct RawFault<'a> {
+    message: Text<'a>,
+    row: Maybe<u32>,
+}
+
+#[repr(C)]
+struct RawTableChanges<'a> {
+    forget: List<'a, u8>,
+    columns: List<'a, Column<'a>>,
+}
+
+/// `keyed.step`.
+#[repr(C)]
+pub struct RawStep<'a> {
+    effects: RawEffects<'a>,
+    tables: List<'a, RawTableChanges<'a>>,
+    timers: List<'a, u8>,
+}
+
+/// The answer of `open`.
+pub(crate) fn lower_plan<'a>(plan: &'a Result<Plan, Refusal>, arena: &'a Arena) -> Answer<RawPlan<'a>, RawRefusal<'a>> {
+    match plan {
+        Ok(plan) => Answer::Ok(RawPlan {
+            reads: arena.list(plan.reads.iter().map(lower_read)),
+            ports: arena.list(plan.ports.iter().map(|port| lower_port(port, arena))),
+            tables: arena.list(plan.tables.iter().map(|table| lower_table(table, arena))),
+            metrics: List::default(),
+        }),
+        Err(refusal) => Answer::Err(RawRefusal {
+            message: text(&refusal.message),
+            config_path: refusal.config_path.as_deref().map(text).into(),
+            field: Maybe::None,
+        }),
+    }
+}
+
+fn lower_field(field: &Field) -> RawField<'_> {
+    RawField { name: text(field.name), kind: text(field.kind), nullable: field.nullable }
+}
+
+fn lower_read(read: &Read) -> RawRead<'_> {
+    let RawField { name, kind, nullable } = lower_field(&read.field);
+    RawRead { name, kind, nullable, fallback: read.fallback.map(text).into() }
+}
+
+fn lower_port<'a>(port: &'a Port, arena: &'a Arena) -> RawPort<'a> {
+    let carry = |name: &'a &'static str| RawCarried { input: text(name), output: text(name) };
+    RawPort {
+        name: text(port.name),
+        carries: port.carries.map(|names| arena.list(names.iter().map(carry))).into(),
+        makes: arena.list(port.makes.iter().map(lower_field)),
+    }
+}
+
+fn lower_table<'a>(table: &'a Table, arena: &'a Arena) -> RawTable<'a> {
+    RawTable {
+        name: text(table.name),
+        version: table.version,
+        columns: arena.list(table.columns.iter().map(lower_field)),
+        ttl_ms: table.ttl_ms.into(),
+    }
+}
+
+/// The answer of `transform.process`.
+pub(crate) fn lower_effects<'a>(effects: &'a Effects, arena: &'a Arena) -> RawEffects<'a> {
+    RawEffects {
+        emits: arena.list(effects.emits.iter().map(|emit| lower_emit(emit, arena))),
+        rejects: arena.list(effects.rejects.iter().map(lower_reject)),
+        metrics: List::default(),
+    }
+}
+
+fn lower_emit<'a>(emit: &'a Emit, arena: &'a Arena) -> RawEmit<'a> {
+    RawEmit {
+        port: emit.port,
+        origin: emit.origin.as_deref().map(|rows| bytes_of(rows).into()).into(),
+        columns: arena.list(emit.columns.iter().map(MadeColumn::lower)),
+    }
+}
+
+fn lower_reject((row, reject): &(u32, Reject)) -> RawReject<'_> {
+    let action = match reject.action {
+        Action::DeadLetter => RawAction::DeadLetter,
+        Action::Retry(after_ms) => RawAction::Retry(after_ms),
+        Action::Stop => RawAction::Stop,
+    };
+    RawReject { row: *row, action, reason: text(&reject.reason) }
+}
+
+/// The answer of `keyed.process` and `keyed.on-timers`.
+pub(crate) fn lower_step<'a>(
+    step: &'a Result<Step<'_>, Fault>,
+    arena: &'a Arena,
+) -> Answer<RawStep<'a>, RawFault<'a>> {
+    match step {
+        Ok(step) => Answer::Ok(RawStep {
+            effects: lower_effects(&step.effects, arena),
+            tables: arena.list(std::iter::once(RawTableChanges {
+                forget: step.forget[..].into(),
+                columns: arena.list(step.state.iter().map(MadeColumn::lower)),
+            })),
+            timers: List::default(),
+        }),
+        Err(fault) => Answer::Err(RawFault { message: text(&fault.message), row: Maybe::None }),
+    }
+}
+
+#[cfg(test)]
+mod layout;

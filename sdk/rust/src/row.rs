@@ -1,0 +1,360 @@
+//! Rows and the kinds of their fields: how a value is read from a column and written to one.
+//!
+//! A reader is a typed slice, a writer a `Vec`: per row there is no allocation and no branch but those of the values
+//! themselves. Neighbours: the derive `Row` puts readers and writers together to rows, [`crate::operator`] loops.
+
+use crate::abi::{Plain, bytes_of, text};
+use crate::plan::{Field, Read};
+use crate::record::Column;
+
+/// Microseconds since 1970-01-01 UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub i64);
+
+/// A JSON value as its text: an array, an object, or anything else. `Json<&str>` is borrowed from the input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Json<T = String>(pub T);
+
+/// A row that an operator is given: `#[derive(Row)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a row",
+    label = "an operator's first parameter is a row",
+    note = "put `#[derive(Row)]` on a struct with named fields"
+)]
+pub trait Row<'a>: Sized {
+    /// The columns that it is read from.
+    const READS: &'static [Read];
+    /// Their readers.
+    type Readers;
+    /// The readers for a call's columns, `count` rows each.
+    fn readers(columns: &'a [Column<'a>], count: usize) -> Self::Readers;
+    /// The row of that number.
+    fn read(readers: &Self::Readers, row: usize) -> Self;
+}
+
+/// A row that an operator makes: `#[derive(Row)]`, or `()` for none beside what it carries.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a row that an operator can make",
+    note = "put `#[derive(Row)]` on a struct with named fields"
+)]
+pub trait Made: Sized {
+    /// The columns that it is written to.
+    const MAKES: &'static [Field];
+    /// Their writers.
+    type Writers;
+    /// Writers with room for so many rows.
+    fn writers(rows: usize) -> Self::Writers;
+    /// Adds the row.
+    fn write(self, writers: &mut Self::Writers);
+    /// Takes the last row back.
+    fn unwrite(writers: &mut Self::Writers);
+    /// The columns.
+    fn made(writers: Self::Writers) -> Vec<MadeColumn<'static>>;
+}
+
+impl Made for () {
+    const MAKES: &'static [Field] = &[];
+    type Writers = ();
+    fn writers(_: usize) {}
+    fn write(self, (): &mut ()) {}
+    fn unwrite((): &mut ()) {}
+    fn made((): ()) -> Vec<MadeColumn<'static>> {
+        Vec::new()
+    }
+}
+
+/// Values that the operator owns, or has changed where they lie.
+#[derive(Debug, PartialEq)]
+pub enum Values<'a> {
+    /// 8 bytes each.
+    Int64(Vec<i64>),
+    /// 8 bytes each.
+    Float64(Vec<f64>),
+    /// A byte each, or back to back.
+    Bytes(Vec<u8>),
+    /// In the call's arguments.
+    Kept(&'a [u8]),
+}
+
+impl Values<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Int64(values) => bytes_of(values),
+            Self::Float64(values) => bytes_of(values),
+            Self::Bytes(values) => values,
+            Self::Kept(values) => values,
+        }
+    }
+}
+
+/// A column of an answer.
+#[derive(Debug, PartialEq)]
+pub struct MadeColumn<'a> {
+    /// The values.
+    pub data: Values<'a>,
+    /// Where values of differing length begin and end; else empty.
+    pub offsets: Vec<u32>,
+    /// Which rows have a value; empty = all.
+    pub present: Values<'a>,
+}
+
+impl<'a> MadeColumn<'a> {
+    /// A column of fixed width without nulls.
+    #[must_use]
+    pub const fn fixed(data: Values<'a>) -> Self {
+        Self { data, offsets: Vec::new(), present: Values::Bytes(Vec::new()) }
+    }
+
+    /// As it crosses.
+    pub(crate) fn lower(&self) -> Column<'_> {
+        let offsets = bytes_of(&self.offsets).into();
+        Column { data: self.data.bytes().into(), offsets, present: self.present.bytes().into() }
+    }
+}
+
+/// A type that a field of a row can have.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a field of a row",
+    label = "no kind of column has values of this type",
+    note = "fields are `bool`, `i64`, `f64`, `&str` or `String`, `&[u8]` or `Vec<u8>`, `Timestamp`, `Json<&str>` or `Json`, \
+            or an `Option` of one of these"
+)]
+pub trait Value<'a>: Sized {
+    /// The contract's name of the kind.
+    const KIND: &'static str;
+    /// Whether it may be null.
+    const NULLABLE: bool = false;
+    /// A column as it is read.
+    type Reader;
+    /// A column as it is written.
+    type Writer;
+    /// The reader of a column of `count` rows.
+    fn reader(column: &Column<'a>, count: usize) -> Self::Reader;
+    /// The value in that row.
+    fn read(reader: &Self::Reader, row: usize) -> Self;
+    /// A writer with room for so many rows.
+    fn writer(rows: usize) -> Self::Writer;
+    /// Adds the value.
+    fn write(self, writer: &mut Self::Writer);
+    /// Adds a value that stands where there is none.
+    fn fill(writer: &mut Self::Writer);
+    /// Takes the last value back.
+    fn unwrite(writer: &mut Self::Writer);
+    /// The column.
+    fn made(writer: Self::Writer) -> MadeColumn<'static>;
+}
+
+/// Numbers of a column, exactly one a row.
+fn numbers<'a, T: Plain>(column: &Column<'a>, count: usize) -> &'a [T] {
+    let numbers = column.data.numbers();
+    assert_eq!(numbers.len(), count, "a column has a value for each row");
+    numbers
+}
+
+macro_rules! fixed_value {
+    ($value:ty, $kind:literal, $stored:ty, $values:ident, $load:expr, $store:expr) => {
+        impl<'a> Value<'a> for $value {
+            const KIND: &'static str = $kind;
+            type Reader = &'a [$stored];
+            type Writer = Vec<$stored>;
+
+            fn reader(column: &Column<'a>, count: usize) -> Self::Reader {
+                numbers(column, count)
+            }
+
+            #[inline(always)]
+            fn read(reader: &Self::Reader, row: usize) -> Self {
+                $load(reader[row])
+            }
+
+            fn writer(rows: usize) -> Self::Writer {
+                Vec::with_capacity(rows)
+            }
+
+            #[inline(always)]
+            fn write(self, writer: &mut Self::Writer) {
+                writer.push($store(self));
+            }
+
+            fn fill(writer: &mut Self::Writer) {
+                writer.push(<$stored>::default());
+            }
+
+            fn unwrite(writer: &mut Self::Writer) {
+                writer.pop();
+            }
+
+            fn made(writer: Self::Writer) -> MadeColumn<'static> {
+                MadeColumn::fixed(Values::$values(writer))
+            }
+        }
+    };
+}
+
+fixed_value!(i64, "int64", i64, Int64, |value| value, |value| value);
+fixed_value!(f64, "float64", f64, Float64, |value| value, |value| value);
+fixed_value!(bool, "boolean", u8, Bytes, |value| value != 0, u8::from);
+fixed_value!(Timestamp, "timestamp", i64, Int64, Timestamp, |Timestamp(value)| value);
+
+/// A column of values of differing length as it is read.
+pub struct Spans<'a> {
+    data: &'a [u8],
+    offsets: &'a [u32],
+}
+
+impl<'a> Spans<'a> {
+    pub(crate) fn new(data: &'a [u8], offsets: &'a [u32], count: usize) -> Self {
+        assert_eq!(offsets.len(), count + 1, "a column has an offset for each row and one more");
+        Self { data, offsets }
+    }
+
+    /// The bytes of that row.
+    #[inline(always)]
+    pub(crate) fn get(&self, row: usize) -> &'a [u8] {
+        &self.data[self.offsets[row] as usize..self.offsets[row + 1] as usize]
+    }
+}
+
+/// A column of values of differing length as it is written.
+pub struct SpanWriter {
+    data: Vec<u8>,
+    offsets: Vec<u32>,
+}
+
+/// Bytes for which a text column has room at first, a row.
+const SPAN_BYTES: usize = 16;
+
+impl SpanWriter {
+    pub(crate) fn new(rows: usize) -> Self {
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0);
+        Self { data: Vec::with_capacity(rows * SPAN_BYTES), offsets }
+    }
+
+    #[inline(always)]
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.data.extend_from_slice(bytes);
+        self.offsets.push(u32::try_from(self.data.len()).expect("a component has less than 4 GiB of memory"));
+    }
+
+    fn pop(&mut self) {
+        self.offsets.pop();
+        self.data.truncate(self.offsets.last().map_or(0, |end| *end as usize));
+    }
+
+    pub(crate) fn made(self) -> MadeColumn<'static> {
+        let present = Values::Bytes(Vec::new());
+        MadeColumn { data: Values::Bytes(self.data), offsets: self.offsets, present }
+    }
+}
+
+macro_rules! span_value {
+    ($value:ty, $kind:literal, $load:expr, $bytes:expr) => {
+        impl<'a> Value<'a> for $value {
+            const KIND: &'static str = $kind;
+            type Reader = Spans<'a>;
+            type Writer = SpanWriter;
+
+            fn reader(column: &Column<'a>, count: usize) -> Self::Reader {
+                Spans::new(column.data.get(), column.offsets.numbers(), count)
+            }
+
+            #[inline(always)]
+            fn read(reader: &Self::Reader, row: usize) -> Self {
+                $load(reader.get(row))
+            }
+
+            fn writer(rows: usize) -> Self::Writer {
+                SpanWriter::new(rows)
+            }
+
+            #[inline(always)]
+            fn write(self, writer: &mut Self::Writer) {
+                writer.push($bytes(&self));
+            }
+
+            fn fill(writer: &mut Self::Writer) {
+                writer.push(&[]);
+            }
+
+            fn unwrite(writer: &mut Self::Writer) {
+                writer.pop();
+            }
+
+            fn made(writer: Self::Writer) -> MadeColumn<'static> {
+                writer.made()
+            }
+        }
+    };
+}
+
+span_value!(&'a str, "utf8", text, |value: &&'a str| value.as_bytes());
+span_value!(String, "utf8", |bytes| text(bytes).to_owned(), String::as_bytes);
+span_value!(&'a [u8], "bytes", |bytes| bytes, |value: &&'a [u8]| *value);
+span_value!(Vec<u8>, "bytes", <[u8]>::to_vec, Vec::as_slice);
+span_value!(Json<&'a str>, "json", |bytes| Json(text(bytes)), Json::bytes);
+span_value!(Json, "json", |bytes| Json(text(bytes).to_owned()), Json::bytes);
+
+impl<T: AsRef<str>> Json<T> {
+    fn bytes(&self) -> &[u8] {
+        self.0.as_ref().as_bytes()
+    }
+}
+
+/// A column with nulls as it is written.
+pub struct NullableWriter<W> {
+    values: W,
+    present: Vec<u8>,
+    nulls: usize,
+}
+
+impl<'a, T: Value<'a>> Value<'a> for Option<T> {
+    const KIND: &'static str = {
+        assert!(!T::NULLABLE, "an `Option` within an `Option` cannot be a field of a row");
+        T::KIND
+    };
+    const NULLABLE: bool = true;
+    type Reader = (T::Reader, &'a [u8]);
+    type Writer = NullableWriter<T::Writer>;
+
+    fn reader(column: &Column<'a>, count: usize) -> Self::Reader {
+        let present = column.present.get();
+        assert!(present.is_empty() || present.len() == count, "a column says of each row whether it has a value");
+        (T::reader(column, count), present)
+    }
+
+    #[inline(always)]
+    fn read((values, present): &Self::Reader, row: usize) -> Self {
+        (present.is_empty() || present[row] != 0).then(|| T::read(values, row))
+    }
+
+    fn writer(rows: usize) -> Self::Writer {
+        NullableWriter { values: T::writer(rows), present: Vec::with_capacity(rows), nulls: 0 }
+    }
+
+    #[inline(always)]
+    fn write(self, writer: &mut Self::Writer) {
+        writer.present.push(u8::from(self.is_some()));
+        match self {
+            Some(value) => value.write(&mut writer.values),
+            None => {
+                writer.nulls += 1;
+                T::fill(&mut writer.values);
+            }
+        }
+    }
+
+    fn fill(writer: &mut Self::Writer) {
+        None::<T>.write(writer);
+    }
+
+    fn unwrite(writer: &mut Self::Writer) {
+        writer.nulls -= usize::from(writer.present.pop() == Some(0));
+        T::unwrite(&mut writer.values);
+    }
+
+    fn made(writer: Self::Writer) -> MadeColumn<'static> {
+        let present = if writer.nulls == 0 { Vec::new() } else { writer.present };
+        MadeColumn { present: Values::Bytes(present), ..T::made(writer.values) }
+    }
+}
