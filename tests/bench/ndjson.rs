@@ -180,7 +180,7 @@ fn plan(all: bool) -> DecodePlan {
 fn chunk(mut bytes: Vec<u8>, len: usize, offset: u64) -> Chunk {
     bytes.resize(len + PADDING, 0);
     let (source, partition) = ("bids".into(), "in.ndjson".into());
-    Chunk { source, partition, data: bytes.into(), len, offset, line: 1, broken: None }
+    Chunk { source, partition, data: bytes.into(), len, offset, line: 1, header: None, broken: None }
 }
 
 /// q1 by the engine's codec: one column filled and located, spliced.
