@@ -2,3 +2,7 @@
 
 #[path = "guests/assembled.rs"]
 pub mod assembled;
+#[path = "end_to_end/process.rs"]
+pub mod process;
+#[path = "end_to_end/house.rs"]
+pub mod house;

@@ -104,7 +104,8 @@ fn load(path: &Path, setting: &Setting) -> Result<(Spec, Graph), Failed> {
         Output::Text => Failed::Input(wrong.render(setting.terminal)),
         Output::Json => {
             println!("{}", wrong.to_json());
-            Failed::Input(format!("{} is not valid: {} errors", path.display(), wrong.errors()))
+            let (count, end) = (wrong.errors(), if wrong.errors() == 1 { "" } else { "s" });
+            Failed::Input(format!("{} is not valid: {count} error{end}", path.display()))
         }
     })
 }

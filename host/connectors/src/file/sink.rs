@@ -295,7 +295,7 @@ fn make_durable(folder: &Path, files: Vec<(String, File)>, epoch: u64, how: How)
 fn failure(path: &Path, bytes: u64, error: &io::Error) -> SinkError {
     let path = path.display();
     let (message, retriable) = match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             let message = format!(
                 "{path} cannot be written: {error}, after {bytes} bytes of it; make room or choose another `path`; \
                  nothing of this epoch is visible"

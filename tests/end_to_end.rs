@@ -1,0 +1,22 @@
+//! The whole of wasmill from the outside: stories told through the binary, its files and its streams.
+//!
+//! Neighbours: `end_to_end/process.rs` runs the binary, `end_to_end/house.rs` builds guests in Rust, `end_to_end/guests.rs`
+//! assembles guests that no compiler would make; each other file there is one kind of story.
+#![forbid(unsafe_code)]
+
+#[path = "end_to_end/guests.rs"]
+mod guests;
+#[path = "end_to_end/bad_lines.rs"]
+mod bad_lines;
+#[path = "end_to_end/files.rs"]
+mod files;
+#[path = "end_to_end/streams.rs"]
+mod streams;
+#[path = "end_to_end/plugins.rs"]
+mod plugins;
+#[path = "end_to_end/lanes.rs"]
+mod lanes;
+#[path = "end_to_end/formats.rs"]
+mod formats;
+#[path = "end_to_end/verbs.rs"]
+mod verbs;

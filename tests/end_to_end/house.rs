@@ -1,0 +1,70 @@
+//! A copy of what users build and run: the examples and the guests in Rust, below the target folder, so that what a test
+//! builds and writes is never in the repository.
+//!
+//! Always true: the copy is as the repository was when the first test asked; the compiler's own output is kept from run to
+//! run. Neighbour: [`crate::process`] runs `wasmill`.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::{fs, io};
+
+use crate::process::{ended, kept, repository, wasmill};
+
+/// What is copied.
+const COPIED: [&str; 2] = ["examples", "tests/guests/rust"];
+
+/// Folders that tools and runs make.
+const MADE: [&str; 3] = ["target", "out", "dead"];
+
+/// The root of the copy.
+pub fn house() -> &'static Path {
+    static HOUSE: OnceLock<PathBuf> = OnceLock::new();
+    HOUSE.get_or_init(|| {
+        let house = kept("house");
+        make(&house).unwrap_or_else(|error| panic!("{} cannot be made: {error}", house.display()));
+        house
+    })
+}
+
+fn make(house: &Path) -> io::Result<()> {
+    for name in COPIED {
+        if house.join(name).exists() {
+            fs::remove_dir_all(house.join(name))?;
+        }
+        copy(&repository().join(name), &house.join(name))?;
+    }
+    // Guests name the SDK by a relative path.
+    let sdk = house.join("sdk");
+    if sdk.symlink_metadata().is_err() {
+        std::os::unix::fs::symlink(repository().join("sdk"), sdk)?;
+    }
+    Ok(())
+}
+
+/// Copies a folder. Files keep their times, by which compilers know what they have compiled.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (name, target) = (entry.file_name(), to.join(entry.file_name()));
+        if !entry.file_type()?.is_dir() {
+            fs::copy(entry.path(), &target)?;
+            fs::File::options().write(true).open(target)?.set_modified(entry.metadata()?.modified()?)?;
+        } else if !MADE.iter().any(|made| *made == name) || from.ends_with("expected") {
+            copy(&entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
+/// The component of the operator in that folder of the copy, built by `wasmill build`: once in a run of tests.
+pub fn built(folder: &str) -> PathBuf {
+    static BUILT: OnceLock<Mutex<HashMap<String, PathBuf>>> = OnceLock::new();
+    let mut built = BUILT.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    let build = || {
+        let facts = ended(&mut wasmill(house(), &["build", folder, "--output", "json"])).with_code(0).json();
+        facts["path"].as_str().expect("it says where the component is").into()
+    };
+    built.entry(folder.to_owned()).or_insert_with(build).clone()
+}

@@ -1,0 +1,76 @@
+//! Stories of lanes: how many there are changes how fast it goes and nothing else.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+use wasmill_tests::house::built;
+use wasmill_tests::process::Folder;
+
+const BIDS: &str = "\
+sources:
+  bids:
+    file: { path: in.ndjson }
+    format: { ndjson: { columns: { id: int64, auction: int64, price: int64, date_time: timestamp } } }
+    event_time: { column: date_time }
+";
+
+/// A folder with made-up bids, of which some are malformed, and a pipeline over them.
+fn folder(stage: &str, lanes: u32) -> Folder {
+    let folder = Folder::new();
+    let arguments = ["generate", "bids", "--events", "40000", "--seed", "5", "--errors", "0.01"];
+    let bids = std::process::Command::new(wasmill_tests::process::binary()).args(arguments).output().unwrap();
+    assert!(bids.status.success());
+    folder.write("in.ndjson", bids.stdout);
+    folder.write(
+        "pipeline.yaml",
+        format!(
+            "name: lanes\nlanes: {lanes}\n{BIDS}stages:\n  work: {{ from: bids, {stage} }}\n\
+             sinks:\n  out: {{ from: work, file: {{ path: out/ }} }}\ndead_letters: {{ file: {{ path: dead/ }} }}\n"
+        ),
+    );
+    folder
+}
+
+/// Dead letters without the time at which they were given up.
+fn letters(folder: &Folder) -> Vec<Value> {
+    let mut letters = folder.rows("dead");
+    letters.iter_mut().for_each(|letter| drop(letter.as_object_mut().unwrap().remove("at")));
+    letters
+}
+
+#[test]
+fn several_lanes_write_the_same_bytes_as_one() {
+    let plugin = format!("plugin: {}", built("examples/currency/plugin").display());
+    let run = |lanes| {
+        let folder = folder(&plugin, lanes);
+        let report = folder.run().report();
+        (folder.visible("out"), letters(&folder), report["rows_out"].clone(), report["dead_letters"].clone())
+    };
+    let one = run(1);
+    assert!(one.0.lines().count() > 30_000 && one.1.len() > 100, "{} rows, {} letters", one.2, one.3);
+    for lanes in [2, 4] {
+        let several = run(lanes);
+        assert!(several.0 == one.0, "rows differ at {lanes} lanes");
+        assert!(several.1 == one.1, "dead letters differ at {lanes} lanes");
+        assert_eq!((several.2, several.3), (one.2.clone(), one.3.clone()));
+    }
+}
+
+#[test]
+fn on_two_lanes_the_rows_of_a_key_stay_in_order_and_its_state_is_its_own() {
+    let stage = format!("plugin: {}, key: auction", built("tests/guests/rust/keyed").display());
+    let folder = folder(&stage, 2);
+    let report = folder.run().report();
+    assert!(report["rows_out"].as_u64() > Some(30_000));
+    let (mut totals, mut last): (HashMap<u64, (u64, u64)>, HashMap<u64, u64>) = Default::default();
+    for row in folder.rows("out") {
+        let number = |name: &str| row[name].as_u64().unwrap_or_else(|| panic!("no `{name}` in {row}"));
+        let (key, price, id) = (number("auction"), number("price"), number("id"));
+        let (count, sum) = totals.entry(key).or_default();
+        (*count, *sum) = (*count + 1, *sum + price);
+        assert_eq!((number("count"), number("sum")), (*count, *sum), "{row}");
+        assert_eq!(row["avg"].as_f64(), Some(*sum as f64 / *count as f64), "{row}");
+        assert!(last.insert(key, id).is_none_or(|before| before < id), "auction {key} is out of order at bid {id}");
+    }
+    assert!(totals.len() > 100, "{} keys", totals.len());
+}

@@ -1,0 +1,123 @@
+//! Stories of streams without an end: a row is visible when it comes, and an interrupt loses nothing.
+
+use std::fs::OpenOptions;
+use std::io::{BufWriter, Write as _};
+use std::process::ChildStdin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use wasmill_tests::process::{Folder, until};
+
+const TO_STDOUT: &str = "\
+name: stream
+sources:
+  rows: { stdin: {}, format: { ndjson: { columns: { n: int64 } } } }
+sinks:
+  out: { from: rows, stdout: {} }
+dead_letters: { file: { path: dead/ } }
+";
+
+const TO_FILES: &str = "\
+name: stream
+sources:
+  rows: { stdin: {}, format: { ndjson: { columns: { n: int64 } } } }
+sinks:
+  out: { from: rows, file: { path: out/ } }
+dead_letters: { file: { path: dead/ } }
+";
+
+/// Every so many lines one is no JSON.
+const BAD_EVERY: u64 = 1_000;
+
+fn line(n: u64, padding: &str) -> String {
+    if n % BAD_EVERY == 0 { format!("bad {n}\n") } else { format!("{{\"n\":{n}{padding}}}\n") }
+}
+
+/// Writes numbered lines until nobody reads any more; answers how many bytes went so far.
+fn pour(stdin: ChildStdin, padding: String) -> Arc<AtomicU64> {
+    let poured = Arc::new(AtomicU64::new(0));
+    let count = poured.clone();
+    thread::spawn(move || {
+        let mut stdin = BufWriter::new(stdin);
+        for n in 0.. {
+            let line = line(n, &padding);
+            if stdin.write_all(line.as_bytes()).is_err() {
+                return;
+            }
+            count.fetch_add(line.len() as u64, Ordering::SeqCst);
+        }
+    });
+    poured
+}
+
+#[test]
+fn at_a_trickle_a_row_is_out_before_the_next_one_comes() {
+    let folder = Folder::with(TO_STDOUT);
+    let mut running = folder.start(&[]);
+    for n in 0..100 {
+        let line = format!("{{\"n\":{n},\"untouched\": [1,  2]}}");
+        let stdin = running.stdin.as_mut().unwrap();
+        stdin.write_all(format!("{line}\n").as_bytes()).unwrap();
+        assert_eq!(running.line(), line);
+    }
+    let report = running.end().report();
+    assert_eq!((&report["records_in"], &report["rows_out"]), (&100.into(), &100.into()));
+}
+
+#[test]
+fn an_interrupt_in_mid_run_finishes_and_commits_what_was_read() {
+    let folder = Folder::with(TO_FILES);
+    let mut running = folder.start(&["--commit-every", "3600"]);
+    let poured = pour(running.stdin.take().unwrap(), String::new());
+    until("some of it was read", || poured.load(Ordering::SeqCst) > 8 << 20);
+    assert_eq!(folder.visible("out"), "", "no epoch has ended");
+    running.interrupt();
+    running.hear("draining: what was read is finished and committed");
+    let report = running.end().report();
+
+    let (out, dead) = (folder.visible("out"), folder.rows("dead"));
+    assert_eq!(report["rows_out"], out.lines().count());
+    assert_eq!(report["dead_letters"], dead.len());
+    // All that was read and nothing else: the lines up to some number.
+    let read = report["records_in"].as_u64().unwrap();
+    assert!(read > 100_000, "{read}");
+    assert_eq!(dead.len() as u64, read.div_ceil(BAD_EVERY));
+    let good = (0..read).filter(|n| n % BAD_EVERY != 0).map(|n| line(n, ""));
+    assert!(good.collect::<String>() == out);
+}
+
+#[test]
+fn a_second_interrupt_ends_at_once_a_run_that_cannot_drain() {
+    let folder = Folder::with(TO_STDOUT);
+    let mut running = folder.start(&[]);
+    // One row is more than fits into the pipe that nobody empties. Nine chunks of a pipe can wait before they are read.
+    let (row, waiting) = (200_000, 9 * 65_536);
+    let poured = pour(running.stdin.take().unwrap(), format!(",\"padding\":\"{}\"", "x".repeat(row)));
+    running.line();
+    until("some rows were read", || poured.load(Ordering::SeqCst) > waiting + 3 * row as u64);
+    running.interrupt();
+    running.hear("interrupt again to end at once");
+    running.interrupt();
+    assert_eq!(running.end_unread(), Some(130));
+}
+
+#[test]
+fn files_are_followed_while_they_grow_until_an_interrupt() {
+    let following = TO_FILES.replace("stdin: {}", "file: { path: \"in/*.ndjson\", follow: true }");
+    let folder = Folder::with(&following);
+    let first = folder.write("in/a.ndjson", "{\"n\":0}\n{\"n\":");
+    let running = folder.start(&["--commit-every", "1"]);
+    until("the line that is there is out", || folder.visible("out") == "{\"n\":0}\n");
+    OpenOptions::new().append(true).open(first).unwrap().write_all(b"1}\n{\"n\":2}\n").unwrap();
+    let grown = "{\"n\":0}\n{\"n\":1}\n{\"n\":2}\n";
+    until("lines that were added are out", || folder.visible("out") == grown);
+    folder.write("in/b.ndjson", "{\"n\":3}\n");
+    let all = format!("{grown}{{\"n\":3}}\n");
+    until("a file that was added is out", || folder.visible("out") == all);
+    running.interrupt();
+    let report = running.end().report();
+    assert_eq!((&report["records_in"], &report["rows_out"]), (&4.into(), &4.into()));
+    assert_eq!(folder.visible("out"), all);
+    assert!(folder.names("out").iter().all(|name| !name.starts_with('.')));
+}
