@@ -1,3 +1,89 @@
 //! The examples run as they stand and come to what their `expected/` folders hold; what documents show in a terminal
 //! is what happens.
+//!
+//! Neighbours: `end_to_end/house.rs` copies the examples, `examples/terminal.rs` reads documents.
 #![forbid(unsafe_code)]
+
+#[path = "examples/terminal.rs"]
+mod terminal;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+use wasmill_tests::house::{built, house};
+use wasmill_tests::process::{ended, rows, wasmill};
+
+/// Held by who runs an example: two runs of a pipeline do not share their output.
+static EXAMPLES: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    EXAMPLES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Folders of a folder, sorted.
+fn folders(of: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(of).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+/// The text of each visible file of a folder.
+fn files(folder: &Path) -> Vec<(String, String)> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let named = entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()));
+    let visible = named.filter(|(name, _)| !name.starts_with('.'));
+    let mut files: Vec<_> = visible.map(|(name, path)| (name, fs::read_to_string(path).unwrap())).collect();
+    files.sort();
+    files
+}
+
+/// Dead letters without the time at which they were given up.
+fn timeless(text: &str) -> Vec<Value> {
+    let mut letters = rows(text);
+    letters.iter_mut().for_each(|letter| drop(letter.as_object_mut().unwrap().remove("at")));
+    letters
+}
+
+#[test]
+fn an_example_runs_as_it_stands_and_comes_to_what_it_says() {
+    let _alone = alone();
+    let examples = folders(&house().join("examples")).into_iter().filter(|path| path.join("pipeline.yaml").is_file());
+    let examples: Vec<PathBuf> = examples.collect();
+    assert!(!examples.is_empty());
+    for example in examples {
+        let name = example.strip_prefix(house()).unwrap().display().to_string();
+        assert!(example.join("README.md").is_file(), "{name} has no README.md");
+        for plugin in folders(&example).iter().filter(|folder| folder.join("Cargo.toml").is_file()) {
+            built(plugin.strip_prefix(house()).unwrap().to_str().unwrap());
+        }
+        let report = ended(&mut wasmill(&example, &["run", "pipeline.yaml", "--output", "json"])).report();
+        assert!(report["rows_out"].as_u64() > Some(0), "{name}: {report:#}");
+        let expected = folders(&example.join("expected"));
+        assert!(!expected.is_empty(), "{name} has no folder in expected/");
+        for folder in expected {
+            let output = folder.file_name().unwrap().to_str().unwrap();
+            let (expected, found) = (files(&folder), files(&example.join(output)));
+            let names = |files: &[(String, String)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+            assert_eq!(names(&found), names(&expected), "{name}/{output}");
+            for ((file, found), (_, expected)) in found.iter().zip(&expected) {
+                if output == "dead" {
+                    assert_eq!(timeless(found), timeless(expected), "{name}/{output}/{file}");
+                } else {
+                    assert!(found == expected, "{name}/{output}/{file}, expected:\n{expected}\nfound:\n{found}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_document_shows_in_a_terminal_is_what_happens() {
+    let _alone = alone();
+    built("examples/currency/plugin");
+    for document in ["docs/cli.md", "examples/currency/README.md"] {
+        assert!(terminal::check(document) > 0, "{document} shows no command");
+    }
+}
