@@ -1,8 +1,8 @@
 //! Stories of files: packed, cut, empty, absent, vanishing, and a disk that is full.
 
+use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
-use std::fs;
 
 use flate2::write::GzEncoder;
 use wasmill_tests::process::{Ended, Folder, Running, binary, ended, in_setting, until, wasmill};
@@ -108,7 +108,8 @@ fn run_without_room(folder: &Folder) -> Ended {
 fn a_disk_that_takes_no_more_is_told_with_the_path_and_leaves_nothing_half() {
     let folder = Folder::with(&copy("in.ndjson"));
     folder.write("in.ndjson", lines(100_000));
-    let said = ["pipeline copy stopped: out: out/part-00000.ndjson cannot be written", "make room or choose another `path`"];
+    let said =
+        ["pipeline copy stopped: out: out/part-00000.ndjson cannot be written", "make room or choose another `path`"];
     run_without_room(&folder).with_code(1).says(&said);
     assert!(folder.names("out").is_empty(), "{:?}", folder.names("out"));
     assert_eq!(folder.run().report()["rows_out"], 100_000, "with room it runs");

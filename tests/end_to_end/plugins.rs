@@ -81,7 +81,10 @@ fn a_row_that_traps_is_tried_again_where_the_stage_says_so_and_then_given_up() {
 fn a_row_that_is_taken_when_it_is_tried_again_is_not_lost() {
     let folder = folder(", on_error: retry", true, &poisoned_once_by(3));
     let report = folder.run().report();
-    assert_eq!((&report["rows_out"], &report["dead_letters"], &stage(&report)["retries"]), (&1_000.into(), &0.into(), &1.into()));
+    assert_eq!(
+        (&report["rows_out"], &report["dead_letters"], &stage(&report)["retries"]),
+        (&1_000.into(), &0.into(), &1.into())
+    );
     let mut rows: Vec<u64> = folder.rows("out").iter().map(|row| row["n"].as_u64().unwrap()).collect();
     rows.sort_unstable();
     assert_eq!(rows, (0..1_000).collect::<Vec<_>>());
@@ -137,5 +140,8 @@ fn what_is_wrong_with_a_pipeline_is_told_with_what_was_meant() {
     assert!(diagnostics.iter().all(|told| told["severity"] == "error" && told["help"].is_string()), "{told:#}");
 
     folder.write("pipeline.yaml", pipeline("", true).replace("from: pass", "from: pas"));
-    folder.wasmill(&["run", "pipeline.yaml"]).with_code(2).says(&["pipeline.yaml:7:16: error: ", "did you mean `pass`?"]);
+    folder
+        .wasmill(&["run", "pipeline.yaml"])
+        .with_code(2)
+        .says(&["pipeline.yaml:7:16: error: ", "did you mean `pass`?"]);
 }

@@ -46,7 +46,9 @@ fn is(pattern: &str, text: &str) -> bool {
 pub(crate) fn check(document: &str) -> usize {
     let shown = sessions(&fs::read_to_string(repository().join(document)).unwrap());
     let tools = std::env::join_paths(
-        [binary().parent().unwrap().to_owned()].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+        [binary().parent().unwrap().to_owned()]
+            .into_iter()
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
     );
     let mut wrong = String::new();
     for Shown { line, command, seen } in &shown {
