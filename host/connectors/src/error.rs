@@ -1,4 +1,5 @@
-//! What can be wrong before a connector runs. What goes wrong while it runs is the seams' `SourceError` and `SinkError`.
+//! What can be wrong before a connector runs. What goes wrong while it runs is the seams' `SourceError` and
+//! `SinkError`.
 
 /// Why a connector cannot be used. None of it is cured by trying again: somebody has to change something.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +39,8 @@ pub enum ConnectorError {
 }
 
 impl ConnectorError {
-    /// The key of the connector's configuration to blame; empty = the configuration as a whole, or the connector's name.
+    /// The key of the connector's configuration to blame; empty = the configuration as a whole, or the connector's
+    /// name.
     #[must_use]
     pub fn path(&self) -> &str {
         match self {

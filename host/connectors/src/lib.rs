@@ -1,87 +1,34 @@
 //! Sources and sinks: where rows come from and where they go, on the engine's seams.
 //!
-//! A connector is a folder with the same file names in each (`config.rs`, and `source.rs` or `sink.rs` where it is one) and
-//! a line in the registry below. [`check_source`] and [`check_sink`] read a configuration and touch nothing outside;
-//! [`source`] and [`sink`] open. What may wait (a pipe, a disk's flush) waits on a thread of the connector, which calls the
-//! waker of its context.
+//! A connector is a folder with the same file names in each (`config.rs`, and `source.rs` or `sink.rs` where it is
+//! one) and a word in the registry below. [`check_source`] and [`check_sink`] read a configuration and touch nothing
+//! outside; [`source`] and [`sink`] open. What may wait (a pipe, a disk's flush) waits on a thread of the connector,
+//! which calls the waker of its context.
 #![forbid(unsafe_code)]
 
-mod config;
 mod error;
+mod connector;
+mod config;
 pub mod file;
+pub mod stdin;
 pub mod generator;
 pub mod memory;
-pub mod stdin;
 pub mod stdout;
-
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::task::Waker;
 
 use serde_json::Value;
 use wasmill_engine::schema::Schema;
 use wasmill_engine::sink::SinkWriter;
 use wasmill_engine::source::SourceReader;
 
+pub use connector::{SinkContext, SourceContext};
+use connector::{SinkEntry, SourceEntry};
 pub use error::ConnectorError;
 
-/// What a source is opened with, beside its configuration.
-#[derive(Clone, Debug)]
-pub struct SourceContext {
-    /// Folder that relative paths start from: empty = the current directory.
-    pub base: PathBuf,
-    /// Called when a source that was idle has something.
-    pub waker: Waker,
-    /// Name of the pipeline.
-    pub pipeline: Arc<str>,
-    /// Name of the source in the pipeline.
-    pub name: Arc<str>,
-}
+/// The sources, by name.
+const SOURCES: &[SourceEntry] = &[file::source::ENTRY, generator::source::ENTRY, stdin::source::ENTRY];
 
-/// What a sink is opened with, beside its configuration.
-#[derive(Clone, Debug)]
-pub struct SinkContext {
-    /// Folder that relative paths start from: empty = the current directory.
-    pub base: PathBuf,
-    /// Called when a sink that answered `Pending` can go on.
-    pub waker: Waker,
-    /// Name of the pipeline.
-    pub pipeline: Arc<str>,
-    /// Name of the sink in the pipeline.
-    pub name: Arc<str>,
-    /// What the names of files in the sink's format end in, without a dot: `ndjson`, `csv`.
-    pub extension: Arc<str>,
-    /// Bytes that each output begins with: the header of CSV; else empty.
-    pub header: Arc<[u8]>,
-}
-
-/// A source as the registry knows it.
-struct SourceEntry {
-    name: &'static str,
-    check: fn(&Value) -> Result<(), ConnectorError>,
-    open: fn(&Value, &SourceContext) -> Result<Box<dyn SourceReader>, ConnectorError>,
-    schema: fn(&Value) -> Option<Schema>,
-}
-
-/// A sink as the registry knows it.
-struct SinkEntry {
-    name: &'static str,
-    check: fn(&Value) -> Result<(), ConnectorError>,
-    open: fn(&Value, &SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError>,
-}
-
-#[rustfmt::skip]
-const SOURCES: &[SourceEntry] = &[
-    SourceEntry { name: "file", check: file::source::check, open: file::source::open, schema: |_| None },
-    SourceEntry { name: "generator", check: generator::source::check, open: generator::source::open, schema: generator::source::schema },
-    SourceEntry { name: "stdin", check: stdin::source::check, open: stdin::source::open, schema: |_| None },
-];
-
-#[rustfmt::skip]
-const SINKS: &[SinkEntry] = &[
-    SinkEntry { name: "file", check: file::sink::check, open: file::sink::open },
-    SinkEntry { name: "stdout", check: stdout::sink::check, open: stdout::sink::open },
-];
+/// The sinks, by name.
+const SINKS: &[SinkEntry] = &[file::sink::ENTRY, stdout::sink::ENTRY];
 
 /// Names of the sources, sorted.
 #[must_use]

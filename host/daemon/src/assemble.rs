@@ -89,7 +89,10 @@ fn blamed(error: ConnectorError) -> ConfigError {
 
 /// A line that a guest wrote.
 fn log(plugin: &str, line: &LogLine) {
-    let text = &line.text;
+    if line.dropped > 0 {
+        tracing::warn!(plugin, "{} lines of the log were dropped: there were too many", line.dropped);
+    }
+    let text = &line.message;
     match line.level {
         Level::Trace => tracing::trace!(plugin, "{text}"),
         Level::Debug => tracing::debug!(plugin, "{text}"),

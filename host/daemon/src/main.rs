@@ -18,6 +18,3 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     cli::main()
 }
-//! x
-fn main(){}
-fn main() {}

@@ -26,7 +26,7 @@ use wasmill_engine::operator::SharedFactory;
 use wasmill_engine::schema::Schema;
 
 use diagnostic::Span;
-pub(crate) use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub(crate) use diagnostic::{Diagnostic, Diagnostics};
 use parts::Whole;
 use section::{Problems, Section, entries};
 use yaml::{FILE_BYTES_MAX, Key, Node, Tree};

@@ -17,6 +17,8 @@ pub use crate::schema::Format;
 use crate::schema::Schema;
 
 pub mod ndjson;
+pub mod csv;
+mod raw;
 
 /// Bytes of whole records of one partition.
 #[derive(Clone, Debug)]
@@ -33,6 +35,8 @@ pub struct Chunk {
     pub offset: u64,
     /// Line of the first byte, counted from 1.
     pub line: u64,
+    /// What the partition began with, where the format has a header and it has been read.
+    pub header: Option<Arc<[u8]>>,
     /// Whether the last record was broken off, and why: it goes to the dead letters.
     pub broken: Option<String>,
 }
@@ -57,6 +61,12 @@ pub struct Decoded {
 
 /// How a stream of bytes is cut.
 pub trait Framing: Send {
+    /// One past the last byte of the header that a partition begins with, which is no record: `bytes` are its first. 0 where the
+    /// format has none; none = the header is not whole.
+    fn header(&mut self, _bytes: &[u8]) -> Option<usize> {
+        Some(0)
+    }
+
     /// One past the last byte of the last whole record in `bytes`, which begins at a record; none = no record is whole.
     fn boundary(&mut self, bytes: &[u8]) -> Option<usize>;
 }
@@ -91,7 +101,8 @@ pub struct DecodePlan {
 pub fn decoder(plan: DecodePlan) -> Box<dyn Decoder> {
     match plan.format {
         Format::Ndjson => Box::new(ndjson::NdjsonDecoder::new(&plan)),
-        Format::Csv { .. } | Format::Raw => unreachable!("other formats have codecs of their own"),
+        Format::Csv { separator, header } => Box::new(csv::CsvDecoder::new(&plan, separator, header)),
+        Format::Raw => Box::new(raw::RawDecoder::new(&plan)),
     }
 }
 
@@ -100,7 +111,8 @@ pub fn decoder(plan: DecodePlan) -> Box<dyn Decoder> {
 pub fn encoder(format: &Format) -> Box<dyn Encoder> {
     match format {
         Format::Ndjson => Box::new(ndjson::NdjsonEncoder::default()),
-        Format::Csv { .. } | Format::Raw => unreachable!("other formats have codecs of their own"),
+        Format::Csv { separator, .. } => Box::new(csv::CsvEncoder::new(*separator)),
+        Format::Raw => Box::new(raw::RawEncoder),
     }
 }
 
@@ -108,8 +120,8 @@ pub fn encoder(format: &Format) -> Box<dyn Encoder> {
 #[must_use]
 pub fn framing(format: &Format) -> Box<dyn Framing> {
     match format {
-        Format::Ndjson => Box::new(ndjson::Lines),
-        Format::Csv { .. } | Format::Raw => unreachable!("other formats have codecs of their own"),
+        Format::Csv { separator, header } => Box::new(csv::framing(*separator, *header)),
+        Format::Ndjson | Format::Raw => Box::new(ndjson::Lines),
     }
 }
 
@@ -125,9 +137,9 @@ pub fn extension(format: &Format) -> &'static str {
 
 /// The bytes that each output in a format begins with: a header where the format has one.
 #[must_use]
-pub fn header(format: &Format, _schema: &Schema) -> Vec<u8> {
+pub fn header(format: &Format, schema: &Schema) -> Vec<u8> {
     match format {
-        Format::Csv { .. } => unreachable!("other formats have codecs of their own"),
-        Format::Ndjson | Format::Raw => Vec::new(),
+        Format::Csv { separator, header: true } => csv::header(schema, *separator),
+        Format::Csv { .. } | Format::Ndjson | Format::Raw => Vec::new(),
     }
 }

@@ -23,7 +23,6 @@ mod entry;
 #[cfg(test)]
 mod model;
 
-use std::hint::black_box;
 use std::ops::Range;
 
 use crate::clock::Micros;
@@ -63,6 +62,9 @@ impl From<StateFull> for CallError {
     }
 }
 
+/// In place of a cell: the key has none.
+const ABSENT: u32 = u32::MAX;
+
 /// The state of one lane of a stage.
 #[derive(Debug)]
 pub struct KeyedState {
@@ -75,6 +77,12 @@ pub struct KeyedState {
     slots: Vec<u32>,
     /// Of the running turn: for each slot its cell.
     spots: Vec<Spot>,
+    /// Of the running turn: for each row the cell of its key, and the rows whose search goes on.
+    found: Vec<u32>,
+    elsewhere: Vec<u32>,
+    /// Of the running turn: for each slot a copy of its cell, back to back. What a call changes is changed here, and put
+    /// back at once.
+    copies: Vec<u64>,
     /// Where the next sweep goes on: key group and number of the cell.
     swept: (usize, usize),
 }
@@ -88,7 +96,8 @@ impl KeyedState {
         let segments: Vec<Segment> = (0..KEY_GROUPS).map(|_| Segment::empty(&shape)).collect();
         let used = segments.iter().map(Segment::bytes).sum();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Self { shape, segments, limit, used, slots: Vec::new(), spots: Vec::new(), swept: (0, 0) }
+        let (slots, spots, found, elsewhere) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { shape, segments, limit, used, slots, spots, found, elsewhere, copies: Vec::new(), swept: (0, 0) }
     }
 
     /// Finds the keys of a call. `now` decides which rows are past their time and dates the changes.
@@ -97,17 +106,15 @@ impl KeyedState {
     /// New keys do not fit.
     pub fn resolve(&mut self, keys: &Keys, now: Micros) -> Result<Turn<'_>, StateFull> {
         assert!(self.spots.is_empty(), "a turn ends before the next begins");
-        // Reading where each search will begin lets the cache misses of a batch overlap; a search at a time waits for each.
-        let touch = |hash: &u64| self.segments[key::group(*hash) as usize].touch(&self.shape, *hash);
-        black_box(keys.hashes().iter().map(touch).fold(0, |a, b| a ^ b));
-        self.slots.clear();
-        self.slots.reserve(keys.hashes().len());
+        let key_words = self.shape.key_words;
         let entered = match &keys.bytes {
-            KeyBytes::Words(words) => self.enter(keys.hashes(), now, |row| Wanted::Word(words[row])),
-            KeyBytes::Spans(..) => self.enter(keys.hashes(), now, |row| Wanted::Bytes(keys.get(row))),
+            KeyBytes::Words(words) => self.enter(keys.hashes(), |row| Wanted::Word(words[row])),
+            KeyBytes::Spans(..) => self.enter(keys.hashes(), |row| Wanted::new(key_words, keys.get(row))),
         };
-        let turn = Turn { state: self, now };
-        entered.map(|()| turn)
+        let turn = Turn { state: self, now, applied: false };
+        entered?;
+        turn.state.copy(now);
+        Ok(turn)
     }
 
     /// Number of keys, those past their time but not swept yet included.
@@ -151,7 +158,7 @@ impl KeyedState {
         let long = values.map(|value| if let Value::Bytes(bytes) = value { arena::room(bytes.len()) } else { 0 }).sum();
         self.check(long)?;
         let hash = key::hash(key);
-        let (at, group) = (self.find_or_add(hash, Wanted::Bytes(key))?, key::group(hash) as usize);
+        let (at, group) = (self.find_or_add(hash, Wanted::new(self.shape.key_words, key))?, key::group(hash) as usize);
         let segment = &mut self.segments[group];
         let before = segment.bytes();
         let (cell, arena) = segment.cell_mut(&self.shape, at);
@@ -195,26 +202,67 @@ impl KeyedState {
         removed
     }
 
-    fn enter<'k>(&mut self, hashes: &[u64], now: Micros, key: impl Fn(usize) -> Wanted<'k>) -> Result<(), StateFull> {
+    /// Finds or adds the keys and gives them slots.
+    ///
+    /// Three passes over the batch, because what a CPU waits for is a cell that is not in the cache and a branch that it
+    /// could not guess: the first looks only where each search begins, so that the misses of a batch overlap; the second
+    /// searches on for the few keys that lie elsewhere; the third, in order and without a branch for keys that exist, hands out slots.
+    #[inline(always)]
+    fn enter<'k>(&mut self, hashes: &[u64], key: impl Fn(usize) -> Wanted<'k>) -> Result<(), StateFull> {
+        let rows = hashes.len();
+        self.found.clear();
+        self.elsewhere.resize(rows, 0);
+        let mut missed = 0;
         for (row, hash) in hashes.iter().enumerate() {
-            let at = self.find_or_add(*hash, key(row))?;
-            let group = key::group(*hash);
-            let meta = self.segments[group as usize].word_mut(at, 0);
-            let mut mark = (*meta & SLOT) as u32;
-            if mark == 0 {
-                self.spots.push(Spot { group, at });
-                mark = self.spots.len() as u32;
-                *meta |= u64::from(mark);
-                if self.shape.expires {
-                    self.expire(group as usize, at, now);
-                }
-            }
-            self.slots.push(mark - 1);
+            let (at, hit) = self.segments[key::group(*hash) as usize].home(&self.shape, *hash, key(row));
+            self.found.push(at);
+            self.elsewhere[missed] = row as u32;
+            missed += usize::from(!hit);
         }
+        for row in &self.elsewhere[..missed] {
+            let row = *row as usize;
+            let segment = &self.segments[key::group(hashes[row]) as usize];
+            self.found[row] = segment.find(&self.shape, hashes[row], key(row)).unwrap_or(ABSENT);
+        }
+        self.slots.clear();
+        self.slots.resize(rows, 0);
+        self.spots.resize(rows, Spot { group: 0, at: 0 });
+        let (mut count, mut moved) = (0, false);
+        for (row, hash) in hashes.iter().enumerate() {
+            let mut at = self.found[row];
+            if at == ABSENT || moved {
+                let before = self.used;
+                at = self.find_or_add(*hash, key(row)).inspect_err(|_| self.spots.truncate(count))?;
+                moved |= self.used != before;
+            }
+            let group = key::group(*hash);
+            let meta = self.segments[group as usize].meta_mut(at);
+            let mark = (*meta & SLOT) as u32;
+            let slot = if mark == 0 { count as u32 } else { mark - 1 };
+            *meta = *meta & !SLOT | u64::from(slot + 1);
+            self.slots[row] = slot;
+            self.spots[count] = Spot { group, at };
+            count += usize::from(mark == 0);
+        }
+        self.spots.truncate(count);
         Ok(())
     }
 
-    #[inline]
+    /// Copies the cells of the slots, without what is past its time. In a pass of its own: right after a slot was
+    /// written into a cell, the CPU could not yet read the cell by more than a word at once.
+    fn copy(&mut self, now: Micros) {
+        self.copies.clear();
+        self.copies.reserve(self.spots.len() * self.shape.words);
+        for i in 0..self.spots.len() {
+            let Spot { group, at } = self.spots[i];
+            if self.shape.expires {
+                self.expire(group as usize, at, now);
+            }
+            self.segments[group as usize].copy(&self.shape, at, &mut self.copies);
+        }
+    }
+
+    #[inline(always)]
     fn find_or_add(&mut self, hash: u64, key: Wanted<'_>) -> Result<u32, StateFull> {
         let segment = &self.segments[key::group(hash) as usize];
         match segment.find(&self.shape, hash, key) {
@@ -223,6 +271,7 @@ impl KeyedState {
         }
     }
 
+    #[inline(never)]
     fn add(&mut self, hash: u64, key: Wanted<'_>, free: u32) -> Result<u32, StateFull> {
         let group = key::group(hash) as usize;
         self.check(self.segments[group].growth(&self.shape, key))?;
@@ -257,13 +306,17 @@ impl KeyedState {
         self.used = self.used + self.segments[group].bytes() - before;
     }
 
-    /// Ends a turn: no cell carries a slot, and those without a row are removed.
-    fn end(&mut self) {
+    /// Ends a turn: the copies go back if they count, no cell carries a slot, and those without a row are removed.
+    fn end(&mut self, applied: bool) {
         let mut loose = 0u128;
         for slot in 0..self.spots.len() {
             let Spot { group, at } = self.spots[slot];
             let segment = &mut self.segments[group as usize];
-            *segment.word_mut(at, 0) &= !SLOT;
+            if applied {
+                segment.write(at, &self.copies[slot * self.shape.words..(slot + 1) * self.shape.words]);
+            } else {
+                *segment.meta_mut(at) &= !SLOT;
+            }
             if !self.shape.in_use(segment.cell(&self.shape, at)) {
                 segment.remove(&self.shape, at, &mut self.spots);
                 loose |= 1 << group;
@@ -286,6 +339,7 @@ const _: () = assert!(KEY_GROUPS <= u128::BITS, "a set of key groups is a u128")
 pub struct Turn<'a> {
     state: &'a mut KeyedState,
     now: Micros,
+    applied: bool,
 }
 
 impl Turn<'_> {
@@ -304,8 +358,8 @@ impl Turn<'_> {
     /// For each table the rows of the slots. What is new has zero, false, the empty text or null.
     #[must_use]
     pub fn gather(&self) -> Vec<TableRows> {
-        let KeyedState { shape, segments, spots, .. } = &*self.state;
-        shape.tables.iter().map(|table| columns::gather(table, shape, segments, spots)).collect()
+        let KeyedState { shape, segments, spots, copies, .. } = &*self.state;
+        shape.tables.iter().map(|table| columns::gather(table, shape, copies, spots, segments)).collect()
     }
 
     /// Does what the call wants done: `changes` has one entry a table, or is empty. Whoever made them from outside data
@@ -313,15 +367,17 @@ impl Turn<'_> {
     ///
     /// # Errors
     /// It might not fit (every longer value counted as if none took the place of another). Nothing was changed.
-    pub fn apply(self, changes: &[TableChanges]) -> Result<(), StateFull> {
+    pub fn apply(mut self, changes: &[TableChanges]) -> Result<(), StateFull> {
         let tables = &self.state.shape.tables;
         assert!(changes.is_empty() || changes.len() == tables.len(), "one entry a table, or none");
         let long = tables.iter().zip(changes).map(|(table, changes)| columns::arena_bytes(table, changes)).sum();
         self.state.check(long)?;
-        let KeyedState { shape, segments, spots, .. } = &mut *self.state;
+        let KeyedState { shape, segments, spots, copies, .. } = &mut *self.state;
+        let mut cells = columns::Cells { shape, words: copies, spots, segments };
         for (table, changes) in shape.tables.iter().zip(changes) {
-            columns::scatter(table, shape, segments, spots, changes, self.now);
+            columns::scatter(table, &mut cells, changes, self.now);
         }
+        self.applied = true;
         if long > 0 {
             self.state.used = self.state.segments.iter().map(Segment::bytes).sum();
         }
@@ -331,6 +387,6 @@ impl Turn<'_> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.state.end();
+        self.state.end(self.applied);
     }
 }

@@ -3,25 +3,21 @@
 //! By hand because it is small, needs no runtime and no macro crate in an author's build, and because two things that
 //! generated bindings cannot do make calls cheap: all that the host passes lies in one arena that is emptied after the
 //! call, and state columns are changed in place and returned where they lie. How it is held up to date: the structs of
-//! [`crate::record`] mirror the records of `wit/` field by field, a test there compares their layout with the one computed
-//! from `wit/`, another [`CONTRACT`] with the digest of its text, and the encoder checks the signature of each export when
-//! a component is made.
+//! [`crate::record`] mirror the records of `wit/` field by field, a test there compares their layout with the one
+//! computed from `wit/`, another [`CONTRACT`] with the digest of its text, and the encoder checks the signature of each
+//! export when a component is made.
 //!
 //! Always true: a buffer from the host is 8-byte aligned (the arena aligns so) and lives until the host has read the
-//! answer and calls `cabi_post_*`. Neighbours: [`crate::record`] has the records that cross, [`crate::row`] and
-//! [`crate::state`] read and fill columns, [`crate::operator`] loops over them.
+//! answer and calls `cabi_post_*`. Neighbours: [`crate::column`] and [`crate::record`] have the records that cross,
+//! [`crate::export`] the functions.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use std::marker::PhantomData;
 use std::mem::take;
 
-use crate::operator::{Context, Effects, Fault, Keyed, Keys, Step, Transform};
-use crate::plan::{Plan, Refusal};
-use crate::record::{Answer, RawEffects, RawFault, RawPlan, RawRefusal, RawStep, Rows, TableRows};
-
-/// Digest of the contract's text (SHA-256 in hex, over `wit/{data,keyed,log,transform}.wit` in this order) that this file
-/// mirrors. Each operator carries it in the section `wasmill:contract`.
+/// Digest of the contract's text (SHA-256 in hex, over `wit/{data,keyed,log,transform}.wit` in this order) that this
+/// file mirrors. Each operator carries it in the section `wasmill:contract`.
 pub const CONTRACT: [u8; 64] = *b"19842dd972a16f3eacf57b4efb84a3f1df64afb1418378d437d3034963bfcd05";
 
 /// Numbers that may be read from any bytes and have no padding.
@@ -44,7 +40,7 @@ pub fn bytes_of<T: Plain>(numbers: &[T]) -> &[u8] {
 /// A list as it crosses: address and number of items, borrowed for `'a`.
 #[repr(C)]
 pub struct List<'a, T> {
-    items: *const T,
+    pub(crate) items: *const T,
     len: usize,
     lives: PhantomData<&'a [T]>,
 }
@@ -90,8 +86,8 @@ impl<'a, T> List<'a, T> {
         if self.len == 0 {
             return &[];
         }
-        // SAFETY: a non-empty list comes from a slice that lives for `'a`, or from the host, which wrote `len` items at an
-        // address that our arena gave it, and which the arena keeps for `'a`.
+        // SAFETY: a non-empty list comes from a slice that lives for `'a`, or from the host, which wrote `len` items at
+        // an address that our arena gave it, and which the arena keeps for `'a`.
         unsafe { std::slice::from_raw_parts(self.items, self.len) }
     }
 }
@@ -113,8 +109,8 @@ impl<'a> List<'a, u8> {
 /// Bytes of the host that the contract says are UTF-8, which the host has checked, as text.
 #[must_use]
 pub fn text(bytes: &[u8]) -> &str {
-    // SAFETY: `utf8` and `json` columns and all strings of the contract are UTF-8 value by value. The host checks what it
-    // decodes before it passes it on; a host that did not could only harm the guest that it owns anyway.
+    // SAFETY: `utf8` and `json` columns and all strings of the contract are UTF-8 value by value. The host checks what
+    // it decodes before it passes it on; a host that did not could only harm the guest that it owns anyway.
     unsafe { std::str::from_utf8_unchecked(bytes) }
 }
 
@@ -135,11 +131,10 @@ impl<'a> Buffer<'a> {
         if self.bytes.len == 0 {
             return &mut [];
         }
-        // SAFETY: a `Buffer` is not `Clone`, is made from a `&mut` or from the host's arguments, which nobody else holds,
-        // and every bit pattern is a `Plain` number.
-        let (before, numbers, after) = unsafe {
-            std::slice::from_raw_parts_mut(self.bytes.items.cast_mut(), self.bytes.len).align_to_mut::<T>()
-        };
+        // SAFETY: a `Buffer` is not `Clone`, is made from a `&mut` or from the host's arguments, which nobody else
+        // holds, and every bit pattern is a `Plain` number.
+        let (before, numbers, after) =
+            unsafe { std::slice::from_raw_parts_mut(self.bytes.items.cast_mut(), self.bytes.len).align_to_mut::<T>() };
         assert!(before.is_empty() && after.is_empty(), "a buffer of the host is aligned and whole");
         numbers
     }
@@ -260,56 +255,41 @@ impl Drop for Arena {
     }
 }
 
-/// What an answer points to until the host has read it.
-enum Held {
-    Nothing,
-    Opened(Result<Plan, Refusal>),
-    Done(Effects),
-    Stepped(Result<Step<'static>, Fault>),
-}
-
-/// The one operator of an instance, with the memory of the call that runs.
-pub struct Instance<O> {
+/// What a component has for its life: its operator, the memory of the call that runs, and the answer of that call,
+/// which the host has yet to read.
+pub struct Slot<O, A> {
     operator: OnceCell<O>,
     arena: UnsafeCell<Arena>,
-    held: UnsafeCell<Held>,
+    answer: UnsafeCell<Option<A>>,
 }
 
 // SAFETY: a component has one thread and the host does not enter it while a call runs.
-unsafe impl<O> Sync for Instance<O> {}
+unsafe impl<O, A> Sync for Slot<O, A> {}
 
-impl<O: 'static> Default for Instance<O> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<O: 'static> Instance<O> {
-    /// An instance that is not yet open.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            operator: OnceCell::new(),
-            arena: UnsafeCell::new(Arena::new()),
-            held: UnsafeCell::new(Held::Nothing),
-        }
+impl<O: 'static, A: 'static> Slot<O, A> {
+    pub(crate) const fn new() -> Self {
+        Self { operator: OnceCell::new(), arena: UnsafeCell::new(Arena::new()), answer: UnsafeCell::new(None) }
     }
 
-    fn arena(&'static self) -> &'static Arena {
+    /// The operator, once it is open.
+    pub(crate) fn operator(&'static self) -> &'static OnceCell<O> {
+        &self.operator
+    }
+
+    /// The memory of the call that runs.
+    pub(crate) fn arena(&'static self) -> &'static Arena {
         // SAFETY: the only `&mut` is made in `finished`, when no reference from before is used any more.
         unsafe { &*self.arena.get() }
     }
 
-    fn hold(&'static self, held: Held) -> &'static Held {
+    /// Keeps an answer until `finished`.
+    pub(crate) fn hold(&'static self, answer: A) -> &'static A {
         // SAFETY: called once a call, and the answer of the call before was finished.
-        unsafe {
-            *self.held.get() = held;
-            &*self.held.get()
-        }
+        unsafe { (*self.answer.get()).insert(answer) }
     }
 
     /// `cabi_realloc`: room for the host's arguments.
-    pub fn realloc(&'static self, old: *const u8, old_bytes: usize, bytes: usize) -> *mut u8 {
+    pub(crate) fn realloc(&'static self, old: *const u8, old_bytes: usize, bytes: usize) -> *mut u8 {
         let room = self.arena().room(bytes);
         if old_bytes > 0 {
             // SAFETY: the host says that `old` has `old_bytes`, and `room` is new and has `bytes`.
@@ -319,81 +299,12 @@ impl<O: 'static> Instance<O> {
     }
 
     /// `cabi_post_*`: the host has read the answer.
-    pub fn finished(&'static self) {
+    pub(crate) fn finished(&'static self) {
         // SAFETY: the host calls this when no call runs; what the last one borrowed from here is gone with it.
         unsafe {
-            *self.held.get() = Held::Nothing;
+            *self.answer.get() = None;
             (*self.arena.get()).clear();
         }
-    }
-
-    fn answer<T>(&'static self, answer: T) -> *const T {
-        self.arena().list(std::iter::once(answer)).items
-    }
-
-    fn opened(&'static self, opened: Result<(O, Plan), Refusal>) -> *const Answer<RawPlan<'static>, RawRefusal<'static>> {
-        let plan = opened.map(|(operator, plan)| {
-            assert!(self.operator.set(operator).is_ok(), "an instance is opened once");
-            plan
-        });
-        let Held::Opened(plan) = self.hold(Held::Opened(plan)) else { unreachable!("it was just put there") };
-        self.answer(crate::record::lower_plan(plan, self.arena()))
-    }
-
-    fn operator(&'static self) -> &'static O {
-        self.operator.get().expect("the host opens an instance before it calls it")
-    }
-}
-
-/// What `transform.process` answers.
-pub type Processed = Answer<RawEffects<'static>, RawFault<'static>>;
-/// What `keyed.process` answers.
-pub type Stepped = Answer<RawStep<'static>, RawFault<'static>>;
-
-impl<O: Transform + 'static> Instance<O> {
-    /// `transform.open`.
-    pub fn open_transform(&'static self, config: List<'static, u8>) -> *const Answer<RawPlan<'static>, RawRefusal<'static>> {
-        crate::log::install_panic_hook();
-        self.opened(O::open(text(config.get())))
-    }
-
-    /// `transform.process`.
-    pub fn transform(&'static self, context: &Context, rows: Rows<'static>) -> *const Processed {
-        let effects = self.operator().process(context, rows);
-        let Held::Done(effects) = self.hold(Held::Done(effects)) else { unreachable!("it was just put there") };
-        self.answer(Processed::Ok(crate::record::lower_effects(effects, self.arena())))
-    }
-}
-
-impl<O: Keyed + 'static> Instance<O> {
-    /// `keyed.open`.
-    pub fn open_keyed(&'static self, config: List<'static, u8>) -> *const Answer<RawPlan<'static>, RawRefusal<'static>> {
-        crate::log::install_panic_hook();
-        self.opened(O::open(text(config.get())))
-    }
-
-    /// `keyed.process`.
-    pub fn keyed(
-        &'static self,
-        context: &Context,
-        rows: Rows<'static>,
-        slots: List<'static, u8>,
-        keys: u32,
-        tables: List<'static, TableRows<'static>>,
-    ) -> *const Stepped {
-        let table = tables.take_each().next().expect("the host passes the one table of the plan");
-        let keys = Keys { slots: slots.numbers(), count: keys as usize, table };
-        self.stepped(Ok(self.operator().process(context, rows, keys)))
-    }
-
-    /// `keyed.on-timers`: the host has no reason to call it, as no operator of this SDK sets timers yet.
-    pub fn on_timers(&'static self) -> *const Stepped {
-        self.stepped(Err(Fault { message: "this operator sets no timers".to_owned() }))
-    }
-
-    fn stepped(&'static self, step: Result<Step<'static>, Fault>) -> *const Stepped {
-        let Held::Stepped(step) = self.hold(Held::Stepped(step)) else { unreachable!("it was just put there") };
-        self.answer(crate::record::lower_step(step, self.arena()))
     }
 }
 
@@ -405,107 +316,45 @@ unsafe extern "C" {
 }
 
 /// `log.write`; outside of a component, the standard error stream.
-pub(crate) fn log(level: crate::log::Level, message: &str) {
+pub(crate) fn log(level: i32, message: &str) {
     #[cfg(target_arch = "wasm32")]
     // SAFETY: the import takes a level of `log.level` and a string, which it reads before it returns.
     unsafe {
-        log_write(level as i32, message.as_ptr(), message.len());
+        log_write(level, message.as_ptr(), message.len());
     }
     #[cfg(not(target_arch = "wasm32"))]
-    eprintln!("{level:?}: {message}");
+    eprintln!("log, level {level}: {message}");
 }
 
-/// Exports an operator: the functions of its interface under the names that the encoder looks for, and the digest of the
-/// contract. Used by the operator attributes; outside of a component it only uses the operator.
+/// A list that the host passes, by address and length: these must be arguments of the call that runs.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __export {
-    ($kind:ident $operator:ty) => {
-        #[cfg(not(target_arch = "wasm32"))]
-        const _: $crate::abi::Instance<$operator> = $crate::abi::Instance::new();
+macro_rules! __passed {
+    ($items:expr, $len:expr) => {
+        // SAFETY: the host passes both to the exported function that this stands in.
+        unsafe { $crate::abi::List::passed($items, $len) }
+    };
+}
 
+/// Exports a function under the name that the encoder looks for.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __named {
+    ($name:literal $function:item) => {
         #[cfg(target_arch = "wasm32")]
-        static INSTANCE: $crate::abi::Instance<$operator> = $crate::abi::Instance::new();
+        #[unsafe(export_name = $name)]
+        $function
+    };
+}
 
+/// Puts the digest of the contract into the component.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __contract {
+    () => {
         #[cfg(target_arch = "wasm32")]
         #[used]
         #[unsafe(link_section = "wasmill:contract")]
         static CONTRACT: [u8; 64] = $crate::abi::CONTRACT;
-
-        #[cfg(target_arch = "wasm32")]
-        #[unsafe(export_name = "cabi_realloc")]
-        extern "C" fn realloc(old: *const u8, old_bytes: usize, _align: usize, bytes: usize) -> *mut u8 {
-            INSTANCE.realloc(old, old_bytes, bytes)
-        }
-
-        #[cfg(target_arch = "wasm32")]
-        $crate::__export_functions!($kind);
-    };
-}
-
-/// The functions of an interface. Every pointer and length in them is an argument of the host for this very call.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __export_functions {
-    (Transform) => {
-        #[unsafe(export_name = "wasmill:operator/transform@0.1.0#open")]
-        extern "C" fn open(config: *const u8, len: usize, _input: *const u8, _fields: usize) -> *const u8 {
-            // SAFETY: as said above.
-            INSTANCE.open_transform(unsafe { $crate::abi::List::passed(config, len) }).cast()
-        }
-
-        #[unsafe(export_name = "wasmill:operator/transform@0.1.0#process")]
-        extern "C" fn process(
-            batch: u64, attempt: u32, watermark: i64, now: i64, seed: u64,
-            count: u32, columns: *const u8, len: usize,
-        ) -> *const u8 {
-            let context = $crate::operator::Context { batch, attempt, watermark, now, seed };
-            // SAFETY: as said above.
-            let columns = unsafe { $crate::abi::List::passed(columns, len) };
-            INSTANCE.transform(&context, $crate::record::Rows { count, columns }).cast()
-        }
-
-        $crate::__export_functions!(finished "cabi_post_wasmill:operator/transform@0.1.0#open", open_finished);
-        $crate::__export_functions!(finished "cabi_post_wasmill:operator/transform@0.1.0#process", process_finished);
-    };
-    (Keyed) => {
-        #[unsafe(export_name = "wasmill:operator/keyed@0.1.0#open")]
-        extern "C" fn open(config: *const u8, len: usize, _input: *const u8, _fields: usize) -> *const u8 {
-            // SAFETY: as said above.
-            INSTANCE.open_keyed(unsafe { $crate::abi::List::passed(config, len) }).cast()
-        }
-
-        #[unsafe(export_name = "wasmill:operator/keyed@0.1.0#process")]
-        extern "C" fn process(
-            batch: u64, attempt: u32, watermark: i64, now: i64, seed: u64,
-            count: u32, columns: *const u8, len: usize,
-            slots: *const u8, slots_len: usize, keys: u32, tables: *const u8, tables_len: usize,
-        ) -> *const u8 {
-            let context = $crate::operator::Context { batch, attempt, watermark, now, seed };
-            // SAFETY: as said above.
-            let (columns, slots, tables) = unsafe {
-                use $crate::abi::List;
-                (List::passed(columns, len), List::passed(slots, slots_len), List::passed(tables, tables_len))
-            };
-            INSTANCE.keyed(&context, $crate::record::Rows { count, columns }, slots, keys, tables).cast()
-        }
-
-        #[unsafe(export_name = "wasmill:operator/keyed@0.1.0#on-timers")]
-        extern "C" fn on_timers(
-            _batch: u64, _attempt: u32, _watermark: i64, _now: i64, _seed: u64,
-            _due: *const u8, _due_len: usize, _keys: u32, _tables: *const u8, _tables_len: usize,
-        ) -> *const u8 {
-            INSTANCE.on_timers().cast()
-        }
-
-        $crate::__export_functions!(finished "cabi_post_wasmill:operator/keyed@0.1.0#open", open_finished);
-        $crate::__export_functions!(finished "cabi_post_wasmill:operator/keyed@0.1.0#process", process_finished);
-        $crate::__export_functions!(finished "cabi_post_wasmill:operator/keyed@0.1.0#on-timers", timers_finished);
-    };
-    (finished $name:literal, $function:ident) => {
-        #[unsafe(export_name = $name)]
-        extern "C" fn $function(_answer: *const u8) {
-            INSTANCE.finished();
-        }
     };
 }

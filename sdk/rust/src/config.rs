@@ -1,7 +1,7 @@
 //! The stage's configuration: JSON into a serde type, with the path of whatever is wrong.
 //!
-//! A struct takes only the keys that it has, also where its author did not ask serde to deny others: a mistyped key would
-//! otherwise silently mean its default. Neighbours: the attributes call [`parse`] when an operator is opened.
+//! A struct takes only the keys that it has, also where its author did not ask serde to deny others: a mistyped key
+//! would otherwise silently mean its default. Neighbours: the attributes call [`parse`] when an operator is opened.
 
 use std::fmt;
 
@@ -142,7 +142,10 @@ impl<'de> Deserializer<'de> for Node<'de> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Wrong> {
-        self.value.deserialize_enum(name, variants, visitor).map_err(Wrong::custom).map_err(|wrong| wrong.at(&self.path))
+        self.value
+            .deserialize_enum(name, variants, visitor)
+            .map_err(Wrong::custom)
+            .map_err(|wrong| wrong.at(&self.path))
     }
 
     forward_to_deserialize_any! {

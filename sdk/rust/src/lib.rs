@@ -37,16 +37,16 @@
 //! # fn main() {}
 //! ```
 //!
-//! **The function.** `#[transform]` or `#[keyed]` on a function. Its parameters, in this order, those after the first as
-//! needed: the input row by value; `&mut S`, the key's state (keyed only, and needed there); `&C`, the configuration, any
-//! [`serde::Deserialize`] type; `&Context`, what the call may depend on beside its rows; `&mut Out<T>`, to make more than
-//! one row of a row or to reach other ports. What it returns says what becomes of the row:
+//! **The function.** `#[transform]` or `#[keyed]` on a function. Its parameters, in this order, those after the first
+//! as needed: the input row by value; `&mut S`, the key's state (keyed only, and needed there); `&C`, the
+//! configuration, any [`serde::Deserialize`] type; `&Context`, what the call may depend on beside its rows; `&mut
+//! Out<T>`, to make more than one row of a row or to reach other ports. What it returns says what becomes of the row:
 //!
 //! | returns | meaning |
 //! |---|---|
 //! | a row `T` | one row out for each row in |
 //! | `bool` | true: the row passes as it is; false: it is filtered out |
-//! | [`Verdict<T>`](Verdict) | [`emit(row)`](emit), [`skip()`](skip), [`pass()`](pass), [`reject(reason)`](reject), [`retry(ms, reason)`](retry), [`stop(reason)`](stop) |
+//! | [`Verdict<T>`](Verdict) | [`emit`]`(row)`, [`skip`]`()`, [`pass`]`()`, [`reject`]`(reason)`, [`retry`], [`stop`] |
 //! | `Result<_, Reject>` | any of these, with `?` on the way: `.ok_or("price is missing")?` |
 //! | nothing | all that leaves goes through `out` |
 //!
@@ -54,34 +54,38 @@
 //! `carries(none)` or `carries("a", "b")` narrows that. `ports(alerts, late)` adds ports beside the main one.
 //! A rejected row leaves nothing behind: no rows through `out`, and the state of its key is what it was before the row.
 //!
-//! **The configuration** is checked when the operator is opened: an unknown key is refused with the nearest known one. A
-//! method `fn check(&self) -> Result<(), String>` on the type, where there is one, is asked as well.
+//! **The configuration** is checked when the operator is opened: an unknown key is refused with the nearest known one.
+//! A method `fn check(&self) -> Result<(), String>` on the type, where there is one, is asked as well.
 //!
-//! **Modules**, in the order in which a batch meets them: [`operator`] loops over rows that [`row`] reads from columns,
-//! with [`state`] and [`config`]; the function answers with a [`verdict`], which goes to [`out`]; [`record`] and [`abi`]
-//! carry it to the host. [`plan`] is what the host is told when the operator is opened; [`text`] and [`log`] help the
-//! function.
+//! **Modules.** A call comes in at [`export`]. [`operator`] loops over rows that [`row`] reads from a [`column`], with
+//! [`state`] and [`config`]; the function answers with a [`verdict`], which goes to [`out`] and from there into the
+//! call's [`effects`], which [`record`] and [`abi`] carry to the host. [`plan`] is what the host is told when the
+//! operator is opened; [`text`] and [`log`] help the function.
 
 pub mod abi;
-pub mod config;
-pub mod log;
-pub mod operator;
-pub mod out;
 pub mod plan;
-pub mod record;
+pub mod config;
+pub mod column;
 pub mod row;
 pub mod state;
-pub mod text;
+pub mod effects;
+pub mod out;
 pub mod verdict;
+pub mod text;
+pub mod log;
+pub mod operator;
+pub mod record;
+pub mod export;
 
 /// All that an author names.
 pub mod prelude {
+    pub use crate::effects::Reject;
     pub use crate::log::{Level, log};
     pub use crate::operator::Context;
     pub use crate::out::Out;
     pub use crate::row::{Json, Timestamp};
     pub use crate::text;
-    pub use crate::verdict::{Reject, Verdict, emit, pass, reject, retry, skip, stop};
+    pub use crate::verdict::{Verdict, emit, pass, reject, retry, skip, stop};
     pub use crate::{error, info, warn};
     pub use wasmill_macros::{Row, State, keyed, transform};
 }

@@ -19,9 +19,10 @@ pub enum Level {
     Error,
 }
 
-/// Writes a line; the host limits lines and bytes a second. Outside of a component it goes to the standard error stream.
+/// Writes a line; the host limits lines and bytes a second. Outside of a component it goes to the standard error
+/// stream.
 pub fn log(level: Level, message: &str) {
-    crate::abi::log(level, message);
+    crate::abi::log(level as i32, message);
 }
 
 /// Writes a line at level `info`, formatted as by `format!`.

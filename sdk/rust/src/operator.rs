@@ -1,16 +1,17 @@
 //! The loop over the rows of a call, and the traits through which the boundary reaches an operator.
 //!
 //! The attributes `#[transform]` and `#[keyed]` implement the traits with a closure around the author's function; all
-//! types follow from that closure. Always true: a refused row is the origin of no emitted row, and the state of its key is
-//! what it was before the row. Neighbours: [`crate::row`] and [`crate::state`] give rows and state, [`crate::out`] takes
-//! what is sent, [`crate::abi`] calls.
+//! types follow from that closure. Always true: a refused row is the origin of no emitted row, and the state of its key
+//! is what it was before the row. Neighbours: [`crate::row`] and [`crate::state`] give rows and state, [`crate::out`]
+//! takes what is sent, [`crate::export`] calls.
 
+use crate::column::{Rows, TableRows};
+use crate::effects::{Effects, Reject, Step};
 use crate::out::Out;
 use crate::plan::{Outputs, Plan, Refusal};
-use crate::record::{Rows, TableRows};
-use crate::row::{Made, MadeColumn, Row};
+use crate::row::{Made, Row};
 use crate::state::State;
-use crate::verdict::{Outcome, Reject};
+use crate::verdict::Outcome;
 
 /// What a call may depend on beside its rows and its state; there is no clock and no random source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,44 +36,6 @@ pub struct Keys<'a> {
     pub count: usize,
     /// Their state.
     pub table: TableRows<'a>,
-}
-
-/// Rows for one port.
-#[derive(Debug, PartialEq)]
-pub struct Emit {
-    /// Position in the plan's ports.
-    pub port: u32,
-    /// For each row its input row; none = every input row, in order.
-    pub origin: Option<Vec<u32>>,
-    /// One column for each that the port makes.
-    pub columns: Vec<MadeColumn<'static>>,
-}
-
-/// What a call wants done with rows.
-#[derive(Debug, PartialEq)]
-pub struct Effects {
-    /// At most one for each port.
-    pub emits: Vec<Emit>,
-    /// The refused rows.
-    pub rejects: Vec<(u32, Reject)>,
-}
-
-/// What a call of a keyed operator wants done.
-#[derive(Debug, PartialEq)]
-pub struct Step<'a> {
-    /// The part about rows.
-    pub effects: Effects,
-    /// A byte a key, 1 = forget it; empty = none.
-    pub forget: Vec<u8>,
-    /// The state of all keys.
-    pub state: Vec<MadeColumn<'a>>,
-}
-
-/// The call as a whole failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// What failed.
-    pub message: String,
 }
 
 /// An operator without state.
@@ -111,7 +74,11 @@ where
 
 /// Calls the function for each row.
 #[inline]
-pub fn transform<'a, I, T, O>(outputs: &Outputs, rows: Rows<'a>, mut function: impl FnMut(I, &mut Out<T>) -> O) -> Effects
+pub fn transform<'a, I, T, O>(
+    outputs: &Outputs,
+    rows: Rows<'a>,
+    mut function: impl FnMut(I, &mut Out<T>) -> O,
+) -> Effects
 where
     I: Row<'a>,
     T: Made,

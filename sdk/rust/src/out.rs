@@ -1,9 +1,10 @@
 //! Where rows go: the outputs of a call, while its rows are worked on.
 //!
-//! Always true: the rows of a port are in the order in which they were sent, so those of the row at hand are the last ones
-//! and can be taken back. Neighbours: [`crate::verdict`] sends the main row, [`crate::operator`] moves from row to row.
+//! Always true: the rows of a port are in the order in which they were sent, so those of the row at hand are the last
+//! ones and can be taken back. Neighbours: [`crate::verdict`] sends the main row, [`crate::operator`] moves from row to
+//! row.
 
-use crate::operator::Emit;
+use crate::effects::Emit;
 use crate::row::Made;
 
 /// The outputs of an operator, as its function sees them.

@@ -1,56 +1,12 @@
 //! The records of the contract as they cross: field by field what `wit/` says, in the layout of the canonical ABI.
 //!
 //! A list in an answer points to what the operator made or to the arena of the call; nothing is copied. Neighbours:
-//! [`crate::abi`] has lists and memory, [`crate::plan`] and [`crate::operator`] the values that are lowered here.
+//! [`crate::abi`] has lists and memory, [`crate::plan`] and [`crate::effects`] the values that are lowered here.
 
-use crate::abi::{Arena, Buffer, List, bytes_of};
-use crate::operator::{Effects, Emit, Fault, Step};
+use crate::abi::{Arena, List, bytes_of};
+use crate::column::{Column, MadeColumn};
+use crate::effects::{Action, Effects, Emit, Fault, Reject, Step};
 use crate::plan::{Field, Plan, Port, Read, Refusal, Table};
-use crate::row::MadeColumn;
-use crate::verdict::{Action, Reject};
-
-/// `data.rows`, passed as two arguments.
-#[derive(Clone, Copy)]
-pub struct Rows<'a> {
-    /// Number of rows.
-    pub count: u32,
-    /// One column for each of the plan's reads.
-    pub columns: List<'a, Column<'a>>,
-}
-
-/// `data.column` as it is read, or as it is returned.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-pub struct Column<'a> {
-    /// The values.
-    pub data: List<'a, u8>,
-    /// Where values of differing length begin and end.
-    pub offsets: List<'a, u8>,
-    /// Which rows have a value; empty = all.
-    pub present: List<'a, u8>,
-}
-
-/// `data.column` of a state table, which the call may change in place.
-#[repr(C)]
-#[derive(Default)]
-pub struct StateColumn<'a> {
-    /// The values.
-    pub data: Buffer<'a>,
-    /// Where values of differing length begin and end.
-    pub offsets: List<'a, u8>,
-    /// Which keys have a value; empty = all.
-    pub present: Buffer<'a>,
-}
-
-/// `keyed.table-rows`.
-#[repr(C)]
-#[derive(Default)]
-pub struct TableRows<'a> {
-    /// Which keys are new; empty = none.
-    pub fresh: List<'a, u8>,
-    /// One column for each of the table's.
-    pub columns: List<'a, StateColumn<'a>>,
-}
 
 /// A `string` as it crosses.
 type Text<'a> = List<'a, u8>;
@@ -192,8 +148,14 @@ pub struct RawStep<'a> {
     timers: List<'a, u8>,
 }
 
-/// The answer of `open`.
-pub(crate) fn lower_plan<'a>(plan: &'a Result<Plan, Refusal>, arena: &'a Arena) -> Answer<RawPlan<'a>, RawRefusal<'a>> {
+/// What `open` answers.
+pub type Opened<'a> = Answer<RawPlan<'a>, RawRefusal<'a>>;
+/// What `transform.process` answers.
+pub type Processed<'a> = Answer<RawEffects<'a>, RawFault<'a>>;
+/// What `keyed.process` and `keyed.on-timers` answer.
+pub type Stepped<'a> = Answer<RawStep<'a>, RawFault<'a>>;
+
+pub(crate) fn lower_plan<'a>(plan: &'a Result<Plan, Refusal>, arena: &'a Arena) -> Opened<'a> {
     match plan {
         Ok(plan) => Answer::Ok(RawPlan {
             reads: arena.list(plan.reads.iter().map(lower_read)),
@@ -236,7 +198,6 @@ fn lower_table<'a>(table: &'a Table, arena: &'a Arena) -> RawTable<'a> {
     }
 }
 
-/// The answer of `transform.process`.
 pub(crate) fn lower_effects<'a>(effects: &'a Effects, arena: &'a Arena) -> RawEffects<'a> {
     RawEffects {
         emits: arena.list(effects.emits.iter().map(|emit| lower_emit(emit, arena))),
@@ -262,11 +223,7 @@ fn lower_reject((row, reject): &(u32, Reject)) -> RawReject<'_> {
     RawReject { row: *row, action, reason: text(&reject.reason) }
 }
 
-/// The answer of `keyed.process` and `keyed.on-timers`.
-pub(crate) fn lower_step<'a>(
-    step: &'a Result<Step<'_>, Fault>,
-    arena: &'a Arena,
-) -> Answer<RawStep<'a>, RawFault<'a>> {
+pub(crate) fn lower_step<'a>(step: &'a Result<Step<'_>, Fault>, arena: &'a Arena) -> Stepped<'a> {
     match step {
         Ok(step) => Answer::Ok(RawStep {
             effects: lower_effects(&step.effects, arena),

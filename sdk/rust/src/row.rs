@@ -3,9 +3,9 @@
 //! A reader is a typed slice, a writer a `Vec`: per row there is no allocation and no branch but those of the values
 //! themselves. Neighbours: the derive `Row` puts readers and writers together to rows, [`crate::operator`] loops.
 
-use crate::abi::{Plain, bytes_of, text};
+use crate::abi::{Plain, text};
+use crate::column::{Column, MadeColumn, Values};
 use crate::plan::{Field, Read};
-use crate::record::Column;
 
 /// Microseconds since 1970-01-01 UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,61 +63,12 @@ impl Made for () {
     }
 }
 
-/// Values that the operator owns, or has changed where they lie.
-#[derive(Debug, PartialEq)]
-pub enum Values<'a> {
-    /// 8 bytes each.
-    Int64(Vec<i64>),
-    /// 8 bytes each.
-    Float64(Vec<f64>),
-    /// A byte each, or back to back.
-    Bytes(Vec<u8>),
-    /// In the call's arguments.
-    Kept(&'a [u8]),
-}
-
-impl Values<'_> {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Int64(values) => bytes_of(values),
-            Self::Float64(values) => bytes_of(values),
-            Self::Bytes(values) => values,
-            Self::Kept(values) => values,
-        }
-    }
-}
-
-/// A column of an answer.
-#[derive(Debug, PartialEq)]
-pub struct MadeColumn<'a> {
-    /// The values.
-    pub data: Values<'a>,
-    /// Where values of differing length begin and end; else empty.
-    pub offsets: Vec<u32>,
-    /// Which rows have a value; empty = all.
-    pub present: Values<'a>,
-}
-
-impl<'a> MadeColumn<'a> {
-    /// A column of fixed width without nulls.
-    #[must_use]
-    pub const fn fixed(data: Values<'a>) -> Self {
-        Self { data, offsets: Vec::new(), present: Values::Bytes(Vec::new()) }
-    }
-
-    /// As it crosses.
-    pub(crate) fn lower(&self) -> Column<'_> {
-        let offsets = bytes_of(&self.offsets).into();
-        Column { data: self.data.bytes().into(), offsets, present: self.present.bytes().into() }
-    }
-}
-
 /// A type that a field of a row can have.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field of a row",
     label = "no kind of column has values of this type",
-    note = "fields are `bool`, `i64`, `f64`, `&str` or `String`, `&[u8]` or `Vec<u8>`, `Timestamp`, `Json<&str>` or `Json`, \
-            or an `Option` of one of these"
+    note = "fields are `bool`, `i64`, `f64`, `&str` or `String`, `&[u8]` or `Vec<u8>`, `Timestamp`, `Json<&str>` or \
+            `Json`, or an `Option` of one of these"
 )]
 pub trait Value<'a>: Sized {
     /// The contract's name of the kind.

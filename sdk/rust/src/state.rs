@@ -1,13 +1,14 @@
 //! State of keys: plain structs, loaded from columns for a row and stored after it.
 //!
 //! Numbers are changed where the host put them. Text and bytes are taken apart once a call; per row their buffers are
-//! reused, not allocated. A row that is refused is not stored, which is all that rolling back takes. Neighbours: the derive
+//! reused, not allocated. A row that is refused is not stored, which is all that rolling back takes. Neighbours: the
+//! derive
 //! `State` puts cells together to structs, [`crate::operator`] loads and stores.
 
 use crate::abi::{Plain, bytes_of, text};
+use crate::column::{MadeColumn, StateColumn, Values};
 use crate::plan::Table;
-use crate::record::StateColumn;
-use crate::row::{Json, MadeColumn, SpanWriter, Spans, Timestamp, Values};
+use crate::row::{Json, SpanWriter, Spans, Timestamp};
 
 /// The state of a key: `#[derive(State, Default)]`. A key that is new has the `Default`.
 #[diagnostic::on_unimplemented(
@@ -172,8 +173,7 @@ impl<T: Cell + Default> Cell for Option<T> {
     }
 
     fn changed(column: Self::Column<'_>) -> MadeColumn<'_> {
-        let present =
-            if column.made.is_empty() { Values::Kept(column.present) } else { Values::Bytes(column.made) };
+        let present = if column.made.is_empty() { Values::Kept(column.present) } else { Values::Bytes(column.made) };
         MadeColumn { present, ..T::changed(column.values) }
     }
 }

@@ -52,7 +52,8 @@ mod tests {
 
     #[test]
     fn find_agrees_with_the_standard_library() {
-        let texts = ["", "a", "::", "https://example.org/a/b", &":".repeat(40), "é://ü", "x:/y://z", "aaaaaaaaaaaaaaaaaaab"];
+        let texts =
+            ["", "a", "::", "https://example.org/a/b", &":".repeat(40), "é://ü", "x:/y://z", "aaaaaaaaaaaaaaaaaaab"];
         for text in texts {
             for needle in ["", ":", "://", "/", "ü", "aab", "z"] {
                 assert_eq!(find(text, needle), text.find(needle), "{needle:?} in {text:?}");

@@ -2,40 +2,9 @@
 //!
 //! Neighbours: [`crate::out`] takes the rows, [`crate::operator`] asks for one answer a row.
 
+use crate::effects::{Action, Reject};
 use crate::out::Out;
 use crate::row::Made;
-
-/// What the host does with a refused row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// To the dead letters.
-    DeadLetter,
-    /// Call again with it after so many milliseconds.
-    Retry(u32),
-    /// Stop the pipeline before it.
-    Stop,
-}
-
-/// A refusal of the row. Made by [`reject`], [`retry`] and [`stop`], and from a text by `?`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reject {
-    /// What to do with the row.
-    pub action: Action,
-    /// A sentence for whoever reads the dead letter.
-    pub reason: String,
-}
-
-impl From<String> for Reject {
-    fn from(reason: String) -> Self {
-        Self { action: Action::DeadLetter, reason }
-    }
-}
-
-impl From<&str> for Reject {
-    fn from(reason: &str) -> Self {
-        reason.to_owned().into()
-    }
-}
 
 /// What becomes of a row; `T` is the row that may be made of it.
 #[must_use]
@@ -94,8 +63,8 @@ impl<T> From<Reject> for Result<T, Reject> {
 /// An answer for a row; `T` is the row that the operator makes.
 #[diagnostic::on_unimplemented(
     message = "an operator cannot return `{Self}`",
-    note = "return a row (`#[derive(Row)]`), `bool`, `Verdict<Row>`, a `Result<_, Reject>` of these, or nothing and send \
-            rows through `out: &mut Out<Row>`"
+    note = "return a row (`#[derive(Row)]`), `bool`, `Verdict<Row>`, a `Result<_, Reject>` of these, or nothing and \
+            send rows through `out: &mut Out<Row>`"
 )]
 pub trait Outcome<T: Made> {
     /// Does what it says for the row that `out` is at.

@@ -1,12 +1,11 @@
 //! What leaves an operator for what enters it: the loop over rows with derived rows and states, run natively.
 
 use wasmill::abi::{Buffer, List, bytes_of};
-use wasmill::operator::{Effects, Emit, Keys, Step, keyed, keyed_plan, transform, transform_plan};
+use wasmill::column::{Column, MadeColumn, Rows, StateColumn, TableRows, Values};
+use wasmill::effects::{Action, Effects, Emit, Step};
+use wasmill::operator::{Keys, keyed, keyed_plan, transform, transform_plan};
 use wasmill::plan::{Field, Outputs, Port, Read, Table};
 use wasmill::prelude::*;
-use wasmill::record::{Column, Rows, StateColumn, TableRows};
-use wasmill::row::{MadeColumn, Values};
-use wasmill::verdict::Action;
 
 const MAIN: Outputs = Outputs { ports: &["main"], carries: None };
 const ALERTS: Outputs = Outputs { ports: &["main", "alerts"], carries: Some(&["id"]) };

@@ -24,7 +24,7 @@ impl Default for Rate {
 
 impl Rate {
     fn check(&self) -> Result<(), String> {
-        if self.denominator == 0 { Err("`denominator` is 0".to_owned()) } else { Ok(()) }
+        if self.denominator > 0 { Ok(()) } else { Err(format!("`denominator` is {}, not above 0", self.denominator)) }
     }
 }
 

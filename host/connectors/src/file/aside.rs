@@ -132,7 +132,8 @@ mod tests {
             let aside = Aside { epoch: 3, target: "out.7.ndjson".to_owned(), how };
             assert_eq!(Aside::parse(&aside.name()), Some(aside));
         }
-        for name in ["out.ndjson", ".out.ndjson.open.tmp", ".tmp", ".x.rename.tmp", ".x.1.append-at-.tmp", ".x.1.y.tmp"] {
+        for name in ["out.ndjson", ".out.ndjson.open.tmp", ".tmp", ".x.rename.tmp", ".x.1.append-at-.tmp", ".x.1.y.tmp"]
+        {
             assert_eq!(Aside::parse(name), None, "{name}");
         }
         assert_eq!(parse_open(&open_name("a.ndjson")), Some("a.ndjson"));

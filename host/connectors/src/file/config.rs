@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{ConnectorError, config};
+use crate::config;
+use crate::error::ConnectorError;
 
 /// Bytes (before compression) after which a file sink begins the next part.
 const PART_BYTES: u64 = 512 << 20;
@@ -44,7 +45,11 @@ impl SourceConfig {
     pub(super) fn parse(value: &Value) -> Result<Self, ConnectorError> {
         let this: Self = config::parse("file", value)?;
         if this.path.all().iter().all(String::is_empty) {
-            return Err(ConnectorError::config("file", "path", "`path` is empty; name a file or a pattern like `in/*.ndjson`"));
+            return Err(ConnectorError::config(
+                "file",
+                "path",
+                "`path` is empty; name a file or a pattern like `in/*.ndjson`",
+            ));
         }
         for path in this.path.all() {
             if let Err(error) = glob::Pattern::new(path) {

@@ -1,13 +1,16 @@
 //! Follows files: reads what is appended to them, and files that appear and match.
 //!
-//! A file is known by its device and inode, so one that is renamed is not read again, and another that takes its name is.
-//! - Gone, or renamed to what does not match: read to its end, and on for [`SETTLED`], because its writer may not know yet.
+//! A file is known by its device and inode, so one that is renamed is not read again, and another that takes its name
+//! is.
+//! - Gone, or renamed to what does not match: read to its end, and on for [`SETTLED`], because its writer may not
+//!   know yet.
 //! - Cut (shorter than what was read of it): its partition breaks off, and it is read again from its start.
-//! - Packed: read once, when it has not grown for [`SETTLED`], because a packed file that is still being written looks broken.
+//! - Packed: read once, when it has not grown for [`SETTLED`], because a packed file that is still being written
+//!   looks broken.
 //!
-//! A file that begins again, or has the name of an earlier one, is a partition of its own with the same name and a higher
-//! number. After a restart a file is known by its name alone, so the pattern should not match the names that rotated files
-//! get.
+//! A file that begins again, or has the name of an earlier one, is a partition of its own with the same name and a
+//! higher number. After a restart a file is known by its name alone, so the pattern should not match the names that
+//! rotated files get.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;

@@ -1,6 +1,7 @@
 //! One file being read: opened, unpacked, and what went wrong said in a sentence.
 //!
-//! Offsets are those of the unpacked bytes. Plain files seek; packed ones are unpacked up to the offset, a slice a call.
+//! Offsets are those of the unpacked bytes. Plain files seek; packed ones are unpacked up to the offset, a slice a
+//! call.
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom};
@@ -204,7 +205,9 @@ pub(super) fn failure(path: &Path, error: &std::io::Error) -> SourceError {
         ErrorKind::NotFound => {
             format!("{path} has vanished since it was listed; put it back, or start again without it")
         }
-        ErrorKind::PermissionDenied => format!("{path} cannot be read: permission denied; give this user the right to read it"),
+        ErrorKind::PermissionDenied => {
+            format!("{path} cannot be read: permission denied; give this user the right to read it")
+        }
         ErrorKind::IsADirectory => format!("{path} is a folder; name the files in it, like `{path}/*`"),
         _ => format!("{path} cannot be read: {error}"),
     };

@@ -1,7 +1,9 @@
 //! Which files a source means.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use glob::MatchOptions;
 use wasmill_engine::source::SourceError;
 
 use super::input::failure;
@@ -23,7 +25,8 @@ pub(super) struct Listing {
     pub(super) unmatched: Option<String>,
 }
 
-/// Lists the files that `paths` mean. A path that is there is meant literally, whatever characters it has.
+/// Lists the files that `paths` mean. A path that is there is meant literally, whatever characters it has. As in a
+/// shell, `*` does not match a name that begins with a dot: what a file sink has not committed is hidden so.
 pub(super) fn list(base: &Path, paths: &[String]) -> Result<Listing, SourceError> {
     let mut listing = Listing { entries: Vec::new(), unmatched: None };
     for path in paths {
@@ -39,6 +42,9 @@ pub(super) fn list(base: &Path, paths: &[String]) -> Result<Listing, SourceError
 
 fn matches(base: &Path, path: &str) -> Result<Vec<Entry>, SourceError> {
     let literal = base.join(path);
+    if literal.is_dir() {
+        return Err(failure(&literal, &ErrorKind::IsADirectory.into()));
+    }
     if std::fs::symlink_metadata(&literal).is_ok() {
         return Ok(vec![Entry { name: path.to_owned(), path: literal }]);
     }
@@ -48,7 +54,8 @@ fn matches(base: &Path, path: &str) -> Result<Vec<Entry>, SourceError> {
         format!("{}/{path}", glob::Pattern::escape(&base.to_string_lossy()))
     };
     // The configuration's check has read the pattern.
-    let Ok(found) = glob::glob(&pattern) else { return Ok(Vec::new()) };
+    let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
+    let Ok(found) = glob::glob_with(&pattern, options) else { return Ok(Vec::new()) };
     let mut entries = Vec::new();
     for found in found {
         let path = found.map_err(|error| failure(error.path(), error.error()))?;

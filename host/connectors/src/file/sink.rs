@@ -1,8 +1,9 @@
 //! Writes files that become visible as a whole: numbered parts in a folder, or one file.
 //!
-//! Rows go to a hidden file beside the target. `prepare` makes it durable on a thread of its own, because a disk's flush
-//! waits; `commit` renames it. So a reader never sees half an epoch of a folder, and after a crash the commit is repeated
-//! ([`super::aside`]). A single file gets the rows of later epochs appended. An epoch with no rows makes no file.
+//! Rows go to a hidden file beside the target. `prepare` makes it durable on a thread of its own, because a disk's
+//! flush waits; `commit` renames it. So a reader never sees half an epoch of a folder, and after a crash the commit
+//! is repeated ([`super::aside`]). A single file gets the rows of later epochs appended. An epoch with no rows makes
+//! no file.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -11,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::task::Waker;
-use std::thread::JoinHandle;
 
 use serde_json::Value;
 use wasmill_engine::clock::Micros;
@@ -20,15 +20,19 @@ use wasmill_engine::sink::{Block, Progress, Promise, SinkError, SinkWriter, Want
 use super::aside::{Aside, How, open_name, parse_open, sync_folder};
 use super::config::{Compression, SinkConfig};
 use super::output::Output;
-use crate::{ConnectorError, SinkContext};
+use crate::connector::{SinkContext, SinkEntry};
+use crate::error::ConnectorError;
+
+/// The sink, for the registry.
+pub(crate) const ENTRY: SinkEntry = SinkEntry { name: "file", check, open };
 
 /// Checks the configuration.
-pub(crate) fn check(value: &Value) -> Result<(), ConnectorError> {
+fn check(value: &Value) -> Result<(), ConnectorError> {
     SinkConfig::parse(value).map(|_| ())
 }
 
 /// Makes the folder; nothing else is touched before `recover`.
-pub(crate) fn open(value: &Value, context: &SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
+fn open(value: &Value, context: &SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
     let config = SinkConfig::parse(value)?;
     let sink = FileSink::new(&config, context, create);
     fs::create_dir_all(&sink.folder).map_err(|error| {
@@ -104,20 +108,27 @@ struct Part {
     bytes: u64,
 }
 
+/// What a sink finds in its folder.
+#[derive(Default)]
+struct Found {
+    /// What people see, with its number.
+    visible: Vec<(u64, String)>,
+    prepared: Vec<Aside>,
+    /// What was being written.
+    open: Vec<String>,
+}
+
 /// A thread that makes an epoch durable.
 struct Preparing {
     epoch: u64,
     done: Receiver<Result<Vec<Aside>, SinkError>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Drop for Preparing {
-    /// Waits, so that no thread renames files behind the back of a sink that is opened next.
+    /// Waits, so that no thread renames files behind the back of a sink that is opened next. Not by joining: the thread
+    /// calls the waker last, which may want what the dropping thread holds.
     fn drop(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            // What it had to say went through `done`.
-            drop(thread.join());
-        }
+        drop(self.done.recv());
     }
 }
 
@@ -203,44 +214,45 @@ impl FileSink {
             let made = make_durable(&folder, files, epoch, how);
             // Nobody listens when the sink is gone.
             drop(tell.send(made));
+            drop(tell);
             waker.wake();
         };
-        let thread = std::thread::Builder::new().name("file sink".to_owned()).spawn(work).map_err(|error| SinkError {
+        std::thread::Builder::new().name("file sink".to_owned()).spawn(work).map_err(|error| SinkError {
             message: format!("no thread could be started to flush {}: {error}", self.folder.display()),
             retriable: true,
         })?;
-        Ok(Preparing { epoch, done, thread: Some(thread) })
+        Ok(Preparing { epoch, done })
     }
 
-    /// Names of the visible files that are ours, with their numbers, and of the hidden ones.
-    fn scan(&self) -> io::Result<(Vec<(u64, String)>, Vec<Aside>, Vec<String>)> {
-        let (mut visible, mut prepared, mut open) = (Vec::new(), Vec::new(), Vec::new());
+    /// What of ours is in the folder.
+    fn scan(&self) -> io::Result<Found> {
+        let mut found = Found::default();
         for entry in fs::read_dir(&self.folder)? {
             let name = entry?.file_name().to_string_lossy().into_owned();
             if let Some(number) = self.targets.number(&name) {
-                visible.push((number, name));
+                found.visible.push((number, name));
             } else if parse_open(&name).is_some_and(|target| self.targets.number(target).is_some()) {
-                open.push(name);
+                found.open.push(name);
             } else if let Some(aside) = Aside::parse(&name).filter(|a| self.targets.number(&a.target).is_some()) {
-                prepared.push(aside);
+                found.prepared.push(aside);
             }
         }
         // By epoch, then part.
-        prepared.sort();
-        Ok((visible, prepared, open))
+        found.prepared.sort();
+        Ok(found)
     }
 
-    /// Finishes what is committed, undoes the rest.
+    /// Finishes what is committed, undoes the rest. Answers the visible files with their numbers.
     fn clean(&self, committed: Option<u64>) -> io::Result<Vec<(u64, String)>> {
-        let (_, prepared, open) = self.scan()?;
-        for name in open {
+        let found = self.scan()?;
+        for name in found.open {
             fs::remove_file(self.folder.join(name))?;
         }
-        for mut aside in prepared {
+        for mut aside in found.prepared {
             if Some(aside.epoch) <= committed { aside.commit(&self.folder)? } else { aside.undo(&self.folder)? }
         }
         sync_folder(&self.folder)?;
-        self.scan().map(|(visible, ..)| visible)
+        Ok(self.scan()?.visible)
     }
 
     fn make_visible(&mut self, epoch: u64) -> io::Result<()> {
@@ -290,7 +302,9 @@ fn failure(path: &Path, bytes: u64, error: &io::Error) -> SinkError {
             );
             (message, true)
         }
-        ErrorKind::AlreadyExists => (format!("{path} is there already: another sink writes to the same `path`; give each its own"), false),
+        ErrorKind::AlreadyExists => {
+            (format!("{path} is there already: another sink writes to the same `path`; give each its own"), false)
+        }
         ErrorKind::PermissionDenied => {
             (format!("{path} cannot be written: permission denied; give this user the right to write there"), false)
         }
@@ -428,7 +442,10 @@ mod tests {
                 assert!(error.retriable, "room can be made");
                 assert!(error.message.contains(target), "{error}");
                 assert!(error.message.contains("No space left on device"), "{error}");
-                assert!(error.message.contains("make room or choose another `path`; nothing of this epoch is visible"), "{error}");
+                assert!(
+                    error.message.contains("make room or choose another `path`; nothing of this epoch is visible"),
+                    "{error}"
+                );
             }
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -13,15 +13,19 @@ use super::config::SourceConfig;
 use super::follow::Followed;
 use super::input::{Input, Piece, short};
 use super::listing::{Entry, list};
-use crate::{ConnectorError, SourceContext};
+use crate::connector::{SourceContext, SourceEntry};
+use crate::error::ConnectorError;
+
+/// The source, for the registry.
+pub(crate) const ENTRY: SourceEntry = SourceEntry { name: "file", check, open, schema: |_| None };
 
 /// Checks the configuration.
-pub(crate) fn check(value: &Value) -> Result<(), ConnectorError> {
+fn check(value: &Value) -> Result<(), ConnectorError> {
     SourceConfig::parse(value).map(|_| ())
 }
 
 /// Lists the files; none is opened before it is read.
-pub(crate) fn open(value: &Value, context: &SourceContext) -> Result<Box<dyn SourceReader>, ConnectorError> {
+fn open(value: &Value, context: &SourceContext) -> Result<Box<dyn SourceReader>, ConnectorError> {
     let config = SourceConfig::parse(value)?;
     let paths = config.path.all();
     if config.follow {
@@ -77,7 +81,8 @@ impl SourceReader for Listed {
                     continue;
                 }
                 let message = format!(
-                    "{} was read up to byte {} before and is not there any more; put it back, or start without the checkpoint",
+                    "{} was read up to byte {} before and is not there any more; \
+                     put it back, or start without the checkpoint",
                     position.partition, position.offset
                 );
                 return Err(SourceError { message, retriable: false });

@@ -7,12 +7,14 @@ use arrow_buffer::{Buffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use wasmill_engine::clock::Micros;
 use wasmill_engine::schema::{Kind, Schema};
 
-use super::event::Fields;
+use super::fields::Fields;
 
 /// Columns under construction: the fields of the schema in order, one event after the other.
 pub(super) struct Columns {
     columns: Vec<Column>,
     at: usize,
+    /// Position of the event time.
+    time: usize,
 }
 
 struct Column {
@@ -45,7 +47,8 @@ impl Columns {
         };
         let columns = schema.fields().iter();
         let columns = columns.map(|f| Column { values: column(f.kind), nulls: NullBufferBuilder::new(rows) }).collect();
-        Self { columns, at: 0 }
+        let time = schema.position("date_time").or_else(|| schema.position("at")).expect("every event has a time");
+        Self { columns, at: 0, time }
     }
 
     /// Says that an event is whole.
@@ -54,17 +57,17 @@ impl Columns {
         self.at = 0;
     }
 
-    /// The columns, and the first that is a time.
+    /// The columns, and the times of the events.
     pub(super) fn finish(self) -> (Vec<Option<ArrayRef>>, Option<ScalarBuffer<i64>>) {
         let mut times = None;
-        let columns = self.columns.into_iter().map(|mut column| -> Option<ArrayRef> {
+        let columns = self.columns.into_iter().enumerate().map(|(i, mut column)| -> Option<ArrayRef> {
             let nulls = column.nulls.finish();
             Some(match column.values {
                 Values::Int(values) => Arc::new(Int64Array::new(values.into(), nulls)),
                 Values::Float(values) => Arc::new(Float64Array::new(values.into(), nulls)),
                 Values::Time(values) => {
                     let values = ScalarBuffer::from(values);
-                    if nulls.is_none() && times.is_none() {
+                    if i == self.time {
                         times = Some(values.clone());
                     }
                     Arc::new(TimestampMicrosecondArray::new(values, nulls))

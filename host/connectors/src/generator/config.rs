@@ -5,7 +5,8 @@ use serde_json::Value;
 use wasmill_engine::clock::Micros;
 
 use super::timestamp;
-use crate::{ConnectorError, config};
+use crate::config;
+use crate::error::ConnectorError;
 
 /// Microseconds of event time between two events where no rate is given: 10,000 events a second.
 const STEP: Micros = 100;
@@ -86,7 +87,10 @@ impl Config {
             }
         }
         if let Some(rate) = this.rate.filter(|rate| !(*rate > 0.0 && *rate <= 1e9)) {
-            return wrong("rate", format!("`rate` is events a second, above 0 and up to 1e9, not {rate}; leave it out for full speed"));
+            return wrong(
+                "rate",
+                format!("`rate` is events a second, above 0 and up to 1e9, not {rate}; leave it out for full speed"),
+            );
         }
         if this.kind == Kind::Sensors && this.only.is_some() {
             return wrong("only", "`only` is for `kind: nexmark`; leave it out".to_owned());

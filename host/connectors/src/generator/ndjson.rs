@@ -5,13 +5,14 @@ use std::ops::Range;
 use wasmill_engine::clock::Micros;
 
 use super::config::Config;
-use super::event::{Fields, describe};
+use super::event::describe;
+use super::fields::Fields;
 use super::random::Random;
 use super::timestamp;
 
-/// Appends the events of `range` as lines of JSON, the share `malformed` of them (0 to 1) spoilt so that no reader of JSON
-/// takes them: cut short, with a byte that is no UTF-8, with something behind the object, with a wrong separator, or
-/// something else altogether. Answers how many it has spoilt.
+/// Appends the events of `range` as lines of JSON, the share `malformed` of them (0 to 1) spoilt so that no reader of
+/// JSON takes them: cut short, with a byte that is no UTF-8, with something behind the object, with a wrong
+/// separator, or something else altogether. Answers how many it has spoilt.
 ///
 /// The same events as the generator makes as columns; a value that is absent there is absent here.
 pub fn write_ndjson(config: &Config, range: Range<u64>, malformed: f64, into: &mut Vec<u8>) -> u64 {

@@ -1,14 +1,14 @@
 //! Nexmark's auction site: of 50 events the first is a person, the next three are auctions, the other 46 bids.
 //!
-//! The proportions and fields are the benchmark's; half of the bids go to a few hot auctions and three quarters come from
-//! a few hot bidders. A bid as a line of JSON has about 243 bytes. Prices are spread evenly over powers of two, not by a
-//! power function, so that they are the same on every machine.
+//! The proportions and fields are the benchmark's; half of the bids go to a few hot auctions and three quarters come
+//! from a few hot bidders. A bid as a line of JSON has about 243 bytes. Prices are spread evenly over powers of two,
+//! not by a power function, so that they are the same on every machine.
 
 use wasmill_engine::clock::Micros;
 use wasmill_engine::schema::{Field, Kind, Schema};
 
 use super::config::{Config, Only};
-use super::event::Fields;
+use super::fields::Fields;
 use super::random::Random;
 
 const ROUND: u64 = 50;
@@ -68,8 +68,8 @@ const BID: [(&str, Kind); 7] = [
     ("extra", Kind::Utf8),
 ];
 
-/// The fields of one kind of event, flat, or of all three, a nullable group each. `date_time` stands before `extra` in a
-/// flat row, where the benchmark has it.
+/// The fields of one kind of event, flat, or of all three, a nullable group each. `date_time` stands before `extra`
+/// in a flat row, where the benchmark has it.
 pub(super) fn schema(only: Option<Only>) -> Schema {
     let fields = match only {
         Some(Only::Persons) => flat(&PERSON),
@@ -268,7 +268,7 @@ fn active_person(place: &Place, random: &mut Random) -> i64 {
 /// 100 to 100 million, each power of two as often as any other.
 fn price(random: &mut Random) -> i64 {
     let bits = random.bits();
-    let power = 1 << ((bits >> 32) * 20 >> 32);
+    let power = 1 << (((bits >> 32) * 20) >> 32);
     (100 * power + (bits & 0xffff_ffff) * 100 * power / (1 << 32)) as i64
 }
 

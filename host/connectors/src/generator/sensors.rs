@@ -6,7 +6,7 @@ use wasmill_engine::clock::Micros;
 use wasmill_engine::schema::{Field, Kind, Schema};
 
 use super::config::Config;
-use super::event::Fields;
+use super::fields::Fields;
 use super::random::Random;
 
 const SITES: [&str; 5] = ["hamburg", "lyon", "oslo", "porto", "turin"];

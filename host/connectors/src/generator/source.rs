@@ -11,20 +11,24 @@ use wasmill_engine::source::{Position, Read, SourceError, SourceReader};
 use super::columns::Columns;
 use super::config::Config;
 use super::event;
-use crate::{ConnectorError, SourceContext};
+use crate::connector::{SourceContext, SourceEntry};
+use crate::error::ConnectorError;
+
+/// The source, for the registry.
+pub(crate) const ENTRY: SourceEntry = SourceEntry { name: "generator", check, open, schema };
 
 /// Checks the configuration.
-pub(crate) fn check(value: &Value) -> Result<(), ConnectorError> {
+fn check(value: &Value) -> Result<(), ConnectorError> {
     Config::parse(value).map(|_| ())
 }
 
 /// The fields of the events; none where the configuration is wrong.
-pub(crate) fn schema(value: &Value) -> Option<Schema> {
+fn schema(value: &Value) -> Option<Schema> {
     Config::parse(value).ok().map(|config| event::schema(&config))
 }
 
 /// Opens a generator.
-pub(crate) fn open(value: &Value, context: &SourceContext) -> Result<Box<dyn SourceReader>, ConnectorError> {
+fn open(value: &Value, context: &SourceContext) -> Result<Box<dyn SourceReader>, ConnectorError> {
     let config = Config::parse(value)?;
     Ok(Box::new(Generator {
         schema: event::schema(&config),
@@ -95,7 +99,8 @@ impl SourceReader for Generator {
             }
             if let Some(events) = self.config.events.filter(|events| position.offset > *events) {
                 let message = format!(
-                    "the generator makes {events} events, but was at event {}; set `events` to at least that, or leave it out",
+                    "the generator makes {events} events, but was at event {}; \
+                     set `events` to at least that, or leave it out",
                     position.offset
                 );
                 return Err(SourceError { message, retriable: false });
@@ -112,7 +117,7 @@ impl SourceReader for Generator {
         }
         Ok(match self.due(now) {
             (0, until) => Read::Idle { until },
-            (due, _) => Read::Records(self.make(due.min(max_rows.max(1) as u64) as usize)),
+            (due, _) => Read::Records(Box::new(self.make(due.min(max_rows.max(1) as u64) as usize))),
         })
     }
 

@@ -1,7 +1,7 @@
 //! Reads the standard input on a thread of its own, because reading a pipe waits.
 //!
-//! Always true: at most [`CHUNKS`] + 2 chunks of [`CHUNK_BYTES`] are in memory, however much the pipe brings; the thread
-//! waits while the engine is behind. Chunks go back to the thread to be filled again.
+//! Always true: at most [`CHUNKS`] + 2 chunks of [`CHUNK_BYTES`] are in memory, however much the pipe brings; the
+//! thread waits while the engine is behind. Chunks go back to the thread to be filled again.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -13,7 +13,9 @@ use wasmill_engine::clock::Micros;
 use wasmill_engine::source::{Position, Read, SourceError, SourceReader};
 
 use super::config::Config;
-use crate::{ConnectorError, SourceContext, config};
+use crate::config;
+use crate::connector::{SourceContext, SourceEntry};
+use crate::error::ConnectorError;
 
 /// Chunks between the thread and the engine.
 pub const CHUNKS: usize = 8;
@@ -21,13 +23,16 @@ pub const CHUNKS: usize = 8;
 /// Bytes of a chunk, at most. A pipe brings 64 KiB at once as a rule.
 pub const CHUNK_BYTES: usize = 256 << 10;
 
+/// The source, for the registry.
+pub(crate) const ENTRY: SourceEntry = SourceEntry { name: "stdin", check, open, schema: |_| None };
+
 /// Checks the configuration.
-pub(crate) fn check(value: &Value) -> Result<(), ConnectorError> {
+fn check(value: &Value) -> Result<(), ConnectorError> {
     config::parse::<Config>("stdin", value).map(|_| ())
 }
 
 /// Opens the standard input; it is not touched before the first `read`.
-pub(crate) fn open(value: &Value, context: &SourceContext) -> Result<Box<dyn SourceReader>, ConnectorError> {
+fn open(value: &Value, context: &SourceContext) -> Result<Box<dyn SourceReader>, ConnectorError> {
     check(value)?;
     Ok(Box::new(Piped::new("stdin", std::io::stdin(), context.waker.clone())))
 }
@@ -47,11 +52,18 @@ enum State<R> {
 
 /// The engine's end of the thread.
 struct Pipe {
-    filled: Receiver<Result<Vec<u8>, String>>,
+    filled: Receiver<Filled>,
     empty: SyncSender<Vec<u8>>,
     chunk: Vec<u8>,
+    /// Bytes of the chunk that the input filled, and how many of them were handed on.
+    length: usize,
     taken: usize,
+    /// How the input ended, once it has.
+    end: Option<Result<(), String>>,
 }
+
+/// A chunk and how many of its bytes the input filled, or why there is none.
+type Filled = Result<(Vec<u8>, usize), String>;
 
 impl<R: std::io::Read + Send + 'static> Piped<R> {
     /// A source of one partition of that name. The input is not touched before the first `read`.
@@ -86,53 +98,51 @@ impl Pipe {
             message: format!("no thread could be started to read {name}: {error}; raise the limit on threads"),
             retriable: true,
         })?;
-        Ok(Self { filled, empty, chunk: Vec::new(), taken: 0 })
+        Ok(Self { filled, empty, chunk: Vec::new(), length: 0, taken: 0, end: None })
     }
 
     /// Appends what is there, up to `max` bytes. The answer is none once nothing will ever come.
     fn take(&mut self, max: usize, into: &mut Vec<u8>) -> Result<Option<usize>, String> {
         let before = into.len();
         while into.len() - before < max {
-            if self.taken == self.chunk.len() {
+            if self.taken == self.length {
                 match self.filled.try_recv() {
-                    Ok(Ok(chunk)) => self.renew(chunk),
+                    Ok(Ok((chunk, length))) => self.renew(chunk, length),
+                    Ok(Err(error)) => self.end = Some(Err(error)),
+                    Err(TryRecvError::Disconnected) => self.end = self.end.take().or(Some(Ok(()))),
                     Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) if into.len() == before => return Ok(None),
-                    Err(TryRecvError::Disconnected) => break,
-                    Ok(Err(error)) => return Err(error),
+                }
+                if self.end.is_some() {
+                    break;
                 }
             }
-            let some = (max - (into.len() - before)).min(self.chunk.len() - self.taken);
+            let some = (max - (into.len() - before)).min(self.length - self.taken);
             into.extend_from_slice(&self.chunk[self.taken..self.taken + some]);
             self.taken += some;
         }
-        Ok(Some(into.len() - before))
+        match &self.end {
+            // What came before the end is handed on first.
+            Some(end) if into.len() == before => end.clone().map(|()| None),
+            _ => Ok(Some(into.len() - before)),
+        }
     }
 
-    fn renew(&mut self, chunk: Vec<u8>) {
+    fn renew(&mut self, chunk: Vec<u8>, length: usize) {
         let used = std::mem::replace(&mut self.chunk, chunk);
-        self.taken = 0;
+        (self.length, self.taken) = (length, 0);
         // The thread may have ended, and then needs no chunk.
         drop(self.empty.try_send(used));
     }
 }
 
 /// The thread: fills chunks until the input ends or nobody wants them any more.
-fn pump<R: std::io::Read>(
-    mut input: R,
-    fill: SyncSender<Result<Vec<u8>, String>>,
-    empties: &Receiver<Vec<u8>>,
-    waker: &Waker,
-) {
+fn pump<R: std::io::Read>(mut input: R, fill: SyncSender<Filled>, empties: &Receiver<Vec<u8>>, waker: &Waker) {
     loop {
         let mut chunk = empties.try_recv().unwrap_or_default();
         chunk.resize(CHUNK_BYTES, 0);
         let filled = match input.read(&mut chunk) {
             Ok(0) => break,
-            Ok(bytes) => {
-                chunk.truncate(bytes);
-                Ok(chunk)
-            }
+            Ok(length) => Ok((chunk, length)),
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => Err(error.to_string()),
         };

@@ -13,18 +13,23 @@ use wasmill_engine::clock::Micros;
 use wasmill_engine::sink::{Block, Progress, Promise, SinkError, SinkWriter, Wants};
 
 use super::config::Config;
-use crate::{ConnectorError, SinkContext, config};
+use crate::config;
+use crate::connector::{SinkContext, SinkEntry};
+use crate::error::ConnectorError;
 
 /// Blocks between the engine and the thread.
 pub const BLOCKS: usize = 4;
 
+/// The sink, for the registry.
+pub(crate) const ENTRY: SinkEntry = SinkEntry { name: "stdout", check, open };
+
 /// Checks the configuration.
-pub(crate) fn check(value: &Value) -> Result<(), ConnectorError> {
+fn check(value: &Value) -> Result<(), ConnectorError> {
     config::parse::<Config>("stdout", value).map(|_| ())
 }
 
 /// Opens the standard output.
-pub(crate) fn open(value: &Value, context: &SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
+fn open(value: &Value, context: &SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
     check(value)?;
     let sink = Piped::new("stdout", std::io::stdout(), &context.header, context.waker.clone());
     Ok(Box::new(sink.map_err(|error| ConnectorError::open("stdout", "", error.message))?))

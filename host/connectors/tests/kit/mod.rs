@@ -1,6 +1,7 @@
 //! What every source and every sink must do, as functions that take one; and the clock and waker that tests own.
 //!
-//! No test sleeps: the clock is the `now` that the kit passes, and what waits for a thread is parked until its waker calls.
+//! No test sleeps: the clock is the `now` that the kit passes, and what waits for a thread is parked until its waker
+//! calls.
 
 pub(crate) mod sinks;
 pub(crate) mod sources;

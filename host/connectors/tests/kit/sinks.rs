@@ -1,5 +1,6 @@
 //! What every sink whose commit can be repeated must do.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use wasmill_engine::batch::{Batch, Layout, Records};
@@ -108,20 +109,33 @@ fn act(sink: &mut dyn SinkWriter, act: Act) {
     }
 }
 
-/// After a crash between any two calls, what is visible is what the checkpoint says, and the sink goes on from there. The
-/// next epoch may be written, and prepared, before the one before it is committed.
+/// After a crash between any two calls, what is visible is what the checkpoint says, and the sink goes on from there.
+/// The next epoch may be written, and prepared, before the one before it is committed.
 pub(crate) fn recovers<W: World>(new_world: impl Fn() -> W) {
     use Act::{Commit, Prepare, Write};
     let script = [
-        Write(1), Prepare(1), Commit(1), Write(2), Prepare(2), Write(3), Prepare(3), Write(4), Commit(2), Prepare(4),
-        Commit(3), Write(5), Commit(4), Prepare(5), Commit(5),
+        Write(1),
+        Prepare(1),
+        Commit(1),
+        Write(2),
+        Prepare(2),
+        Write(3),
+        Prepare(3),
+        Write(4),
+        Commit(2),
+        Prepare(4),
+        Commit(3),
+        Write(5),
+        Commit(4),
+        Prepare(5),
+        Commit(5),
     ];
     for crash in 0..=script.len() {
         let done = &script[..crash];
         let prepared = (1..=5).rev().find(|epoch| done.contains(&Prepare(*epoch)));
         let committed = (1..=5).rev().find(|epoch| done.contains(&Commit(*epoch)));
         // Recovery goes to the newest prepared epoch, or falls back to what is visible already.
-        for to in [prepared, committed] {
+        for to in BTreeSet::from([prepared, committed]) {
             let world = new_world();
             let mut sink = world.open();
             sink.recover(None).unwrap();
@@ -135,7 +149,7 @@ pub(crate) fn recovers<W: World>(new_world: impl Fn() -> W) {
             }
             let mut sink = world.open();
             sink.recover(to).unwrap();
-            for epoch in to.unwrap_or(0) + 1..=6 {
+            for epoch in (to.unwrap_or(0) + 1..=6).take(2) {
                 [Write(epoch), Prepare(epoch), Commit(epoch)].iter().for_each(|it| act(&mut *sink, *it));
                 sees(&world, epoch, &format!("after {done:?}, recovery to {to:?}, epoch {epoch}"));
             }

@@ -160,7 +160,7 @@ pub(crate) fn resumes(open: impl Fn() -> Box<dyn SourceReader>) {
         let mut second = Reading::new(open());
         second.reader.seek(&positions).expect("positions that the source had exist");
         second.drain(|| numbers.next(300));
-        for (number, _) in &second.brought {
+        for number in second.brought.keys() {
             let start = second.reader.start(*number);
             let wanted = positions.iter().find(|position| position.partition == start.partition);
             assert_eq!(start.offset, wanted.map_or(0, |position| position.offset), "it says where it went on");

@@ -1,6 +1,5 @@
 //! Stories of the file sink: what it refuses, how it names, what a full disk does.
 
-
 use std::fs;
 use std::path::Path;
 
@@ -67,7 +66,10 @@ fn a_file_that_exists_is_refused_unless_it_may_be_overwritten() {
     let base = tempfile::tempdir().unwrap();
     fs::write(base.path().join("out.ndjson"), "old\n").unwrap();
     let error = open(json!({ "path": "out.ndjson" }), base.path()).recover(None).unwrap_err();
-    assert!(error.message.ends_with("out.ndjson exists; remove it, choose another `path`, or set `overwrite: true`"), "{error}");
+    assert!(
+        error.message.ends_with("out.ndjson exists; remove it, choose another `path`, or set `overwrite: true`"),
+        "{error}"
+    );
     let mut sink = open(json!({ "path": "out.ndjson", "overwrite": true }), base.path());
     sink.recover(None).unwrap();
     write(&mut *sink, &["new"]).unwrap();
@@ -123,7 +125,8 @@ fn two_sinks_on_one_path_are_found_out() {
 fn a_path_below_a_file_is_refused_when_the_sink_is_opened() {
     let base = tempfile::tempdir().unwrap();
     fs::write(base.path().join("file"), "").unwrap();
-    let error = wasmill_connectors::sink("file", &json!({ "path": "file/out/" }), &sink_context(base.path())).err().unwrap();
+    let error =
+        wasmill_connectors::sink("file", &json!({ "path": "file/out/" }), &sink_context(base.path())).err().unwrap();
     assert_eq!(error.path(), "path");
     assert!(error.to_string().contains("file/out/ cannot be made: "), "{error}");
 }

@@ -1,13 +1,12 @@
 //! Stories of the generator: the same events as columns and as lines, in the right proportions, at the right rate.
 
-
 use std::path::Path;
 
+use crate::kit::source_context;
+use crate::kit::sources::{Reading, Step};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef};
-use crate::kit::source_context;
-use crate::kit::sources::{Reading, Step};
 use serde_json::{Value, json};
 use wasmill_connectors::generator::{Config, write_ndjson};
 use wasmill_connectors::{source, source_schema};
@@ -37,6 +36,13 @@ fn events(config: &Value, count: u64, malformed: f64) -> (Vec<u8>, u64) {
     (text, spoilt)
 }
 
+/// A time as its text. All test times lie in the first minute of 2026.
+fn at(micros: i64) -> Value {
+    let (seconds, rest) = ((micros - 1_767_225_600_000_000) / 1_000_000, micros % 1_000_000);
+    assert!((0..60).contains(&seconds), "a second of the first minute, not {seconds}");
+    json!(format!("2026-01-01T00:00:{seconds:02}.{rest:06}Z"))
+}
+
 /// A cell as JSON, times as their text.
 fn cell(column: &ArrayRef, kind: Kind, row: usize) -> Value {
     if column.is_null(row) {
@@ -45,13 +51,7 @@ fn cell(column: &ArrayRef, kind: Kind, row: usize) -> Value {
     match kind {
         Kind::Int64 => json!(column.as_primitive::<Int64Type>().value(row)),
         Kind::Float64 => json!(column.as_primitive::<Float64Type>().value(row)),
-        Kind::Timestamp => {
-            let micros = column.as_primitive::<TimestampMicrosecondType>().value(row);
-            // All test times lie in the first seconds of 2026.
-            let (seconds, rest) = ((micros - 1_767_225_600_000_000) / 1_000_000, micros % 1_000_000);
-            assert!((0..60).contains(&seconds), "a second of the first minute, not {seconds}");
-            json!(format!("2026-01-01T00:00:{seconds:02}.{rest:06}Z"))
-        }
+        Kind::Timestamp => at(column.as_primitive::<TimestampMicrosecondType>().value(row)),
         _ => json!(column.as_string::<i32>().value(row)),
     }
 }
@@ -70,6 +70,8 @@ fn an_event_is_the_same_as_columns_and_as_a_line() {
         let (text, _) = events(&config, 400, 0.0);
         for (row, line) in std::str::from_utf8(&text).unwrap().lines().enumerate() {
             let line: Value = serde_json::from_str(line).unwrap();
+            let time = if config["kind"] == "sensors" { &line["at"] } else { &line["date_time"] };
+            assert_eq!(*time, at(records.event_time.as_ref().unwrap()[row]), "the event time of {line}");
             for (field, column) in schema.fields().iter().zip(&records.columns) {
                 let found = field.name.split('.').try_fold(&line, |value, key| value.get(key)).unwrap_or(&Value::Null);
                 assert_eq!(*found, cell(column.as_ref().unwrap(), field.kind, row), "{} of {line}", field.name);
@@ -143,7 +145,8 @@ fn readings_stay_in_range_but_for_the_share_that_shall_not() {
             let values = column(&config, &records, name);
             values.as_primitive::<Float64Type>().iter().map(|v| v.is_some_and(|v| (low..=high).contains(&v))).collect()
         };
-        let (t, h, p) = (good("temperature", -50.0, 150.0), good("humidity", 0.0, 100.0), good("pressure", 850.0, 1_100.0));
+        let (t, h, p) =
+            (good("temperature", -50.0, 150.0), good("humidity", 0.0, 100.0), good("pressure", 850.0, 1_100.0));
         (0..50_000).filter(|row| !(t[*row] && h[*row] && p[*row])).count()
     };
     assert_eq!(bad(0.0, 0.1), 0, "a spike is within what is possible");

@@ -1,6 +1,5 @@
 //! Stories of the standard input and output, over pipes that the test holds.
 
-
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
@@ -31,6 +30,36 @@ impl std::io::Read for Endless {
         self.0.fetch_add(into.len() as u64, std::sync::atomic::Ordering::Relaxed);
         into.fill(b'\n');
         Ok(into.len())
+    }
+}
+
+/// An input that fails after its first bytes.
+struct Failing(usize);
+
+impl std::io::Read for Failing {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        self.0 += 1;
+        match self.0 {
+            1 => (&b"one\n"[..]).read(into),
+            2 => Err(std::io::ErrorKind::Interrupted.into()),
+            _ => Err(std::io::Error::other("the cable is torn")),
+        }
+    }
+}
+
+#[test]
+fn an_input_that_fails_brings_what_came_before_and_never_looks_ended() {
+    let mut reading = Reading::new(Box::new(Stdin::new("stdin", Failing(0), waker())));
+    assert_eq!(reading.next(100), Step::Some(0));
+    for _ in 0..2 {
+        let error = loop {
+            match reading.step(100) {
+                Ok(Step::Idle(None)) => std::thread::park(),
+                Ok(other) => panic!("not {other:?}"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.message, "stdin cannot be read: the cable is torn");
     }
 }
 

@@ -18,13 +18,8 @@ pub(super) const MANIFEST: &str = "Cargo.toml";
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// How a guest is built: as its manifest's release profile would say it. Names stay in, for the backtrace of a trap.
-const PROFILE: [(&str, &str); 5] = [
-    ("OPT_LEVEL", "3"),
-    ("LTO", "fat"),
-    ("CODEGEN_UNITS", "1"),
-    ("PANIC", "abort"),
-    ("STRIP", "debuginfo"),
-];
+const PROFILE: [(&str, &str); 5] =
+    [("OPT_LEVEL", "3"), ("LTO", "fat"), ("CODEGEN_UNITS", "1"), ("PANIC", "abort"), ("STRIP", "debuginfo")];
 
 /// Between the flags in cargo's variable of encoded flags.
 const FLAG_SEPARATOR: &str = "\u{1f}";

@@ -23,26 +23,32 @@ const BOX_WIDTH_MIN: f64 = 96.0;
 /// Characters of a line in a box; longer ones are cut.
 const CHARACTERS_MAX: usize = 34;
 
+/// Plain colours and no variables: not every renderer knows them.
 const STYLE: &str = "
-  svg { --page: #ffffff; --ink: #1c2430; --soft: #5b6675; --line: #8a94a3;
-        --source: #e3f1ea; --source-edge: #3f8f6b; --stage: #e6edf9; --stage-edge: #4a74b8;
-        --sink: #f8ecdc; --sink-edge: #b7813a; --dead: #f7e3e3; --dead-edge: #b25454 }
-  @media (prefers-color-scheme: dark) {
-    svg { --page: #14181f; --ink: #e8ecf2; --soft: #a3adba; --line: #6d7888;
-          --source: #1b3329; --source-edge: #57b58c; --stage: #1e2b42; --stage-edge: #6f9be0;
-          --sink: #38291a; --sink-edge: #d79f58; --dead: #3a2021; --dead-edge: #d67a7a } }
-  text { font-family: ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace; font-size: 12px; fill: var(--soft) }
-  .title { font-size: 17px; font-weight: 600; fill: var(--ink) }
-  .name { font-size: 14px; font-weight: 600; fill: var(--ink) }
-  .page { fill: var(--page) }
+  text { font-family: ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace; font-size: 12px; fill: #5b6675 }
+  .title { font-size: 17px; font-weight: 600; fill: #1c2430 }
+  .name { font-size: 14px; font-weight: 600; fill: #1c2430 }
+  .page { fill: #ffffff }
   .box { stroke-width: 1.3 }
-  .source { fill: var(--source); stroke: var(--source-edge) }
-  .stage { fill: var(--stage); stroke: var(--stage-edge) }
-  .sink { fill: var(--sink); stroke: var(--sink-edge) }
-  .dead { fill: var(--dead); stroke: var(--dead-edge); stroke-dasharray: 5 3 }
-  .edge { fill: none; stroke: var(--line); stroke-width: 1.5 }
-  .head { fill: var(--line) }
-  .port { fill: var(--ink); paint-order: stroke; stroke: var(--page); stroke-width: 5px; stroke-linejoin: round }
+  .source { fill: #e3f1ea; stroke: #3f8f6b }
+  .stage { fill: #e6edf9; stroke: #4a74b8 }
+  .sink { fill: #f8ecdc; stroke: #b7813a }
+  .dead { fill: #f7e3e3; stroke: #b25454; stroke-dasharray: 5 3 }
+  .edge { fill: none; stroke: #8a94a3; stroke-width: 1.5 }
+  .head { fill: #8a94a3 }
+  .port { fill: #1c2430; paint-order: stroke; stroke: #ffffff; stroke-width: 5px; stroke-linejoin: round }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #a3adba }
+    .title, .name { fill: #e8ecf2 }
+    .page { fill: #14181f }
+    .source { fill: #1b3329; stroke: #57b58c }
+    .stage { fill: #1e2b42; stroke: #6f9be0 }
+    .sink { fill: #38291a; stroke: #d79f58 }
+    .dead { fill: #3a2021; stroke: #d67a7a }
+    .edge { stroke: #6d7888 }
+    .head { fill: #6d7888 }
+    .port { fill: #e8ecf2; stroke: #14181f }
+  }
 ";
 
 pub(super) fn draw(sketch: &Sketch) -> String {

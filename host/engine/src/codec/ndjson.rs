@@ -1,9 +1,10 @@
 //! NDJSON: one JSON object a line.
 //!
-//! **Read.** A record is good if serde_json reads its line as a value, that value is an object, and every declared field is
-//! there and of its kind, whether somebody reads it or not; other keys may stand in it. Numbers are taken exactly, and
-//! refused where 64 bits do not hold them. A line of white space is no record. A declared key that stands twice makes a record
-//! bad. The path `site.name` means key `name` in the object under key `site`; a key that has a dot itself cannot be named.
+//! **Read.** A record is good if serde_json reads its line as a value, that value is an object, and every declared
+//! field is there and of its kind, whether somebody reads it or not; other keys may stand in it. Numbers are taken
+//! exactly, and refused where 64 bits do not hold them. A line of white space is no record. A declared key that stands
+//! twice makes a record bad. The path `site.name` means key `name` in the object under key `site`; a key that has a dot
+//! itself cannot be named.
 //!
 //! | kind | what is read | what is written where the value is new |
 //! |---|---|---|
@@ -17,12 +18,13 @@
 //!
 //! A nullable field may be null or missing, and so may the objects that it is within. It is written as null.
 //!
-//! **Written.** Rows that are still their records, with values replaced or added, are written as the record's own bytes with
-//! these values spliced in ([`can_splice`]); all others anew, in the schema's order, paths nested again.
+//! **Written.** Rows that are still their records, with values replaced or added, are written as the record's own bytes
+//! with these values spliced in ([`can_splice`]); all others anew, in the schema's order, paths nested again.
 //!
-//! A record meets the modules in this order: `decode` goes through the lines, `reader` through a line, with what `learned` says
-//! about its layout and `tree` about its keys; `slot` takes the values that `number`, `string`, `time` and `skip` find by
-//! `scan`; `fault` words what is wrong. On the way out `splice` decides what is copied, `encode` copies, `write` writes.
+//! A record meets the modules in this order: `decode` goes through the lines, `reader` through a line, with what
+//! `learned` says about its layout and `tree` about its keys; `slot` takes the values that `number`, `string`, `time`
+//! and `skip` find by `scan`; `fault` words what is wrong. On the way out `splice` decides what is copied, `encode`
+//! copies, `write` writes.
 
 mod scan;
 mod number;

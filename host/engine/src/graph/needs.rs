@@ -76,7 +76,8 @@ impl Demand {
 /// Whether an encoder can copy the records of such rows, from a source of the same format, and replace values in them:
 /// the fields of the source whose values it must find. None = it has to write every field anew.
 fn can_splice(layout: &Layout, format: &Format) -> Option<Vec<usize>> {
-    if !layout.whole {
+    // A line of CSV means something only under its own file's header.
+    if !layout.whole || matches!(format, Format::Csv { .. }) {
         return None;
     }
     let made = layout.schema.fields().iter().zip(&layout.places).filter(|(_, place)| matches!(place, Place::Made(_)));

@@ -75,6 +75,19 @@ struct Partition {
     line: u64,
     /// Whether the record at hand was given up and is skipped.
     skipping: bool,
+    /// What it begins with, where its format has a header; and whether that is still to come.
+    header: Option<Arc<[u8]>>,
+    beginning: bool,
+}
+
+impl Partition {
+    /// Takes what the partition begins with, if anything.
+    fn begin(&mut self, header: &[u8]) {
+        self.header = (!header.is_empty()).then(|| header.into());
+        self.offset += header.len() as u64;
+        self.line += memchr::memchr_iter(b'\n', header).count() as u64;
+        self.beginning = false;
+    }
 }
 
 impl ReadNode {
@@ -138,8 +151,8 @@ impl ReadNode {
         while self.partitions.len() <= number {
             let new = u32::try_from(self.partitions.len()).expect("partitions are counted by u32");
             let Position { partition: name, offset, line } = self.parts.reader.start(new);
-            let rest = Vec::new();
-            self.partitions.push(Partition { name, rest, offset, line, skipping: false });
+            let (rest, beginning) = (Vec::new(), offset == 0);
+            self.partitions.push(Partition { name, rest, offset, line, skipping: false, header: None, beginning });
         }
         number
     }
@@ -158,7 +171,13 @@ impl ReadNode {
             partition.line += 1;
             partition.skipping = false;
         }
-        match framing.boundary(&bytes) {
+        if partition.beginning
+            && let Some(end) = framing.header(&bytes)
+        {
+            partition.begin(bytes.drain(..end).as_slice());
+        }
+        let whole = if partition.beginning { None } else { framing.boundary(&bytes) };
+        match whole {
             Some(end) => {
                 let mut rest = Vec::with_capacity(bytes.capacity());
                 rest.extend_from_slice(&bytes[end..]);
@@ -175,7 +194,7 @@ impl ReadNode {
                 );
                 let chunk = self.chunk(self.last, bytes, Some(reason));
                 let partition = &mut self.partitions[self.last];
-                partition.skipping = true;
+                (partition.skipping, partition.beginning) = (true, false);
                 partition.offset += dropped;
                 self.send(Message::Chunk(chunk));
             }
@@ -187,7 +206,9 @@ impl ReadNode {
     fn end(&mut self, partition: u32, broken: Option<String>) {
         let number = self.number(partition);
         let rest = std::mem::take(&mut self.partitions[number].rest);
-        if !rest.is_empty() && !self.partitions[number].skipping || broken.is_some() {
+        let Partition { skipping, beginning, .. } = self.partitions[number];
+        // What ends before its header is whole has no records.
+        if !rest.is_empty() && !skipping && !beginning || broken.is_some() {
             let chunk = self.chunk(number, rest, broken);
             self.send(Message::Chunk(chunk));
         }
@@ -201,7 +222,8 @@ impl ReadNode {
         partition.line += memchr::memchr_iter(b'\n', &bytes).count() as u64;
         bytes.resize(len + PADDING, 0);
         let (source, name) = (self.parts.name.clone(), partition.name.clone());
-        Chunk { source, partition: name, data: Buffer::from_vec(bytes), len, offset, line: line + 1, broken }
+        let header = self.partitions[number].header.clone();
+        Chunk { source, partition: name, data: Buffer::from_vec(bytes), len, offset, line: line + 1, header, broken }
     }
 
     fn send(&mut self, message: Message) {

@@ -1,7 +1,8 @@
 //! Fields of cells to Arrow columns and back: gather before a call, scatter after it.
 //!
-//! Column by column over the cells of a call, which the search has just brought into the cache. A row counts as changed
-//! where a value in it differs from what was there (floats by their bits).
+//! Both go column by column over copies of the call's cells that lie back to back: the table itself, where each cell is
+//! somewhere else, is walked once before the call and once after it. A row counts as changed where a value in it differs
+//! from what was there (floats by their bits).
 
 use std::sync::Arc;
 
@@ -18,45 +19,43 @@ use crate::clock::Micros;
 use crate::operator::{TableChanges, TableRows};
 use crate::schema::Kind;
 
-/// The rows of a table for the keys of a call.
-pub(super) fn gather(table: &TableShape, shape: &Shape, segments: &[Segment], spots: &[Spot]) -> TableRows {
-    let cell = |spot: &Spot| segments[spot.group as usize].cell(shape, spot.at);
-    let mut fresh: Vec<u8> = spots.iter().map(|spot| u8::from(!table.has.get(cell(spot)))).collect();
-    if !fresh.contains(&1) {
-        fresh.clear();
-    }
-    let columns = table.fields.iter().map(|field| column(field, shape, segments, spots)).collect();
-    TableRows { fresh, columns }
+/// Copies of the cells of a call, back to back, and where their arenas are.
+pub(super) struct Cells<'a> {
+    pub(super) shape: &'a Shape,
+    pub(super) words: &'a mut [u64],
+    pub(super) spots: &'a [Spot],
+    pub(super) segments: &'a mut [Segment],
 }
 
-fn column(field: &FieldShape, shape: &Shape, segments: &[Segment], spots: &[Spot]) -> ArrayRef {
-    let rows = spots.len();
-    let flags = |flag: Flag| {
-        BooleanBuffer::collect_bool(rows, |i| {
-            flag.get(segments[spots[i].group as usize].cell(shape, spots[i].at))
-        })
-    };
-    let nulls = field.present.map(|present| NullBuffer::new(flags(present))).filter(|nulls| nulls.null_count() > 0);
-    match field.place {
-        Place::Flag(flag) => Arc::new(BooleanArray::new(flags(flag), nulls)),
-        Place::Word(word) => {
-            let words = spots.iter().map(|spot| segments[spot.group as usize].word(spot.at, word));
-            fixed(field.kind, Buffer::from_vec(words.collect::<Vec<u64>>()), rows, nulls)
-        }
-        Place::Arena(word) => {
-            let value = |spot: &Spot| {
-                let segment = &segments[spot.group as usize];
-                segment.arena.get(segment.word(spot.at, word))
-            };
-            let ends = OffsetBuffer::from_lengths(spots.iter().map(|spot| value(spot).len()));
-            let mut data = Vec::with_capacity(ends[rows] as usize);
-            spots.iter().for_each(|spot| data.extend_from_slice(value(spot)));
-            match field.kind {
-                Kind::Bytes => Arc::new(BinaryArray::new(ends, data.into(), nulls)),
-                _ => Arc::new(StringArray::new(ends, data.into(), nulls)),
+/// The rows of a table for the keys of a call, whose cells are `words`.
+pub(super) fn gather(table: &TableShape, shape: &Shape, words: &[u64], spots: &[Spot], segments: &[Segment]) -> TableRows {
+    let cells = || words.chunks_exact(shape.words);
+    let mut fresh = Vec::new();
+    if !cells().all(|cell| table.has.get(cell)) {
+        fresh.extend(cells().map(|cell| u8::from(!table.has.get(cell))));
+    }
+    let column = |field: &FieldShape| -> ArrayRef {
+        let flags = |flag: Flag| BooleanBuffer::collect_bool(spots.len(), |i| flag.get(&words[i * shape.words..]));
+        let nulls = field.present.map(|present| NullBuffer::new(flags(present))).filter(|nulls| nulls.null_count() > 0);
+        match field.place {
+            Place::Flag(flag) => Arc::new(BooleanArray::new(flags(flag), nulls)),
+            Place::Word(at) => {
+                let words: Vec<u64> = cells().map(|cell| cell[at]).collect();
+                fixed(field.kind, Buffer::from_vec(words), spots.len(), nulls)
+            }
+            Place::Arena(at) => {
+                let values = || cells().zip(spots).map(|(cell, spot)| segments[spot.group as usize].arena.get(cell[at]));
+                let ends = OffsetBuffer::from_lengths(values().map(<[u8]>::len));
+                let mut data = Vec::with_capacity(ends[spots.len()] as usize);
+                values().for_each(|value| data.extend_from_slice(value));
+                match field.kind {
+                    Kind::Bytes => Arc::new(BinaryArray::new(ends, data.into(), nulls)),
+                    _ => Arc::new(StringArray::new(ends, data.into(), nulls)),
+                }
             }
         }
-    }
+    };
+    TableRows { fresh, columns: table.fields.iter().map(column).collect() }
 }
 
 /// Bytes that the longer values of these columns may add to arenas, at most.
@@ -70,90 +69,70 @@ pub(super) fn arena_bytes(table: &TableShape, changes: &TableChanges) -> usize {
         .sum()
 }
 
-/// Writes what a call made of a table back to the cells of its keys.
-pub(super) fn scatter(
-    table: &TableShape,
-    shape: &Shape,
-    segments: &mut [Segment],
-    spots: &[Spot],
-    changes: &TableChanges,
-    now: Micros,
-) {
+/// Writes what a call made of a table to the copies of its cells.
+pub(super) fn scatter(table: &TableShape, cells: &mut Cells<'_>, changes: &TableChanges, now: Micros) {
     let TableChanges { forget, columns } = changes;
-    assert!(forget.is_empty() || forget.len() == spots.len(), "one forget byte a slot");
-    let forgotten = |slot: usize| forget.get(slot).is_some_and(|byte| *byte != 0);
-    for spot in spots.iter().enumerate().filter_map(|(slot, spot)| forgotten(slot).then_some(spot)) {
-        let (cell, arena) = segments[spot.group as usize].cell_mut(shape, spot.at);
-        clear(table, cell, arena);
-        cell[0] |= DIRTY;
-    }
-    if columns.is_empty() {
-        return;
-    }
-    assert_eq!(columns.len(), table.fields.len(), "one column a field, or none");
-    let mut differs = vec![false; spots.len()];
-    for (field, column) in table.fields.iter().zip(columns) {
-        assert_eq!(column.len(), spots.len(), "one value a slot");
-        scatter_column(field, column, shape, segments, spots, &mut differs, &forgotten);
-    }
-    for (slot, spot) in spots.iter().enumerate().filter(|(slot, _)| !forgotten(*slot)) {
-        let (cell, _) = segments[spot.group as usize].cell_mut(shape, spot.at);
-        if differs[slot] || !table.has.get(cell) {
-            table.has.set(cell, true);
-            cell[0] |= DIRTY;
-            if let Some((at, _)) = table.life {
-                cell[at] = now as u64;
+    let (rows, width) = (cells.spots.len(), cells.shape.words);
+    if !columns.is_empty() {
+        assert_eq!(columns.len(), table.fields.len(), "one column a field, or none");
+        let mut differs = vec![false; rows];
+        for (field, column) in table.fields.iter().zip(columns) {
+            scatter_column(field, column, cells, &mut differs);
+        }
+        for (cell, differs) in cells.words.chunks_exact_mut(width).zip(differs) {
+            if differs || !table.has.get(cell) {
+                table.has.set(cell, true);
+                cell[0] |= DIRTY;
+                if let Some((at, _)) = table.life {
+                    cell[at] = now as u64;
+                }
             }
         }
     }
+    assert!(forget.is_empty() || forget.len() == rows, "one forget byte a slot");
+    for ((cell, spot), _) in
+        cells.words.chunks_exact_mut(width).zip(cells.spots).zip(forget).filter(|(_, forget)| **forget != 0)
+    {
+        clear(table, cell, &mut cells.segments[spot.group as usize].arena);
+        cell[0] |= DIRTY;
+    }
 }
 
-fn scatter_column(
-    field: &FieldShape,
-    column: &ArrayRef,
-    shape: &Shape,
-    segments: &mut [Segment],
-    spots: &[Spot],
-    differs: &mut [bool],
-    forgotten: &impl Fn(usize) -> bool,
-) {
+fn scatter_column(field: &FieldShape, column: &ArrayRef, cells: &mut Cells<'_>, differs: &mut [bool]) {
+    assert_eq!(column.len(), cells.spots.len(), "one value a slot");
     let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
     assert!(nulls.is_none() || field.present.is_some(), "a field that is not nullable has no null");
     let null = |slot: usize| nulls.is_some_and(|nulls| nulls.is_null(slot));
-    let slots = || spots.iter().enumerate().filter(|(slot, _)| !forgotten(*slot));
     if let Some(present) = field.present {
-        for (slot, spot) in slots() {
-            let (cell, _) = segments[spot.group as usize].cell_mut(shape, spot.at);
-            differs[slot] |= present.get(cell) == null(slot);
+        for ((slot, differs), cell) in differs.iter_mut().enumerate().zip(cells.words.chunks_exact_mut(cells.shape.words)) {
+            *differs |= present.get(cell) == null(slot);
             present.set(cell, !null(slot));
         }
     }
+    let rows = differs.iter_mut().enumerate().zip(cells.words.chunks_exact_mut(cells.shape.words));
     match field.place {
         Place::Flag(flag) => {
             let bits = column.as_boolean().values();
-            for (slot, spot) in slots() {
-                let (cell, _) = segments[spot.group as usize].cell_mut(shape, spot.at);
+            for ((slot, differs), cell) in rows {
                 let new = bits.value(slot) && !null(slot);
-                differs[slot] |= flag.get(cell) != new;
+                *differs |= flag.get(cell) != new;
                 flag.set(cell, new);
             }
         }
         Place::Word(at) => {
-            let words = words(field.kind, column);
-            for (slot, spot) in slots() {
-                let word = segments[spot.group as usize].word_mut(spot.at, at);
-                let new = if null(slot) { 0 } else { words[slot] };
-                differs[slot] |= *word != new;
-                *word = new;
+            for (((slot, differs), cell), new) in rows.zip(words(field.kind, column)) {
+                let new = if null(slot) { 0 } else { *new };
+                *differs |= cell[at] != new;
+                cell[at] = new;
             }
         }
         Place::Arena(at) => {
             let values = values(column);
-            for (slot, spot) in slots() {
-                let (cell, arena) = segments[spot.group as usize].cell_mut(shape, spot.at);
+            for (((slot, differs), cell), spot) in rows.zip(cells.spots) {
+                let arena = &mut cells.segments[spot.group as usize].arena;
                 let new = if null(slot) { &[] } else { values.get(slot) };
                 if arena.get(cell[at]) != new {
-                    differs[slot] = true;
+                    *differs = true;
                     cell[at] = arena.replace(cell[at], new);
                 }
             }

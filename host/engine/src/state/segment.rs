@@ -45,8 +45,18 @@ pub(super) struct Segment {
 pub(super) enum Wanted<'a> {
     /// 8 bytes.
     Word(u64),
-    /// Any number of bytes.
-    Bytes(&'a [u8]),
+    /// What fits into a cell: its length as a cell has it, and its bytes padded with zeros.
+    Short(u64, [u64; KEY_WORDS_MAX]),
+    /// More.
+    Long(&'a [u8]),
+}
+
+impl<'a> Wanted<'a> {
+    /// A key of any length.
+    #[inline(always)]
+    pub(super) fn new(key_words: usize, key: &'a [u8]) -> Self {
+        if key.len() > key_words * 8 { Self::Long(key) } else { Self::Short(key_len(key.len()), padded(key)) }
+    }
 }
 
 impl Segment {
@@ -75,48 +85,58 @@ impl Segment {
         (&mut self.words[at as usize..at as usize + shape.words], &mut self.arena)
     }
 
-    /// A word of the cell that begins at `at`.
-    #[inline]
-    pub(super) fn word(&self, at: u32, word: usize) -> u64 {
-        self.words[at as usize + word]
+    /// The first word of the cell that begins there.
+    #[inline(always)]
+    pub(super) fn meta_mut(&mut self, at: u32) -> &mut u64 {
+        &mut self.words[at as usize]
     }
 
-    /// A word of the cell that begins at `at`.
-    #[inline]
-    pub(super) fn word_mut(&mut self, at: u32, word: usize) -> &mut u64 {
-        &mut self.words[at as usize + word]
+    /// Appends a copy of the cell that begins there, without its slot.
+    #[inline(always)]
+    pub(super) fn copy(&self, shape: &Shape, at: u32, into: &mut Vec<u64>) {
+        let start = into.len();
+        // By four words: a length that is known spares a call of memcpy for each of the most common, smallest cells.
+        let (fours, rest) = self.cell(shape, at).as_chunks::<4>();
+        fours.iter().for_each(|four| into.extend_from_slice(four));
+        rest.iter().for_each(|word| into.push(*word));
+        into[start] &= !SLOT;
     }
 
-    /// Reads the cell where the search for that hash begins, so that it is in the cache when the search comes.
-    #[inline]
-    pub(super) fn touch(&self, shape: &Shape, hash: u64) -> u64 {
-        self.words[self.base + (hash as usize & self.mask) * shape.words]
+    /// Puts a copy back.
+    #[inline(always)]
+    pub(super) fn write(&mut self, at: u32, cell: &[u64]) {
+        let (from, from_rest) = cell.as_chunks::<4>();
+        let (to, to_rest) = self.words[at as usize..at as usize + cell.len()].as_chunks_mut::<4>();
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        to_rest.iter_mut().zip(from_rest).for_each(|(to, from)| *to = *from);
+    }
+
+    /// The cell where the search for a key begins, and whether it is already the key's.
+    #[inline(always)]
+    pub(super) fn home(&self, shape: &Shape, hash: u64, key: Wanted<'_>) -> (u32, bool) {
+        let at = self.base + (hash as usize & self.mask) * shape.words;
+        (at as u32, self.same(shape, at, self.words[at], hash, key))
     }
 
     /// The cell of a key, or the empty cell where the search ended.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, shape: &Shape, hash: u64, key: Wanted<'_>) -> Result<u32, u32> {
+        self.probe(shape, hash, |at, meta| self.same(shape, at, meta, hash, key))
+    }
+
+    #[inline(always)]
+    fn same(&self, shape: &Shape, at: usize, meta: u64, hash: u64, key: Wanted<'_>) -> bool {
+        let words = &self.words[at + shape.key_at..at + shape.key_at + shape.key_words];
         match key {
-            Wanted::Word(word) => {
-                self.probe(shape, hash, |words, at, meta| meta & KEY_LEN == KEY_LEN_8 && words[at + shape.key_at] == word)
-            }
-            Wanted::Bytes(bytes) if bytes.len() <= shape.key_words * 8 => {
-                let (len, key) = (key_len(bytes.len()), padded(bytes));
-                let range = shape.key_at..shape.key_at + shape.key_words;
-                self.probe(shape, hash, |words, at, meta| {
-                    meta & KEY_LEN == len && words[at + range.start..at + range.end] == key[..range.len()]
-                })
-            }
-            Wanted::Bytes(bytes) => self.probe(shape, hash, |words, at, meta| {
-                meta & KEY_LEN == KEY_LONG
-                    && words[at + shape.key_at + 1] == hash
-                    && self.arena.get(words[at + shape.key_at]) == bytes
-            }),
+            // Both are compared whatever the first says: a branch that is taken every other time costs more.
+            Wanted::Word(word) => (meta & KEY_LEN == KEY_LEN_8) & (words[0] == word),
+            Wanted::Short(len, key) => meta & KEY_LEN == len && *words == key[..words.len()],
+            Wanted::Long(key) => meta & KEY_LEN == KEY_LONG && words[1] == hash && self.arena.get(words[0]) == key,
         }
     }
 
-    #[inline]
-    fn probe(&self, shape: &Shape, hash: u64, same: impl Fn(&[u64], usize, u64) -> bool) -> Result<u32, u32> {
+    #[inline(always)]
+    fn probe(&self, shape: &Shape, hash: u64, same: impl Fn(usize, u64) -> bool) -> Result<u32, u32> {
         let mut index = hash as usize & self.mask;
         loop {
             let at = self.base + index * shape.words;
@@ -124,7 +144,7 @@ impl Segment {
             if meta & KEY_LEN == 0 {
                 return Err(at as u32);
             }
-            if same(&self.words, at, meta) {
+            if same(at, meta) {
                 return Ok(at as u32);
             }
             index = (index + 1) & self.mask;
@@ -134,10 +154,7 @@ impl Segment {
     /// Bytes that [`Self::insert`] of this key would add.
     pub(super) fn growth(&self, shape: &Shape, key: Wanted<'_>) -> usize {
         let cells = if self.full() { self.grown() * shape.words * 8 - self.words.len() * 8 + LINE * 8 } else { 0 };
-        let long = match key {
-            Wanted::Bytes(bytes) if bytes.len() > shape.key_words * 8 => arena::room(bytes.len()),
-            _ => 0,
-        };
+        let long = if let Wanted::Long(key) = key { arena::room(key.len()) } else { 0 };
         cells + long
     }
 
@@ -155,14 +172,14 @@ impl Segment {
                 self.words[at as usize] = KEY_LEN_8;
                 self.words[start] = word;
             }
-            Wanted::Bytes(bytes) if bytes.len() <= shape.key_words * 8 => {
-                self.words[at as usize] = key_len(bytes.len());
-                self.words[start..start + shape.key_words].copy_from_slice(&padded(bytes)[..shape.key_words]);
+            Wanted::Short(len, key) => {
+                self.words[at as usize] = len;
+                self.words[start..start + shape.key_words].copy_from_slice(&key[..shape.key_words]);
             }
-            Wanted::Bytes(bytes) => {
+            Wanted::Long(key) => {
                 assert!(shape.key_words > 1, "a fixed-width key has at most 8 bytes");
                 self.words[at as usize] = KEY_LONG;
-                self.words[start] = self.arena.insert(bytes);
+                self.words[start] = self.arena.insert(key);
                 self.words[start + 1] = hash;
             }
         }
@@ -252,7 +269,7 @@ impl Segment {
         let old_cells = std::mem::replace(&mut self.mask, cells - 1) + 1;
         for cell in old[old_base..].chunks_exact(shape.words).take(old_cells).filter(|cell| cell[0] & KEY_LEN != 0) {
             let hash = hash_of(shape, cell);
-            let to = self.probe(shape, hash, |_, _, _| false).expect_err("no cell is the same") as usize;
+            let to = self.probe(shape, hash, |_, _| false).expect_err("no cell is the same") as usize;
             self.words[to..to + shape.words].copy_from_slice(cell);
             follow(spots, cell[0], to);
         }

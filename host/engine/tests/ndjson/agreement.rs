@@ -53,11 +53,16 @@ pub(crate) fn compare(schema: &Schema, bytes: &[u8], decoded: &Decoded) -> Resul
                     }
                     located(decoded, position, row, &cell)?;
                 }
-                assert_eq!((records.line(row), records.bytes(row)), (Some(11 + number), line.strip_suffix(b"\r").or(Some(line))));
+                assert_eq!(
+                    (records.line(row), records.bytes(row)),
+                    (Some(11 + number), line.strip_suffix(b"\r").or(Some(line)))
+                );
                 row += 1;
             }
             (Verdict::Open, true, _) => row += 1,
-            (verdict, _, bad) => return Err(format!("{shown}: expected {verdict:?}, bad because {:?}", bad.map(|l| &l.reason))),
+            (verdict, _, bad) => {
+                return Err(format!("{shown}: expected {verdict:?}, bad because {:?}", bad.map(|l| &l.reason)));
+            }
         }
         offset += line.len() as u64 + 1;
     }
@@ -120,14 +125,18 @@ proptest! {
     }
 
     #[test]
-    fn floats_are_rounded_correctly(values in prop::collection::vec(any::<f64>().prop_filter("finite", |v| v.is_finite()), 1..50), digits in 0_usize..20) {
+    fn floats_are_rounded_correctly(
+        values in prop::collection::vec(any::<f64>().prop_filter("finite", |v| v.is_finite()), 1..50),
+        digits in 0_usize..20,
+    ) {
         let schema = crate::fields(&["x: float64", "y: float64"]);
         let line = |v: &f64| format!("{{\"x\":{v:e},\"y\":{:.digits$}}}\n", v % 1e15);
         let text: String = values.iter().map(line).collect();
         let decoded = decode(&schema, text.as_bytes());
         prop_assert_eq!(decoded.records.rows, values.len());
         for (row, value) in values.iter().enumerate() {
-            let found = |column: usize| decoded.records.columns[column].as_ref().unwrap().as_primitive::<Float64Type>().value(row);
+            let column = |number: usize| decoded.records.columns[number].as_ref().unwrap();
+            let found = |number: usize| column(number).as_primitive::<Float64Type>().value(row);
             prop_assert_eq!(found(0).to_bits(), value.to_bits());
             let text = format!("{:.digits$}", value % 1e15);
             prop_assert_eq!(found(1).to_bits(), text.parse::<f64>().unwrap().to_bits());

@@ -30,14 +30,20 @@ fn price(line: &str) -> String {
 
 #[test]
 fn a_value_of_the_wrong_type_is_named_with_what_was_expected_and_found() {
-    assert_eq!(price(r#"{"price":"12"}"#), "field `price`: expected int64, found string \"12\" at byte 9 of the record");
+    assert_eq!(
+        price(r#"{"price":"12"}"#),
+        "field `price`: expected int64, found string \"12\" at byte 9 of the record"
+    );
     assert_eq!(price(r#"{"price":1.0}"#), "field `price`: expected int64, found number 1.0 at byte 9 of the record");
     assert_eq!(price(r#"{"price":true}"#), "field `price`: expected int64, found true at byte 9 of the record");
     assert_eq!(price(r#"{"price":[1]}"#), "field `price`: expected int64, found an array at byte 9 of the record");
     assert_eq!(price(r#"{"price": {}}"#), "field `price`: expected int64, found an object at byte 10 of the record");
     let long = format!(r#"{{"price":"{}"}}"#, "é".repeat(50));
     let short = "é".repeat(40);
-    assert_eq!(price(&long), format!("field `price`: expected int64, found string \"{short}...\" at byte 9 of the record"));
+    assert_eq!(
+        price(&long),
+        format!("field `price`: expected int64, found string \"{short}...\" at byte 9 of the record")
+    );
     let bad = reason(&["at: timestamp"], br#"{"at":"yesterday"}"#, r#"{"at":5}"#);
     assert_eq!(bad, "field `at`: expected timestamp, found string \"yesterday\" at byte 6 of the record");
 }
@@ -49,8 +55,14 @@ fn a_number_past_64_bits_is_refused_and_not_rounded() {
     let bad = price(r#"{"price":1,"rate":1e999}"#);
     assert_eq!(bad, "field `rate`: expected float64, found number 1e999 past 64 bits at byte 18 of the record");
     let bad = reason(&["at: timestamp"], br#"{"at":9223372036854775807}"#, r#"{"at":5}"#);
-    assert_eq!(bad, "field `at`: expected timestamp, found number 9223372036854775807 past 64 bits at byte 6 of the record");
-    assert_eq!(price(r#"{"price":1,"x":-1e999}"#), "number -1e999 at byte 15 of the record does not fit in a 64-bit float");
+    assert_eq!(
+        bad,
+        "field `at`: expected timestamp, found number 9223372036854775807 past 64 bits at byte 6 of the record"
+    );
+    assert_eq!(
+        price(r#"{"price":1,"x":-1e999}"#),
+        "number -1e999 at byte 15 of the record does not fit in a 64-bit float"
+    );
 }
 
 #[test]
@@ -137,7 +149,10 @@ fn a_record_that_was_broken_off_is_bad_for_that_reason() {
         let decoded = decoder(plan(&fields(&["price: int64"]))).decode(&chunk);
         assert_eq!((decoded.records.rows, decoded.bad.len()), (1, 1));
         assert_eq!(decoded.bad[0].reason, "the gzip stream ends in the middle");
-        assert_eq!((&*decoded.bad[0].record, decoded.bad[0].offset, decoded.bad[0].line), (record.as_bytes(), 1_012, Some(12)));
+        assert_eq!(
+            (&*decoded.bad[0].record, decoded.bad[0].offset, decoded.bad[0].line),
+            (record.as_bytes(), 1_012, Some(12))
+        );
     }
 }
 
@@ -160,8 +175,9 @@ fn lean(schema: &Schema, fill: usize) -> DecodePlan {
 #[test]
 fn a_field_that_nobody_reads_is_checked_all_the_same() {
     let schema = fields(&["price: int64", "url: utf8", "at: timestamp"]);
-    let text = b"{\"price\":1,\"url\":\"a\",\"at\":1}\n{\"price\":2,\"url\":7,\"at\":1}\n{\"price\":3,\"url\":\"c\",\"at\":\"x\"}\n";
-    let decoded = decode_with(&mut *decoder(lean(&schema, 0)), text);
+    let lines =
+        [r#"{"price":1,"url":"a","at":1}"#, r#"{"price":2,"url":7,"at":1}"#, r#"{"price":3,"url":"c","at":"x"}"#];
+    let decoded = decode_with(&mut *decoder(lean(&schema, 0)), lines.join("\n").as_bytes());
     assert_eq!((decoded.records.rows, decoded.bad.len()), (1, 2));
     assert!(decoded.records.columns[0].is_some() && decoded.records.columns[1].is_none());
 }
@@ -170,8 +186,14 @@ fn a_field_that_nobody_reads_is_checked_all_the_same() {
 fn a_record_without_its_event_time_is_bad_even_if_the_field_is_nullable() {
     let schema = fields(&["price: int64", "at: timestamp?"]);
     let plan = DecodePlan { event_time: Some(1), ..lean(&schema, 0) };
-    let text = b"{\"price\":1,\"at\":5}\n{\"price\":2}\n{\"price\":3,\"at\":null}\n{\"price\":4,\"at\":\"soon\"}\n{\"price\":5,\"at\":6}";
-    let decoded = decode_with(&mut *decoder(plan), text);
+    let lines = [
+        r#"{"price":1,"at":5}"#,
+        r#"{"price":2}"#,
+        r#"{"price":3,"at":null}"#,
+        r#"{"price":4,"at":"soon"}"#,
+        r#"{"price":5,"at":6}"#,
+    ];
+    let decoded = decode_with(&mut *decoder(plan), lines.join("\n").as_bytes());
     assert_eq!(decoded.records.event_time.as_deref(), Some(&[5_000, 6_000][..]));
     let reasons: Vec<_> = decoded.bad.iter().map(|letter| &*letter.reason).collect();
     assert_eq!(
@@ -189,7 +211,8 @@ fn a_layout_that_changes_for_good_is_learned_again() {
     let schema = fields(&["price: int64"]);
     let mut decoder = decoder(plan(&schema));
     for round in 0..12 {
-        let line = |row: usize| format!("{{\"x{}\":0,\"y{}\":1,\"price\":{row}}}\n", row % 997 + 1_000 * round, row % 13);
+        let line =
+            |row: usize| format!("{{\"x{}\":0,\"y{}\":1,\"price\":{row}}}\n", row % 997 + 1_000 * round, row % 13);
         let text: String = (0..1_000).map(line).collect();
         let decoded = decode_with(&mut *decoder, text.as_bytes());
         let prices = decoded.records.columns[0].as_ref().unwrap().as_primitive::<Int64Type>().values().to_vec();

@@ -1,8 +1,10 @@
-//! Lines from a tape of random bytes: records of the test's schema in all the ways that producers write them, and mutants.
+//! Lines from a tape of random bytes: records of the test's schema in all the ways that producers write them, and
+//! mutants.
 
 use crate::oracle::MOMENTS;
 
-/// Random bytes that decide; at its end every decision is for the first choice, so that a shorter tape is a simpler text.
+/// Random bytes that decide; at its end every decision is for the first choice, so that a shorter tape is a simpler
+/// text.
 pub(crate) struct Tape<'a> {
     pub(crate) bytes: &'a [u8],
 }
@@ -90,7 +92,8 @@ impl Shape {
             if tape.rarely(12) && (health == Health::Any || !required) {
                 continue;
             }
-            let value = if tape.rarely(40) && health == Health::Any { any(tape, 3) } else { self.value(tape, key, health) };
+            let value =
+                if tape.rarely(40) && health == Health::Any { any(tape, 3) } else { self.value(tape, key, health) };
             entries.push(format!("{}{}{value}", quoted_key(tape, key), self.colon));
             if tape.rarely(60) && health == Health::Any {
                 entries.push(entries[tape.below(entries.len())].clone());
@@ -109,7 +112,11 @@ impl Shape {
             "rate" | "lat" => number(tape, health),
             "live" => tape.pick(&["true", "false"]).to_owned(),
             "at" => {
-                if tape.rarely(2) { format!("\"{}\"", MOMENTS[tape.below(MOMENTS.len())].0) } else { "1795272616123".to_owned() }
+                if tape.rarely(2) {
+                    format!("\"{}\"", MOMENTS[tape.below(MOMENTS.len())].0)
+                } else {
+                    "1795272616123".to_owned()
+                }
             }
             "site" => self.object(tape, &self.site_keys, health),
             "geo" => self.object(tape, &["lat"], health),
@@ -130,7 +137,9 @@ fn integer(tape: &mut Tape<'_>) -> String {
     match tape.below(6) {
         0 => tape.byte().to_string(),
         1 => format!("-{}", u32::from(tape.byte()) + 1),
-        2 => tape.pick(&["99999999", "100000000", "999999999999999", "1000000000000000", "123456789012345678"]).to_owned(),
+        2 => tape
+            .pick(&["99999999", "100000000", "999999999999999", "1000000000000000", "123456789012345678"])
+            .to_owned(),
         3 => tape.pick(&["9223372036854775807", "-9223372036854775808"]).to_owned(),
         _ => (u64::from(tape.byte()) * 0x0123_4567_89ab).to_string(),
     }
@@ -139,8 +148,12 @@ fn integer(tape: &mut Tape<'_>) -> String {
 fn number(tape: &mut Tape<'_>, health: Health) -> String {
     match tape.below(6) {
         0 => integer(tape),
-        1 => tape.pick(&["1e3", "-2.5E-3", "1E+2", "0e999", "5e-324", "1.7976931348623157e308", "-0", "-0.0"]).to_owned(),
-        2 if health == Health::Any => tape.pick(&["1e999", "01", "1.", ".5", "-", "+1", "1e", "0x1", "NaN", "--1"]).to_owned(),
+        1 => {
+            tape.pick(&["1e3", "-2.5E-3", "1E+2", "0e999", "5e-324", "1.7976931348623157e308", "-0", "-0.0"]).to_owned()
+        }
+        2 if health == Health::Any => {
+            tape.pick(&["1e999", "01", "1.", ".5", "-", "+1", "1e", "0x1", "NaN", "--1"]).to_owned()
+        }
         3 => format!("0.{}{}{}", integer(tape).trim_start_matches('-'), tape.byte(), tape.byte()),
         _ => format!("{}.{}", tape.byte(), tape.byte()),
     }
@@ -149,7 +162,22 @@ fn number(tape: &mut Tape<'_>, health: Health) -> String {
 fn string(tape: &mut Tape<'_>) -> String {
     let mut text = String::from("\"");
     for _ in 0..tape.below(12) {
-        let pieces = ["a", "plain text", "é", "€", "😀", r#"\""#, r"\\", r"\/", r"\n", r"\u00e9", r"\ud83d\ude00", r"\u0000", "{", ","];
+        let pieces = [
+            "a",
+            "plain text",
+            "é",
+            "€",
+            "😀",
+            r#"\""#,
+            r"\\",
+            r"\/",
+            r"\n",
+            r"\u00e9",
+            r"\ud83d\ude00",
+            r"\u0000",
+            "{",
+            ",",
+        ];
         text.push_str(tape.pick(&pieces));
     }
     text.push('"');
@@ -176,7 +204,10 @@ fn mutate(tape: &mut Tape<'_>, line: &mut Vec<u8>) {
         match tape.below(7) {
             0 => line.truncate(at),
             1 => drop(line.splice(at..(at + 1).min(line.len()), [])),
-            2 => drop(line.splice(at..at, tape.pick(&["\"", "\\", "{", "}", ",", ":", "]", "0", "\u{0}", "\u{1f}", "\\ud800", "\n"]).bytes())),
+            2 => drop(line.splice(
+                at..at,
+                tape.pick(&["\"", "\\", "{", "}", ",", ":", "]", "0", "\u{0}", "\u{1f}", "\\ud800", "\n"]).bytes(),
+            )),
             3 => drop(line.splice(at..at, [tape.byte()])),
             4 => line.extend_from_slice(tape.pick(&["}", " x", "{}", ",", "\u{0}"]).as_bytes()),
             5 => drop(line.splice(..0, tape.pick(&["[", "\u{feff}", "null", "\u{c}"]).bytes())),
@@ -184,7 +215,10 @@ fn mutate(tape: &mut Tape<'_>, line: &mut Vec<u8>) {
                 let deep = 124 + tape.below(6);
                 let value = format!("{}{}", "[".repeat(deep), "]".repeat(deep));
                 let brace = line.iter().position(|byte| *byte == b'{').unwrap_or_default();
-                drop(line.splice(brace + usize::from(!line.is_empty())..brace + usize::from(!line.is_empty()), format!("\"deep\":{value},").bytes()));
+                drop(line.splice(
+                    brace + usize::from(!line.is_empty())..brace + usize::from(!line.is_empty()),
+                    format!("\"deep\":{value},").bytes(),
+                ));
             }
         }
     }

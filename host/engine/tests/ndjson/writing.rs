@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use arrow_array::builder::{BooleanBuilder, StringBuilder};
-use arrow_array::{ArrayRef, BinaryArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray, UInt32Array};
+use arrow_array::{
+    ArrayRef, BinaryArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray, UInt32Array,
+};
 use proptest::prelude::*;
 use wasmill_engine::batch::{Batch, Layout, Place, Records};
 use wasmill_engine::codec::ndjson::can_splice;
@@ -21,7 +23,8 @@ fn encode(batch: &Batch) -> Vec<String> {
     encoder(&Format::Ndjson).encode(batch, &mut bytes, &mut ends);
     assert_eq!((ends.len(), ends.last().map_or(0, |end| *end as usize)), (batch.rows(), bytes.len()));
     let starts = std::iter::once(&0).chain(&ends);
-    let line = |(start, end): (&u32, &u32)| String::from_utf8(bytes[*start as usize..*end as usize].to_vec()).expect("UTF-8");
+    let line =
+        |(start, end): (&u32, &u32)| String::from_utf8(bytes[*start as usize..*end as usize].to_vec()).expect("UTF-8");
     starts.zip(&ends).map(line).collect()
 }
 
@@ -53,11 +56,18 @@ fn made(source: &Schema, text: &str, field: Field, column: ArrayRef, whole: bool
 fn a_replaced_value_is_spliced_in_and_everything_else_stays_byte_for_byte() {
     let source = fields(&["price: int64", "url: utf8?"]);
     let text = "{\"x\": [1, 2],  \"price\" : 100, \"url\":null }\n{\"price\":7,\"y\":{\"price\":1}}\r\n";
-    let lines = made(&source, text, Field::required("price", Kind::Int64), Arc::new(Int64Array::from(vec![-5, 123_456])), true);
-    assert_eq!(lines, ["{\"x\": [1, 2],  \"price\" : -5, \"url\":null }\n", "{\"price\":123456,\"y\":{\"price\":1}}\n"]);
+    let lines =
+        made(&source, text, Field::required("price", Kind::Int64), Arc::new(Int64Array::from(vec![-5, 123_456])), true);
+    assert_eq!(
+        lines,
+        ["{\"x\": [1, 2],  \"price\" : -5, \"url\":null }\n", "{\"price\":123456,\"y\":{\"price\":1}}\n"]
+    );
     let urls = StringArray::from(vec![Some("a\"b"), None]);
     let lines = made(&source, text, Field::nullable("url", Kind::Utf8), Arc::new(urls), true);
-    let expected = ["{\"x\": [1, 2],  \"price\" : 100, \"url\":\"a\\\"b\" }\n", "{\"price\":7,\"y\":{\"price\":1},\"url\":null}\n"];
+    let expected = [
+        "{\"x\": [1, 2],  \"price\" : 100, \"url\":\"a\\\"b\" }\n",
+        "{\"price\":7,\"y\":{\"price\":1},\"url\":null}\n",
+    ];
     assert_eq!(lines, expected, "a field that the record lacks is added");
 }
 
@@ -65,11 +75,17 @@ fn a_replaced_value_is_spliced_in_and_everything_else_stays_byte_for_byte() {
 fn a_new_value_is_added_once_whatever_the_record_has() {
     let source = fields(&["price: int64?"]);
     let text = [
-        r#"{"price":1}"#, r#"{ "price":1 }"#, "{}", "{ }", r#"{"fee":"old","price":1}"#, r#"{"f\u0065e":[1],"price":1}"#,
+        r#"{"price":1}"#,
+        r#"{ "price":1 }"#,
+        "{}",
+        "{ }",
+        r#"{"fee":"old","price":1}"#,
+        r#"{"f\u0065e":[1],"price":1}"#,
         r#"{"x":"fee","y":{"fee":2}}"#,
     ]
     .join("\n");
-    let lines = made(&source, &text, Field::required("fee", Kind::Int64), Arc::new(Int64Array::from_iter_values(10..17)), true);
+    let lines =
+        made(&source, &text, Field::required("fee", Kind::Int64), Arc::new(Int64Array::from_iter_values(10..17)), true);
     let expected = [
         "{\"price\":1,\"fee\":10}\n",
         "{ \"price\":1,\"fee\":11}\n",
@@ -88,7 +104,8 @@ fn values_are_replaced_in_whatever_order_the_keys_stand() {
     let decoded = decode(&source, b"{\"a\":1,\"b\":2}\n{\"b\":3,\"a\":4}\n{\"a\":5,\"b\":6}\n");
     let batch = Batch::new(Arc::new(decoded.records), Arc::new(Layout::of_source(&source)));
     let fields = [Field::required("b", Kind::Int64), Field::required("a", Kind::Int64)];
-    let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![20, 30])), Arc::new(Int64Array::from(vec![40, 50]))];
+    let columns: Vec<ArrayRef> =
+        vec![Arc::new(Int64Array::from(vec![20, 30])), Arc::new(Int64Array::from(vec![40, 50]))];
     let batch = batch.derive(Some(&UInt32Array::from(vec![1, 2])), columns, &[], &layout(&source, &fields, true));
     assert_eq!(encode(&batch), ["{\"b\":20,\"a\":40}\n", "{\"a\":50,\"b\":30}\n"]);
 }
@@ -136,7 +153,11 @@ fn only_rows_that_are_their_records_can_be_spliced() {
     assert_eq!(can(Field::required("site.name", Kind::Utf8), true), Some(vec![1]));
     assert_eq!(can(Field::required("fee", Kind::Int64), true), Some(vec![]));
     assert_eq!(can(Field::required("fee", Kind::Int64), false), None, "a stage has chosen among the fields");
-    assert_eq!(can(Field::nullable("site.size", Kind::Int64), true), None, "a record may lack it, and then `site` stands already");
+    assert_eq!(
+        can(Field::nullable("site.size", Kind::Int64), true),
+        None,
+        "a record may lack it, and then `site` stands already"
+    );
     assert_eq!(can(Field::required("site.code", Kind::Int64), true), None, "`site` stands already");
     assert_eq!(can(Field::required("site", Kind::Json), true), None, "it would take declared fields along");
     let mut renamed = Layout::of_source(&source);
@@ -158,18 +179,23 @@ proptest! {
         for (position, field) in schema.fields().iter().enumerate() {
             for row in 0..records.rows {
                 let of = |records: &Records| cell(field.kind, records.columns[position].as_ref().unwrap(), row);
-                prop_assert!(same(&of(&records), &of(&again.records)), "{}: {:?}, {:?}", field.name, of(&records), of(&again.records));
+                let (before, after) = (of(&records), of(&again.records));
+                prop_assert!(same(&before, &after), "{}: {before:?}, {after:?}", field.name);
             }
         }
     }
 
     #[test]
-    fn a_splice_changes_what_it_should_and_nothing_else(tape in prop::collection::vec(any::<u8>(), 0..6_000), price in any::<i64>()) {
+    fn a_splice_changes_what_it_should_and_nothing_else(
+        tape in prop::collection::vec(any::<u8>(), 0..6_000),
+        price in any::<i64>(),
+    ) {
         let (schema, text) = (schema(), text(&mut Tape { bytes: &tape }, Health::Good));
         let records = Arc::new(decode(&schema, &text).records);
         let prices: ArrayRef = Arc::new(Int64Array::from(vec![price; records.rows]));
         let names: ArrayRef = Arc::new(StringArray::from(vec!["é\n"; records.rows]));
-        let fields = [Field::required("price", Kind::Int64), Field::required("site.name", Kind::Utf8), Field::required("other", Kind::Utf8)];
+        let text = |name| Field::required(name, Kind::Utf8);
+        let fields = [Field::required("price", Kind::Int64), text("site.name"), text("other")];
         let batch = Batch::new(records.clone(), Arc::new(Layout::of_source(&schema)));
         let batch = batch.derive(None, vec![prices, names.clone(), names], &[], &layout(&schema, &fields, true));
         for (row, line) in encode(&batch).iter().enumerate() {

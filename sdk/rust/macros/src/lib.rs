@@ -2,6 +2,7 @@
 //!
 //! Always true: generated code names everything by its full path, and no `unsafe` is written here. Neighbours: `fields`
 //! reads a struct, `row` and `state` make its impls, `operator` wraps a function.
+#![forbid(unsafe_code)]
 
 mod fields;
 mod operator;
@@ -22,9 +23,9 @@ pub fn row(input: TokenStream) -> TokenStream {
 
 /// Makes a struct with named fields the state of a key.
 ///
-/// `#[state(name = "stats", version = 2, ttl = "1h")]`: the table's name (the struct's, in `snake_case`), the version of the
-/// meaning of its fields (1), and how long a key is kept after its last change (for ever; `ms`, `s`, `m`, `h`, `d`). A
-/// field's column has its name, or that of `#[state(name = "..")]`.
+/// `#[state(name = "stats", version = 2, ttl = "1h")]`: the table's name (the struct's, in `snake_case`), the version
+/// of the meaning of its fields (1), and how long a key is kept after its last change (for ever; `ms`, `s`, `m`, `h`,
+/// `d`). A field's column has its name, or that of `#[state(name = "..")]`.
 #[proc_macro_derive(State, attributes(state))]
 pub fn state(input: TokenStream) -> TokenStream {
     answer(state::derive(&parse_macro_input!(input as DeriveInput)))

@@ -1,15 +1,15 @@
 //! `#[transform]` and `#[keyed]`: the traits of `wasmill::operator`, with a closure around the author's function.
 //!
-//! The parameters after the row are told apart by how they are written: `&mut Out<..>`, any other `&mut`, `&Context`, any
-//! other `&`. All types follow from the function itself.
+//! The parameters after the row are told apart by how they are written: `&mut Out<..>`, any other `&mut`, `&Context`,
+//! any other `&`. All types follow from the function itself.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{
-    Error, FnArg, GenericArgument, Ident, ItemFn, LitStr, PathArguments, Result, ReturnType, Token, Type, TypeReference,
-    parenthesized, parse_quote,
+    Error, FnArg, GenericArgument, Ident, ItemFn, LitStr, PathArguments, Result, ReturnType, Token, Type,
+    TypeReference, parenthesized, parse_quote,
 };
 
 /// With or without state.
@@ -83,7 +83,10 @@ fn port_name(name: &Name, others: &[String]) -> Result<String> {
         return Err(Error::new(name.span, "a port's name is lower-case words with `-` or `_`"));
     }
     if name.text == MAIN || others.contains(&name.text) {
-        return Err(Error::new(name.span, format!("the port `{}` stands twice (`{MAIN}` is the first one)", name.text)));
+        return Err(Error::new(
+            name.span,
+            format!("the port `{}` stands twice (`{MAIN}` is the first one)", name.text),
+        ));
     }
     Ok(name.text.clone())
 }
@@ -112,7 +115,10 @@ pub(crate) fn expand(kind: Kind, arguments: &Arguments, mut function: ItemFn) ->
     };
     let parameters = parameters(kind, inputs)?;
     if kind == Kind::Keyed && parameters.state.is_none() {
-        return Err(Error::new(signature.inputs.span(), "a keyed operator takes its key's state: `state: &mut MyState`"));
+        return Err(Error::new(
+            signature.inputs.span(),
+            "a keyed operator takes its key's state: `state: &mut MyState`",
+        ));
     }
     complete_return(&mut function, parameters.out)?;
     check_ports(function.block.to_token_stream(), &arguments.ports)?;
@@ -120,7 +126,7 @@ pub(crate) fn expand(kind: Kind, arguments: &Arguments, mut function: ItemFn) ->
     let checks = checks(row, &parameters);
     Ok(quote! {
         #function
-        const _: () = { #operator #checks };
+        const _: () = { #checks #operator };
     })
 }
 
@@ -162,7 +168,8 @@ fn complete_return(function: &mut ItemFn, out: Option<&TypeReference>) -> Result
         ReturnType::Type(_, ty) => matches!(&**ty, Type::Tuple(tuple) if tuple.elems.is_empty()),
     };
     if nothing && out.is_none() {
-        let what = "nothing would ever leave this operator: return a row, `bool` or a `Verdict`, or take `out: &mut Out<MyRow>`";
+        let what = "nothing would ever leave this operator: return a row, `bool` or a `Verdict`, \
+                    or take `out: &mut Out<MyRow>`";
         return Err(Error::new(function.sig.span(), what));
     }
     if let (ReturnType::Type(_, ty), Some(made)) = (&mut function.sig.output, out.and_then(made_row)) {
@@ -185,7 +192,9 @@ fn complete(ty: &mut Type, made: &Type) {
     let Type::Path(path) = ty else { return };
     let Some(last) = path.path.segments.last_mut() else { return };
     match &mut last.arguments {
-        PathArguments::None if last.ident == "Verdict" => last.arguments = PathArguments::AngleBracketed(parse_quote!(<#made>)),
+        PathArguments::None if last.ident == "Verdict" => {
+            last.arguments = PathArguments::AngleBracketed(parse_quote!(<#made>))
+        }
         PathArguments::AngleBracketed(arguments) => {
             for argument in &mut arguments.args {
                 if let GenericArgument::Type(ty) = argument {
@@ -224,7 +233,7 @@ fn checks(row: &Type, parameters: &Parameters<'_>) -> TokenStream {
     let row = quote_spanned!(row.span()=> { fn a_row<'a, R: ::wasmill::row::Row<'a>>() {} let _ = a_row::<#row>; });
     let state = parameters
         .state
-        .map(|state| quote_spanned!(state.span()=> { fn a_state<S: ::wasmill::state::State>() {} let _ = a_state::<#state>; }));
+        .map(|ty| quote_spanned!(ty.span()=> { fn a_state<S: ::wasmill::state::State>() {} let _ = a_state::<#ty>; }));
     quote!(const _: fn() = || { #row #state };)
 }
 
@@ -277,8 +286,8 @@ fn transform(closure: &TokenStream) -> TokenStream {
         fn process(
             &self,
             context: &::wasmill::operator::Context,
-            rows: ::wasmill::record::Rows<'_>,
-        ) -> ::wasmill::operator::Effects {
+            rows: ::wasmill::column::Rows<'_>,
+        ) -> ::wasmill::effects::Effects {
             let config = &self.config;
             ::wasmill::operator::transform(&OUTPUTS, rows, #closure)
         }
@@ -290,9 +299,9 @@ fn keyed(closure: &TokenStream) -> TokenStream {
         fn process<'a>(
             &self,
             context: &::wasmill::operator::Context,
-            rows: ::wasmill::record::Rows<'a>,
+            rows: ::wasmill::column::Rows<'a>,
             keys: ::wasmill::operator::Keys<'a>,
-        ) -> ::wasmill::operator::Step<'a> {
+        ) -> ::wasmill::effects::Step<'a> {
             let config = &self.config;
             ::wasmill::operator::keyed(&OUTPUTS, rows, keys, #closure)
         }

@@ -24,7 +24,10 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         #[automatically_derived]
         impl #arguments ::wasmill::verdict::Outcome<Self> for #row {
             #[inline(always)]
-            fn apply(self, out: &mut ::wasmill::out::Out<Self>) -> ::core::result::Result<(), ::wasmill::verdict::Reject> {
+            fn apply(
+                self,
+                out: &mut ::wasmill::out::Out<Self>,
+            ) -> ::core::result::Result<(), ::wasmill::effects::Reject> {
                 out.emit(self);
                 ::core::result::Result::Ok(())
             }
@@ -40,17 +43,19 @@ fn value(column: &Column<'_>, life: &Lifetime) -> TokenStream {
 
 fn field(column: &Column<'_>, value: &TokenStream) -> TokenStream {
     let name = &column.name;
-    quote!(::wasmill::plan::Field { name: #name, kind: #value::KIND, nullable: #value::NULLABLE })
+    let (kind, nullable) =
+        (quote_spanned!(column.ty.span()=> #value::KIND), quote_spanned!(column.ty.span()=> #value::NULLABLE));
+    quote!(::wasmill::plan::Field { name: #name, kind: #kind, nullable: #nullable })
 }
 
 fn reading(columns: &[Column<'_>], life: &Lifetime) -> TokenStream {
     let values: Vec<_> = columns.iter().map(|column| value(column, life)).collect();
     let reads = columns.iter().zip(&values).map(|(column, value)| {
         let field = field(column, value);
-        let fallback = column.fallback.as_ref().map_or_else(
-            || quote!(::core::option::Option::None),
-            |json| quote!(::core::option::Option::Some(#json)),
-        );
+        let fallback = column
+            .fallback
+            .as_ref()
+            .map_or_else(|| quote!(::core::option::Option::None), |json| quote!(::core::option::Option::Some(#json)));
         quote!(::wasmill::plan::Read { field: #field, fallback: #fallback })
     });
     let places: Vec<Index> = (0..columns.len()).map(Index::from).collect();
@@ -58,7 +63,7 @@ fn reading(columns: &[Column<'_>], life: &Lifetime) -> TokenStream {
     quote! {
         const READS: &'static [::wasmill::plan::Read] = &[#(#reads),*];
         type Readers = (#(#values::Reader,)*);
-        fn readers(columns: &#life [::wasmill::record::Column<#life>], count: usize) -> Self::Readers {
+        fn readers(columns: &#life [::wasmill::column::Column<#life>], count: usize) -> Self::Readers {
             ::core::assert_eq!(columns.len(), Self::READS.len(), "the host passes each column that the plan reads");
             (#(#values::reader(&columns[#places], count),)*)
         }
@@ -89,7 +94,7 @@ fn making(columns: &[Column<'_>], life: &Lifetime) -> TokenStream {
         fn unwrite(writers: &mut Self::Writers) {
             #(#values::unwrite(&mut writers.#places);)*
         }
-        fn made(writers: Self::Writers) -> ::std::vec::Vec<::wasmill::row::MadeColumn<'static>> {
+        fn made(writers: Self::Writers) -> ::std::vec::Vec<::wasmill::column::MadeColumn<'static>> {
             ::std::vec![#(#values::made(writers.#places)),*]
         }
     }

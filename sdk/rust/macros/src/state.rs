@@ -23,7 +23,8 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         return Err(Error::new(input.ident.span(), "a state without fields has nothing to keep"));
     }
     let Table { name, version, ttl_ms } = table(input)?;
-    let ttl_ms = ttl_ms.map_or_else(|| quote!(::core::option::Option::None), |ms| quote!(::core::option::Option::Some(#ms)));
+    let ttl_ms =
+        ttl_ms.map_or_else(|| quote!(::core::option::Option::None), |ms| quote!(::core::option::Option::Some(#ms)));
     let state = &input.ident;
     let cells: Vec<_> = columns
         .iter()
@@ -48,7 +49,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
             };
             type Cells<'a> = (#(#cells::Column<'a>,)*);
             fn cells<'a>(
-                mut columns: impl ::core::iter::Iterator<Item = ::wasmill::record::StateColumn<'a>>,
+                mut columns: impl ::core::iter::Iterator<Item = ::wasmill::column::StateColumn<'a>>,
                 keys: usize,
             ) -> Self::Cells<'a> {
                 (#(#cells::column(columns.next().expect("the host passes each column of the table"), keys),)*)
@@ -61,7 +62,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
             fn store(&mut self, cells: &mut Self::Cells<'_>, key: usize) {
                 #(::wasmill::state::Cell::store(&mut self.#idents, &mut cells.#places, key);)*
             }
-            fn changed(cells: Self::Cells<'_>) -> ::std::vec::Vec<::wasmill::row::MadeColumn<'_>> {
+            fn changed(cells: Self::Cells<'_>) -> ::std::vec::Vec<::wasmill::column::MadeColumn<'_>> {
                 ::std::vec![#(#cells::changed(cells.#places)),*]
             }
         }
@@ -120,7 +121,10 @@ mod tests {
 
     #[test]
     fn times_have_a_number_and_a_unit() {
-        assert_eq!([duration_ms("500ms"), duration_ms("1h"), duration_ms("7d")], [Some(500), Some(3_600_000), Some(604_800_000)]);
+        assert_eq!(
+            [duration_ms("500ms"), duration_ms("1h"), duration_ms("7d")],
+            [Some(500), Some(3_600_000), Some(604_800_000)]
+        );
         for wrong in ["", "h", "1", "1w", "-1s", "0s", "99999999999999999d"] {
             assert_eq!(duration_ms(wrong), None, "{wrong:?}");
         }

@@ -9,6 +9,7 @@ use wit_parser::{Resolve, SizeAlign, Type, TypeDefKind};
 
 use super::*;
 use crate::abi::CONTRACT;
+use crate::column::{StateColumn, TableRows};
 
 const FILES: [&str; 4] = [
     include_str!("../../../../wit/data.wit"),
@@ -77,7 +78,10 @@ fn every_record_lies_as_the_contract_says() {
 fn a_case_of_an_option_or_a_result_lies_as_the_contract_says() {
     assert_eq!((size_of::<Maybe<u64>>(), size_of::<Maybe<u32>>()), (16, 8));
     assert_eq!(size_of::<RawAction>(), 8);
-    assert_eq!(size_of::<Answer<RawPlan<'_>, RawRefusal<'_>>>(), size_of::<RawPlan<'_>>().max(size_of::<RawRefusal<'_>>()) + 8);
+    assert_eq!(
+        size_of::<Answer<RawPlan<'_>, RawRefusal<'_>>>(),
+        size_of::<RawPlan<'_>>().max(size_of::<RawRefusal<'_>>()) + 8
+    );
     assert_eq!(crate::log::Level::Error as u8, 4);
 }
 

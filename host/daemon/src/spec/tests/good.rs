@@ -153,3 +153,23 @@ fn warnings_have_places_too() {
          |   ^^^^^\n    = its rows are dropped\n"
     );
 }
+
+#[test]
+fn every_snippet_of_the_reference_is_a_good_file() {
+    let page = include_str!("../../../../../docs/pipelines.md");
+    let snippets: Vec<&str> = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(snippets.len() >= 5, "the page has snippets");
+    for snippet in snippets {
+        good(snippet);
+    }
+}
+
+#[test]
+fn the_reference_names_every_kind_and_the_limits() {
+    let page = include_str!("../../../../../docs/pipelines.md");
+    for kind in Kind::ALL {
+        assert!(page.contains(&format!("| `{kind}` |")), "{kind}");
+    }
+    assert!(page.contains(&format!("1 to {}", wasmill_engine::limits::KEY_GROUPS)));
+    assert!(page.contains(&format!("N = {}", wasmill_engine::limits::RETRIES_MAX)));
+}

@@ -17,6 +17,8 @@ use crate::schema::{Format, Kind};
 pub(crate) struct NdjsonDecoder {
     reader: Reader,
     event_time: Option<usize>,
+    /// Records of the last chunk, for which there is room at once.
+    rows: usize,
 }
 
 /// What of a chunk was gone through.
@@ -43,7 +45,7 @@ impl NdjsonDecoder {
     pub(crate) fn new(plan: &DecodePlan) -> Self {
         let is_time = |field: usize| plan.schema.fields()[field].kind == Kind::Timestamp;
         assert!(plan.event_time.is_none_or(is_time), "the event time is a timestamp");
-        Self { reader: Reader::new(plan), event_time: plan.event_time }
+        Self { reader: Reader::new(plan), event_time: plan.event_time, rows: 0 }
     }
 
     /// Decodes the lines before `stop`.
@@ -56,22 +58,20 @@ impl NdjsonDecoder {
                 continue;
             }
             let end = match self.reader.predicted(b, start, stop) {
-                Some(end) => end,
-                None => {
+                Ok(end) => Ok(end),
+                Err(stray) => self.reader.record(b, stray, done.spans.len(), stop),
+            };
+            let end = match end {
+                Ok(end) => end,
+                Err(fault) => {
                     self.reader.truncate(done.spans.len());
-                    match self.reader.record(b, start, stop) {
-                        Ok(end) => end,
-                        Err(fault) => {
-                            self.reader.truncate(done.spans.len());
-                            let record = line(&b[..stop], start);
-                            if !record.is_empty() {
-                                let reason = fault.reason(&self.reader.tree, record, start);
-                                done.bad.push(letter(chunk, record, start, done.line, reason));
-                            }
-                            done.pass(b, start, stop);
-                            continue;
-                        }
+                    let record = line(&b[..stop], start);
+                    if !record.is_empty() {
+                        let reason = fault.reason(&self.reader.tree, record, start);
+                        done.bad.push(letter(chunk, record, start, done.line, reason));
                     }
+                    done.pass(b, start, stop);
+                    continue;
                 }
             };
             if end - start > RECORD_BYTES_MAX {
@@ -123,7 +123,7 @@ impl Decoder for NdjsonDecoder {
             data = scrub(chunk, &mut bad);
         }
         let stop = chunk.broken.as_ref().map_or(chunk.len, |_| last(&data[..chunk.len]));
-        let spans = Vec::with_capacity(64);
+        let spans = Vec::with_capacity(self.rows + self.rows / 8);
         let mut done = Progress { p: 0, line: 0, spans, lines: Vec::new(), first_line: 0, bad };
         self.lines(chunk, &data, stop, &mut done);
         if let Some(reason) = &chunk.broken {
@@ -139,13 +139,16 @@ impl Decoder for NdjsonDecoder {
 impl NdjsonDecoder {
     fn finish(&mut self, chunk: &Chunk, data: Buffer, done: Progress) -> Decoded {
         let rows = done.spans.len();
+        self.rows = rows;
         let text = simdutf8::basic::from_utf8(&data[..chunk.len]).expect("what is not UTF-8 was scrubbed");
         let Reader { slots, unescaped, .. } = &mut self.reader;
-        let values = slots.iter_mut().enumerate().filter_map(|(field, slot)| Some((field, slot.finish_places()?))).collect();
+        let values =
+            slots.iter_mut().enumerate().filter_map(|(field, slot)| Some((field, slot.finish_places()?))).collect();
         let columns: Vec<_> = slots.iter_mut().map(|slot| slot.finish(rows, text, unescaped)).collect();
         unescaped.clear();
         let event_time = self.event_time.map(|field| {
-            let times = columns[field].as_ref().and_then(|column| column.as_any().downcast_ref::<TimestampMicrosecondArray>());
+            let times =
+                columns[field].as_ref().and_then(|column| column.as_any().downcast_ref::<TimestampMicrosecondArray>());
             times.expect("the event time is a timestamp and always filled").values().clone()
         });
         let raw = Raw {

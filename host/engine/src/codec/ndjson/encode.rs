@@ -42,7 +42,8 @@ impl Plan {
     }
 }
 
-/// Adds what stands between the values of an object. A field that others are within is written whole, they are not again.
+/// Adds what stands between the values of an object. A field that others are within is written whole, they are not
+/// again.
 fn object(tree: &Tree, node: u32, literal: &mut Vec<u8>, literals: &mut Vec<(Vec<u8>, usize)>) {
     let mut before = b'{';
     if tree.nodes[node as usize].children.is_empty() {
@@ -81,7 +82,9 @@ impl Encoder for NdjsonEncoder {
             return;
         }
         let kinds = layout.schema.fields();
-        let values = |(literal, field): &'_ (Vec<u8>, usize)| (literal.clone(), Values::new(kinds[*field].kind, &batch.column(*field)));
+        let values = |(literal, field): &'_ (Vec<u8>, usize)| {
+            (literal.clone(), Values::new(kinds[*field].kind, &batch.column(*field)))
+        };
         let values: Vec<_> = plan.literals.iter().map(values).collect();
         for row in 0..batch.rows() {
             for (literal, values) in &values {
@@ -132,13 +135,21 @@ impl<'a> Edits<'a> {
     fn bytes(&self, batch: &Batch) -> usize {
         let span = |row: usize| self.raw.spans[batch.record(row)];
         let sample = batch.rows().min(16);
-        let bytes: usize = (0..sample).map(|row| (span(row).end - span(row).start) as usize + 1 + 24 * self.values.len()).sum();
+        let bytes: usize =
+            (0..sample).map(|row| (span(row).end - span(row).start) as usize + 1 + 24 * self.values.len()).sum();
         bytes * batch.rows() / sample.max(1)
     }
 
     /// Writes a row, which is from that record.
     #[inline(always)]
-    fn write(&self, row: usize, record: usize, edits: &mut Vec<(Span, usize)>, tail: &mut Vec<usize>, into: &mut Vec<u8>) {
+    fn write(
+        &self,
+        row: usize,
+        record: usize,
+        edits: &mut Vec<(Span, usize)>,
+        tail: &mut Vec<usize>,
+        into: &mut Vec<u8>,
+    ) {
         edits.clear();
         tail.clear();
         let span = self.raw.spans[record];
@@ -164,7 +175,11 @@ impl<'a> Edits<'a> {
             at = place.end;
         }
         let rest = &data[at as usize..span.end as usize];
-        if tail.is_empty() { into.extend_from_slice(rest) } else { self.append(row, rest, tail, into) }
+        if tail.is_empty() {
+            into.extend_from_slice(rest)
+        } else {
+            self.append(row, rest, tail, into)
+        }
         into.push(b'\n');
     }
 

@@ -56,7 +56,9 @@ impl Fault {
             What::Syntax(expected) => format!("expected {expected}, found {found} at byte {at} of the record"),
             What::Record => format!("expected a JSON object, found {found} at byte {at} of the record"),
             What::Control if at >= record.len() => format!("the record ends within a string, at byte {at}"),
-            What::Control => format!("a control character (0x{:02x}) in a string at byte {at} of the record", record[at]),
+            What::Control => {
+                format!("a control character (0x{:02x}) in a string at byte {at} of the record", record[at])
+            }
             What::Escape => format!("an escape that JSON does not know at byte {at} of the record"),
             What::Surrogate => format!("half of a surrogate pair in an escape at byte {at} of the record"),
             What::Depth => format!("nested more than {DEPTH_MAX} deep at byte {at} of the record"),
@@ -98,7 +100,11 @@ impl std::fmt::Display for Found<'_> {
         let word = |end: &dyn Fn(&u8) -> bool| {
             let len = self.0.iter().position(end).unwrap_or(self.0.len());
             let text = String::from_utf8_lossy(&self.0[..len]);
-            if text.chars().count() <= TEXT_CHARS { text.into_owned() } else { text.chars().take(TEXT_CHARS).chain("...".chars()).collect() }
+            if text.chars().count() <= TEXT_CHARS {
+                text.into_owned()
+            } else {
+                text.chars().take(TEXT_CHARS).chain("...".chars()).collect()
+            }
         };
         match self.0 {
             [] => f.write_str("the end of the record"),
@@ -113,7 +119,8 @@ impl std::fmt::Display for Found<'_> {
                 });
                 let text = &rest[..quote.unwrap_or(rest.len())];
                 let text = String::from_utf8_lossy(text);
-                let (short, dots) = text.char_indices().nth(TEXT_CHARS).map_or((&*text, ""), |(end, _)| (&text[..end], "..."));
+                let (short, dots) =
+                    text.char_indices().nth(TEXT_CHARS).map_or((&*text, ""), |(end, _)| (&text[..end], "..."));
                 write!(f, "string \"{short}{dots}\"")
             }
             [b'-' | b'0'..=b'9', ..] => {

@@ -1,12 +1,13 @@
 //! What records look like, learned from those before: the exact bytes between their values.
 //!
-//! Records of one producer agree in keys, their order and white space; only the values differ. A record is therefore taken
-//! as *literal, value, literal, value, .., last literal*, and what was seen is kept as a tree of such steps: from each step
-//! lead those that have followed it. Records that differ in one optional field, or come in two orders, share what they have
-//! in common, and comparing a literal is a matter of a few words. A record that leads out of the tree is read key by key by
-//! [`super::reader`], which answers for what is right and wrong, and is learned if it was good.
+//! Records of one producer agree in keys, their order and white space; only the values differ. A record is therefore
+//! taken as *literal, value, literal, value, .., last literal*, and what was seen is kept as a tree of such steps: from
+//! each step lead those that have followed it. Records that differ in one optional field, or come in two orders, share
+//! what they have in common, and comparing a literal is a matter of a few words. A record that leads out of the tree is
+//! read key by key by [`super::reader`], which answers for what is right and wrong, and is learned if it was good.
 //!
-//! Always true: a way from the root to a [`Action::End`] spells records that have no key twice and lack no required field.
+//! Always true: a way from the root to a [`Action::End`] spells records that have no declared key twice and lack no
+//! required field.
 
 use super::scan::word;
 
@@ -24,10 +25,10 @@ pub(super) enum Action {
 /// A literal, and what comes after it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
-    /// The literal's first bytes, and which of a word's bits are part of it.
-    head: u64,
-    head_mask: u64,
-    /// The words behind the first: where they begin, how many they are, and what of the last is part of the literal.
+    /// The literal's first two words, and which of their bits are part of it.
+    head: [u64; 2],
+    head_mask: [u64; 2],
+    /// The words behind these: where they begin, how many they are, and what of the last is part of the literal.
     rest: u32,
     rest_words: u16,
     tail_mask: u64,
@@ -37,6 +38,10 @@ pub(super) struct Step {
     pub(super) depth: u8,
     /// What to do with the value.
     pub(super) action: Action,
+    /// Whether no declared parent stands before the value: the record's own keys are all that was seen.
+    pub(super) plain: bool,
+    /// The step that it follows.
+    pub(super) before: u32,
     /// The first of the steps that may follow; longer literals come first, as one may begin another.
     follower: u32,
     /// The next step that may stand in the place of this one.
@@ -52,6 +57,8 @@ pub(super) struct Mark {
     pub(super) end: usize,
     /// Containers that are open around the value.
     pub(super) depth: u8,
+    /// Whether no declared parent stands before the value.
+    pub(super) plain: bool,
     /// What to do with the value.
     pub(super) action: Action,
 }
@@ -83,6 +90,15 @@ const fn low_bytes(count: usize) -> u64 {
     if count >= 8 { u64::MAX } else { (1 << (8 * count)) - 1 }
 }
 
+impl Step {
+    #[inline(always)]
+    const fn begins(&self, words: [u64; 2]) -> bool {
+        let first = (words[0] ^ self.head[0]) & self.head_mask[0];
+        let second = (words[1] ^ self.head[1]) & self.head_mask[1];
+        first | second == 0
+    }
+}
+
 impl Learned {
     /// A tree of nothing.
     pub(super) fn new() -> Self {
@@ -96,17 +112,18 @@ impl Learned {
         self.words.clear();
         self.absent.clear();
         self.strays = 0;
-        let mark = Mark { start: 0, end: 0, depth: 0, action: Action::Skip };
+        let mark = Mark { start: 0, end: 0, depth: 0, plain: true, action: Action::Skip };
         self.add(&[], mark);
     }
 
     /// The step that leads on from `from` at `p`.
     #[inline(always)]
-    pub(super) fn next(&self, from: u32, b: &[u8], p: usize) -> Option<(u32, Step)> {
+    pub(super) fn next(&self, from: u32, b: &[u8], p: usize) -> Option<(u32, &Step)> {
         let mut number = self.steps[from as usize].follower;
+        let words = [word(b, p), word(b, p + 8)];
         while number != NONE {
-            let step = self.steps[number as usize];
-            if (word(b, p) ^ step.head) & step.head_mask == 0 && (step.rest_words == 0 || self.rest_is(&step, b, p + 8)) {
+            let step = &self.steps[number as usize];
+            if step.begins(words) && (step.rest_words == 0 || self.rest_is(step, b, p + 16)) {
                 return Some((number, step));
             }
             number = step.other;
@@ -114,13 +131,18 @@ impl Learned {
         None
     }
 
-    #[inline(always)]
+    /// The step of that number.
+    pub(super) fn step(&self, number: u32) -> &Step {
+        &self.steps[number as usize]
+    }
+
     fn rest_is(&self, step: &Step, b: &[u8], p: usize) -> bool {
         let words = &self.words[step.rest as usize..][..step.rest_words as usize];
         let Some(bytes) = b.get(p..p + 8 * words.len()) else { return false };
         let Some((last, words)) = words.split_last() else { return true };
         let (bytes, tail) = bytes.split_at(8 * words.len());
-        (word(tail, 0) ^ last) & step.tail_mask == 0 && words.iter().zip(bytes.chunks_exact(8)).all(|(w, b)| word(b, 0) == *w)
+        (word(tail, 0) ^ last) & step.tail_mask == 0
+            && words.iter().zip(bytes.chunks_exact(8)).all(|(w, b)| word(b, 0) == *w)
     }
 
     /// The fields that a record lacks which has ended so.
@@ -129,8 +151,9 @@ impl Learned {
         &self.absent[list as usize]
     }
 
-    /// Learns a good record that led out of the tree. The last mark is its end, whose fields that it lacks are `absent`.
-    pub(super) fn learn(&mut self, b: &[u8], marks: &[Mark], absent: &[u32]) {
+    /// Learns a good record that led out of the tree behind the step `from`. The last mark is its end, `absent` the
+    /// fields that it lacks.
+    pub(super) fn learn(&mut self, mut from: u32, b: &[u8], marks: &[Mark], absent: &[u32]) {
         self.strays += 1;
         if self.steps.len() + marks.len() > STEPS_MAX {
             if self.strays > STRAYS_MAX {
@@ -141,7 +164,6 @@ impl Learned {
         if marks.iter().any(|mark| mark.end - mark.start > LITERAL_BYTES_MAX) {
             return;
         }
-        let mut from = ROOT;
         for mark in marks {
             let literal = &b[mark.start..mark.end];
             from = match self.known(from, literal) {
@@ -167,39 +189,43 @@ impl Learned {
     fn known(&self, from: u32, literal: &[u8]) -> Option<u32> {
         let mut padded = literal.to_vec();
         padded.resize(literal.len() + 16, 0);
+        let words = [word(&padded, 0), word(&padded, 8)];
         let fits = |step: &Step| {
-            let head = (word(&padded, 0) ^ step.head) & step.head_mask == 0;
-            usize::from(step.len) == literal.len() && head && (step.rest_words == 0 || self.rest_is(step, &padded, 8))
+            let begins = usize::from(step.len) == literal.len() && step.begins(words);
+            begins && (step.rest_words == 0 || self.rest_is(step, &padded, 16))
         };
         self.followers(from).find(|number| fits(&self.steps[*number as usize]))
     }
 
     fn followers(&self, from: u32) -> impl Iterator<Item = u32> {
         let step = |number: u32| (number != NONE).then_some(number);
-        std::iter::successors(step(self.steps[from as usize].follower), move |number| step(self.steps[*number as usize].other))
+        std::iter::successors(step(self.steps[from as usize].follower), move |number| {
+            step(self.steps[*number as usize].other)
+        })
     }
 
     /// A new step that follows none yet.
     fn add(&mut self, literal: &[u8], mark: Mark) -> u32 {
-        let rest = self.words.len();
-        for bytes in literal.chunks(8).skip(1) {
+        let word = |number: usize| {
             let mut word = [0; 8];
+            let bytes = literal.chunks(8).nth(number).unwrap_or_default();
             word[..bytes.len()].copy_from_slice(bytes);
-            self.words.push(u64::from_le_bytes(word));
-        }
-        let mut head = [0; 8];
-        let head_len = literal.len().min(8);
-        head[..head_len].copy_from_slice(&literal[..head_len]);
-        let rest_words = self.words.len() - rest;
+            u64::from_le_bytes(word)
+        };
+        let rest = self.words.len();
+        let rest_words = literal.len().div_ceil(8).saturating_sub(2);
+        self.words.extend((2..2 + rest_words).map(word));
         self.steps.push(Step {
-            head: u64::from_le_bytes(head),
-            head_mask: low_bytes(head_len),
+            head: [word(0), word(1)],
+            head_mask: [low_bytes(literal.len()), low_bytes(literal.len().saturating_sub(8))],
             rest: u32::try_from(rest).expect("few words"),
             rest_words: u16::try_from(rest_words).expect("literals are short"),
-            tail_mask: low_bytes(literal.len().saturating_sub(8 * rest_words)),
+            tail_mask: low_bytes(literal.len().saturating_sub(8 + 8 * rest_words)),
             len: u16::try_from(literal.len()).expect("literals are short"),
             depth: mark.depth,
             action: mark.action,
+            plain: mark.plain,
+            before: ROOT,
             follower: NONE,
             other: NONE,
         });
@@ -208,6 +234,7 @@ impl Learned {
 
     /// Makes `new` follow `from`, in front of those with shorter literals.
     fn enter(&mut self, from: u32, new: u32) {
+        self.steps[new as usize].before = from;
         let len = self.steps[new as usize].len;
         let before = self.followers(from).take_while(|number| self.steps[*number as usize].len >= len).last();
         match before {

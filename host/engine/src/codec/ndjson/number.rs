@@ -1,8 +1,8 @@
 //! Numbers, as JSON writes them.
 //!
-//! The grammar is `-? (0 | [1-9] digit*) (. digit+)? ([eE] [+-]? digit+)?`; what follows a number is the caller's to check.
-//! An integer is a number without fraction and exponent; `-0` is none, because it has no place in 64 signed bits. A number
-//! beyond the range of 64-bit floats is refused everywhere, in fields that nobody reads too.
+//! The grammar is `-? (0 | [1-9] digit*) (. digit+)? ([eE] [+-]? digit+)?`; what follows a number is the caller's to
+//! check. An integer is a number without fraction and exponent; `-0` is none, because it has no place in 64 signed
+//! bits. A number beyond the range of 64-bit floats is refused everywhere, in fields that nobody reads too.
 
 use super::scan::{decimal, digits, leading_digits, word};
 
@@ -162,15 +162,18 @@ mod tests {
         for text in ["9223372036854775808", "-9223372036854775809", "100000000000000000000000"] {
             assert_eq!(int(&padded(text), 0), Err(NumberFault::Range), "{text}");
         }
-        for text in ["", "-", "-0", "00", "01", "-01", "0000000000000000001", "1.0", "1e3", "12345678901234567.5", "x"] {
+        for text in ["", "-", "-0", "00", "01", "-01", "0000000000000000001", "1.0", "1e3", "12345678901234567.5", "x"]
+        {
             assert_eq!(int(&padded(text), 0), Err(NumberFault::Other), "{text}");
         }
     }
 
     #[test]
     fn floats_are_rounded_as_the_standard_library_rounds_them() {
-        let texts = ["0", "-0", "0.1", "-12.75", "3.141592653589793", "9007199254740993", "0.30000000000000004", "1e22"];
-        let hard = ["123456789012345678", "5e-324", "2.2250738585072011e-308", "1.7976931348623157e308", "1E+2", "0e999"];
+        let texts =
+            ["0", "-0", "0.1", "-12.75", "3.141592653589793", "9007199254740993", "0.30000000000000004", "1e22"];
+        let hard =
+            ["123456789012345678", "5e-324", "2.2250738585072011e-308", "1.7976931348623157e308", "1E+2", "0e999"];
         for text in texts.into_iter().chain(hard) {
             let (value, next) = float(&padded(text), 0).unwrap();
             assert_eq!((value.to_bits(), next), (text.parse::<f64>().unwrap().to_bits(), text.len()), "{text}");

@@ -1,7 +1,8 @@
 //! Reading one record into the slots: as predicted from those before, or key by key.
 //!
-//! The prediction only ever says that a record is good; whatever it stumbles over is read again from the start by
-//! [`Reader::record`], which alone decides what is wrong.
+//! The prediction only ever says that a record is good; where it does not know how to go on [`Reader::record`] does,
+//! key by key, and what it stumbles over is read again from the start by that function, which alone decides what is
+//! wrong.
 
 use super::fault::{DEPTH_MAX, Fault, What};
 use super::learned::{self, Action, Learned, Mark};
@@ -32,6 +33,8 @@ pub(super) struct Reader {
     literal: usize,
     /// Whether the steps tell all.
     learnable: bool,
+    /// Whether no declared parent was met.
+    plain: bool,
     /// The fields that it lacks.
     absent: Vec<u32>,
 }
@@ -40,6 +43,28 @@ pub(super) struct Reader {
 #[inline(always)]
 fn ends(b: &[u8], p: usize, len: usize) -> bool {
     b[p] == b'\n' || p >= len
+}
+
+/// The position after the comma or closing brace that follows a value of an object, and whether it was the brace.
+#[inline(always)]
+fn separator(b: &[u8], p: usize) -> Result<(usize, bool), Fault> {
+    let p = blank(b, p);
+    match b[p] {
+        b',' => Ok((blank(b, p + 1), false)),
+        b'}' => Ok((p + 1, true)),
+        _ => Err(Fault { at: p, what: What::Syntax("`,` or `}`") }),
+    }
+}
+
+/// A record that is not like those before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stray {
+    /// The last step that it shares with others, whose value is taken.
+    at: u32,
+    /// Where the record begins.
+    start: usize,
+    /// Where it is read on.
+    p: usize,
 }
 
 impl Reader {
@@ -62,35 +87,40 @@ impl Reader {
             marks: Vec::new(),
             literal: 0,
             learnable: true,
+            plain: true,
             absent: Vec::new(),
         }
     }
 
-    /// Takes the record at `start`, if it is a good one of a layout that is known; answers the position of its line end.
-    /// If it answers none, the slots may have some of its values.
+    /// Takes the record at `start`, if it is a good one of a layout that is known; answers the position of its line
+    /// end.
     #[inline(always)]
-    pub(super) fn predicted(&mut self, b: &[u8], start: usize, len: usize) -> Option<usize> {
+    pub(super) fn predicted(&mut self, b: &[u8], start: usize, len: usize) -> Result<usize, Stray> {
         let (mut p, mut at) = (start, learned::ROOT);
         loop {
-            let (number, step) = self.learned.next(at, b, p)?;
+            let Some((number, step)) = self.learned.next(at, b, p) else { return Err(self.stray(at, start, p)) };
             p += usize::from(step.len);
-            match step.action {
-                Action::Field(field) => {
-                    p = self.slots[field as usize].take(b, p, step.depth, &mut self.unescaped).ok()?;
-                }
-                Action::Skip => p = skip(b, p, step.depth).ok()?,
+            let taken = match step.action {
+                Action::Field(field) => self.slots[field as usize].take(b, p, step.depth, &mut self.unescaped),
+                Action::Skip => skip(b, p, step.depth),
+                Action::End(_) if !ends(b, p, len) => return Err(self.stray(learned::ROOT, start, start)),
                 Action::End(list) => {
-                    if !ends(b, p, len) {
-                        return None;
-                    }
                     for field in self.learned.absent(list) {
                         self.slots[*field as usize].absent();
                     }
-                    return Some(p);
+                    return Ok(p);
                 }
-            }
-            at = number;
+            };
+            let Ok(next) = taken else { return Err(self.stray(learned::ROOT, start, start)) };
+            (p, at) = (next, number);
         }
+    }
+
+    /// Where a record that left the known ways behind step `at` is read on: there, or, where more than the keys of the
+    /// record itself would have to be recalled, at its start.
+    fn stray(&self, at: u32, start: usize, p: usize) -> Stray {
+        let at = if self.learned.step(at).plain { at } else { learned::ROOT };
+        Stray { at, start, p: if at == learned::ROOT { start } else { p } }
     }
 
     /// Forgets the values of all records behind the first `rows`.
@@ -98,16 +128,24 @@ impl Reader {
         self.slots.iter_mut().for_each(|slot| slot.truncate(rows));
     }
 
-    /// Takes the record at `start`, whatever it looks like; answers the position of its line end.
-    pub(super) fn record(&mut self, b: &[u8], start: usize, len: usize) -> Result<usize, Fault> {
+    /// Takes the rest of a record, whatever it looks like; answers the position of its line end. The slots have the
+    /// values of `rows` records before.
+    pub(super) fn record(&mut self, b: &[u8], stray: Stray, rows: usize, len: usize) -> Result<usize, Fault> {
         self.record += 1;
         self.marks.clear();
-        (self.literal, self.learnable) = (start, true);
-        let p = blank(b, start);
-        if b[p] != b'{' {
-            return Err(Fault { at: p, what: What::Record });
-        }
-        let end = self.object(ROOT, b, p, 1)?;
+        (self.literal, self.learnable, self.plain) = (stray.p, true, true);
+        let end = if stray.at == learned::ROOT {
+            self.truncate(rows);
+            let p = blank(b, stray.start);
+            if b[p] != b'{' {
+                return Err(Fault { at: p, what: What::Record });
+            }
+            self.object(ROOT, b, p, 1)?
+        } else {
+            self.recall(stray.at);
+            let (p, ended) = separator(b, stray.p)?;
+            if ended { p } else { self.entries(ROOT, b, p, 1)? }
+        };
         let p = blank(b, end);
         if !ends(b, p, len) {
             return Err(Fault { at: p, what: What::Syntax("the end of the record") });
@@ -115,9 +153,20 @@ impl Reader {
         self.lack(end - 1)?;
         if self.learnable {
             self.mark(p, 0, Action::End(0));
-            self.learned.learn(b, &self.marks, &self.absent);
+            self.learned.learn(stray.at, b, &self.marks, &self.absent);
         }
         Ok(p)
+    }
+
+    /// Remembers that the fields on the way to that step were seen.
+    fn recall(&mut self, mut at: u32) {
+        while at != learned::ROOT {
+            let step = self.learned.step(at);
+            if let Action::Field(field) = step.action {
+                self.seen[self.tree.leaves[field as usize] as usize] = self.record;
+            }
+            at = step.before;
+        }
     }
 
     /// Settles the fields that the record which ends at `at` lacks.
@@ -137,33 +186,26 @@ impl Reader {
 
     /// Remembers that a value, or the record's end, is at `p`.
     fn mark(&mut self, p: usize, depth: u8, action: Action) {
-        self.marks.push(Mark { start: self.literal, end: p, depth, action });
+        self.marks.push(Mark { start: self.literal, end: p, depth, plain: self.plain, action });
     }
 
     /// Takes the object at `p`, the `depth`th that is open; answers the position after it.
     fn object(&mut self, node: u32, b: &[u8], p: usize, depth: u8) -> Result<usize, Fault> {
-        let mut p = blank(b, p + 1);
-        if b[p] == b'}' {
-            return Ok(p + 1);
-        }
+        let p = blank(b, p + 1);
+        if b[p] == b'}' { Ok(p + 1) } else { self.entries(node, b, p, depth) }
+    }
+
+    /// Takes the rest of an object from the key at `p`.
+    fn entries(&mut self, node: u32, b: &[u8], mut p: usize, depth: u8) -> Result<usize, Fault> {
         let mut first = 0;
         loop {
             if b[p] != b'"' {
                 return Err(Fault { at: p, what: What::Syntax("a key in quotes") });
             }
-            let key = string::check(b, p)?;
-            let child = if key.escaped {
-                let mut unescaped = String::new();
-                string::unescape(b, key, &mut unescaped);
-                self.tree.child(node, unescaped.as_bytes(), &mut first)
-            } else {
-                self.tree.child(node, &b[key.start..key.end], &mut first)
+            let (child, value) = match self.tree.spelled(node, b, p, &mut first) {
+                Some((child, next)) => (Some(child), blank(b, next)),
+                None => self.key(node, b, p, &mut first)?,
             };
-            let colon = blank(b, key.end + 1);
-            if b[colon] != b':' {
-                return Err(Fault { at: colon, what: What::Syntax("`:`") });
-            }
-            let value = blank(b, colon + 1);
             let next = match child {
                 Some(child) => self.member(child, b, (p, value), depth)?,
                 None => {
@@ -172,13 +214,29 @@ impl Reader {
                     self.literal
                 }
             };
-            p = blank(b, next);
-            match b[p] {
-                b',' => p = blank(b, p + 1),
-                b'}' => return Ok(p + 1),
-                _ => return Err(Fault { at: p, what: What::Syntax("`,` or `}`") }),
+            let (next, ended) = separator(b, next)?;
+            if ended {
+                return Ok(next);
             }
+            p = next;
         }
+    }
+
+    /// The child that the key at `p` names, however it is written, and the position of its value.
+    fn key(&self, node: u32, b: &[u8], p: usize, first: &mut usize) -> Result<(Option<u32>, usize), Fault> {
+        let key = string::check(b, p)?;
+        let child = if key.escaped {
+            let mut unescaped = String::new();
+            string::unescape(b, key, &mut unescaped);
+            self.tree.child(node, unescaped.as_bytes(), first)
+        } else {
+            self.tree.child(node, &b[key.start..key.end], first)
+        };
+        let colon = blank(b, key.end + 1);
+        if b[colon] != b':' {
+            return Err(Fault { at: colon, what: What::Syntax("`:`") });
+        }
+        Ok((child, blank(b, colon + 1)))
     }
 
     /// Takes the value of a declared key; `key` and `p` are their positions.
@@ -190,6 +248,7 @@ impl Reader {
         let (field, parent) = (node.field, !node.children.is_empty());
         if parent {
             self.learnable &= field.is_none();
+            self.plain = false;
             let next = self.parent(child, b, p, depth)?;
             if field.is_none() {
                 return Ok(next);

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use arrow_array::builder::{BinaryBuilder, StringBuilder};
-use arrow_array::{ArrayRef, BinaryArray, BooleanArray, StringArray};
+use arrow_array::{ArrayRef, BooleanArray};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, Buffer, NullBuffer};
 
 use super::fault::{Fault, What};
@@ -30,7 +30,8 @@ pub(super) struct Slot {
     locate: bool,
     /// Values of kinds that fit in a word: integers and timestamps, the bits of floats, 0 and 1.
     words: Vec<i64>,
-    /// Values of the other kinds: where their text lies in the chunk, or, with [`UNESCAPED`], among the unescaped texts.
+    /// Values of the other kinds: where their text lies in the chunk, or, with [`UNESCAPED`], among the unescaped
+    /// texts.
     texts: Vec<Span>,
     /// Rows that are null, in order.
     nulls: Vec<u32>,
@@ -64,6 +65,14 @@ impl Slot {
                 Ok((value, next)) => self.word(value, next),
                 Err(fault) => self.no_number(fault, b, p)?,
             },
+            Kind::Timestamp => match number::int(b, p) {
+                Ok((millis, next)) => match millis.checked_mul(1_000) {
+                    Some(micros) => self.word(micros, next),
+                    None => return Err(Fault { at: p, what: What::Large(self.field) }),
+                },
+                Err(_) if b[p] == b'"' => self.time(b, p, unescaped)?,
+                Err(fault) => self.no_number(fault, b, p)?,
+            },
             Kind::Utf8 | Kind::Bytes if b[p] == b'"' => {
                 let text = string::check(b, p)?;
                 self.text(b, text, unescaped)
@@ -72,7 +81,6 @@ impl Slot {
                 Ok((value, next)) => self.word(value.to_bits().cast_signed(), next),
                 Err(fault) => self.no_number(fault, b, p)?,
             },
-            Kind::Timestamp => self.timestamp(b, p, unescaped)?,
             Kind::Boolean if b[p..p + 4] == *b"true" => self.word(1, p + 4),
             Kind::Boolean if b[p..p + 5] == *b"false" => self.word(0, p + 5),
             Kind::Json if b[p] != b'n' || !self.nullable => {
@@ -112,17 +120,8 @@ impl Slot {
         text.end + 1
     }
 
-    #[inline]
-    fn timestamp(&mut self, b: &[u8], p: usize, unescaped: &mut String) -> Result<usize, Fault> {
-        if b[p] != b'"' {
-            return match number::int(b, p) {
-                Ok((millis, next)) => match millis.checked_mul(1_000) {
-                    Some(micros) => Ok(self.word(micros, next)),
-                    None => Err(Fault { at: p, what: What::Large(self.field) }),
-                },
-                Err(fault) => self.no_number(fault, b, p),
-            };
-        }
+    /// As [`Slot::take`], for a timestamp that is a text.
+    fn time(&mut self, b: &[u8], p: usize, unescaped: &mut String) -> Result<usize, Fault> {
         let text = string::check(b, p)?;
         let micros = if text.escaped {
             let start = unescaped.len();
@@ -208,7 +207,9 @@ impl Slot {
         let next = Vec::with_capacity(rows);
         let words = std::mem::replace(&mut self.words, next);
         Some(match self.kind {
-            Kind::Boolean => Arc::new(BooleanArray::new(BooleanBuffer::collect_bool(rows, |row| words[row] != 0), nulls)),
+            Kind::Boolean => {
+                Arc::new(BooleanArray::new(BooleanBuffer::collect_bool(rows, |row| words[row] != 0), nulls))
+            }
             kind => fixed(kind, Buffer::from_vec(words), rows, nulls),
         })
     }
@@ -225,24 +226,19 @@ impl Slot {
 
     fn finish_texts(&self, nulls: Option<&NullBuffer>, chunk: &str, unescaped: &str) -> ArrayRef {
         let text = |span: &Span| {
-            let (whole, start) = if span.start & UNESCAPED == 0 { (chunk, span.start) } else { (unescaped, span.start & !UNESCAPED) };
+            let (whole, start) =
+                if span.start & UNESCAPED == 0 { (chunk, span.start) } else { (unescaped, span.start & !UNESCAPED) };
             &whole[start as usize..span.end as usize]
         };
-        let texts = self.texts.iter().map(text);
-        let Some(nulls) = nulls else {
-            return match self.kind {
-                Kind::Bytes => Arc::new(BinaryArray::from_iter_values(texts)),
-                _ => Arc::new(StringArray::from_iter_values(texts)),
-            };
-        };
         let bytes = self.texts.iter().map(|span| span.end - (span.start & !UNESCAPED)).sum::<u32>() as usize;
-        let values = texts.zip(nulls.iter()).map(|(text, present)| present.then_some(text));
+        let present = |row: usize| nulls.is_none_or(|nulls| nulls.is_valid(row));
+        let values = self.texts.iter().enumerate().map(|(row, span)| present(row).then(|| text(span)));
         if self.kind == Kind::Bytes {
-            let mut column = BinaryBuilder::with_capacity(nulls.len(), bytes);
+            let mut column = BinaryBuilder::with_capacity(self.texts.len(), bytes);
             values.for_each(|value| column.append_option(value));
             Arc::new(column.finish())
         } else {
-            let mut column = StringBuilder::with_capacity(nulls.len(), bytes);
+            let mut column = StringBuilder::with_capacity(self.texts.len(), bytes);
             values.for_each(|value| column.append_option(value));
             Arc::new(column.finish())
         }

@@ -36,12 +36,12 @@ pub(super) struct Added {
     pub(super) name: String,
 }
 
-/// Whether rows of that layout, from records of `format`, can be written in `format` as their records' bytes with values
-/// spliced in: then the source fields whose values must be located ([`crate::codec::Needs::locate`]). None = they are
-/// written anew, and every field must be filled.
+/// Whether rows of that layout, from records of `format`, can be written in `format` as their records' bytes with
+/// values spliced in: then the source fields whose values must be located ([`crate::codec::Needs::locate`]). None =
+/// they are written anew, and every field must be filled.
 ///
-/// That is so where no stage has chosen among the fields, and what was made replaces a source field or is new at the top
-/// level of the record.
+/// That is so where no stage has chosen among the fields, and what was made replaces a source field or is new at the
+/// top level of the record.
 #[must_use]
 pub fn can_splice(layout: &Layout, format: &Format) -> Option<Vec<usize>> {
     if *format != Format::Ndjson {

@@ -1,7 +1,7 @@
 //! Strings, as JSON writes them: checked always, unescaped only where somebody reads them.
 //!
-//! A string that has an escape is rare; it is checked and unescaped in one cold function. Surrogates must come in pairs.
-//! That the bytes are UTF-8 was checked for the chunk as a whole.
+//! A string that has an escape is rare; it is checked and unescaped in one cold function. Surrogates must come in
+//! pairs. That the bytes are UTF-8 was checked for the chunk as a whole.
 
 use super::fault::{Fault, What};
 use super::scan::special;
@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn escapes_mean_what_serde_json_says() {
-        let texts = [r#""""#, r#""plain""#, r#""a\"b\\c\/d\b\f\n\r\t""#, r#""\u00e9 \u20AC \ud83d\ude00 \u0000""#, r#""é\n€""#];
+        let texts =
+            [r#""""#, r#""plain""#, r#""a\"b\\c\/d\b\f\n\r\t""#, r#""\u00e9 \u20AC \ud83d\ude00 \u0000""#, r#""é\n€""#];
         for text in texts {
             let bytes = padded(text);
             let found = check(&bytes, 0).unwrap();

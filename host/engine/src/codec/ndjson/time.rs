@@ -61,7 +61,8 @@ fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days since 1970 of a date of the Gregorian calendar. Years are taken to begin in March, so that the leap day is last.
+/// Days since 1970 of a date of the Gregorian calendar. Years are taken to begin in March, so that the leap day is
+/// last.
 const fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month > 2 { year } else { year - 1 };
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
@@ -92,8 +93,16 @@ pub(super) fn write(micros: i64, into: &mut Vec<u8>) {
     let second = seconds.rem_euclid(DAY);
     let mut text = *b"\"0000-00-00T00:00:00.000000Z\"";
     let pairs = [
-        (1, year / 100), (3, year % 100), (6, month), (9, day), (12, second / 3_600), (15, second / 60 % 60), (18, second % 60),
-        (21, fraction / 10_000), (23, fraction / 100 % 100), (25, fraction % 100),
+        (1, year / 100),
+        (3, year % 100),
+        (6, month),
+        (9, day),
+        (12, second / 3_600),
+        (15, second / 60 % 60),
+        (18, second % 60),
+        (21, fraction / 10_000),
+        (23, fraction / 100 % 100),
+        (25, fraction % 100),
     ];
     for (at, pair) in pairs {
         let pair = u8::try_from(pair).expect("a pair of digits");
@@ -137,10 +146,25 @@ mod tests {
     #[test]
     fn what_is_no_timestamp_is_refused() {
         for text in [
-            "", "2026-11-21", "2026-11-21T14:50", "2026-13-01T00:00:00Z", "2026-02-29T00:00:00Z", "2026-00-10T00:00:00Z",
-            "2026-01-32T00:00:00Z", "2026-01-00T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:60:00Z", "2026-01-01T00:00:61Z",
-            "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00+1:00", "2026-01-01T00:00:00+24:00", "2026-01-01T00:00:00ZZ", "2026/01/01T00:00:00Z",
-            "20x6-01-01T00:00:00Z", "2026-01-01X00:00:00Z", "é026-01-01T00:00:00Z",
+            "",
+            "2026-11-21",
+            "2026-11-21T14:50",
+            "2026-13-01T00:00:00Z",
+            "2026-02-29T00:00:00Z",
+            "2026-00-10T00:00:00Z",
+            "2026-01-32T00:00:00Z",
+            "2026-01-00T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T00:60:00Z",
+            "2026-01-01T00:00:61Z",
+            "2026-01-01T00:00:00.Z",
+            "2026-01-01T00:00:00+1:00",
+            "2026-01-01T00:00:00+24:00",
+            "2026-01-01T00:00:00ZZ",
+            "2026/01/01T00:00:00Z",
+            "20x6-01-01T00:00:00Z",
+            "2026-01-01X00:00:00Z",
+            "é026-01-01T00:00:00Z",
         ] {
             assert_eq!(parse(text.as_bytes()), None, "{text}");
         }

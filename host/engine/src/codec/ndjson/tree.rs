@@ -1,5 +1,6 @@
 //! The declared fields as a tree of keys: `site.name` is key `name` in the object under key `site`.
 
+use super::scan::word;
 use crate::schema::Schema;
 
 /// A declared key.
@@ -11,10 +12,53 @@ pub(super) struct Node {
     head: u64,
     /// The field that is declared under this key, if the key is not only a parent.
     pub(super) field: Option<u32>,
-    /// Keys that are declared within it.
+    /// Keys that are declared within it, and how most producers write each.
     pub(super) children: Vec<u32>,
+    spellings: Vec<Spelling>,
+    /// By [`place`] of its first bytes the number of a child that may be meant.
+    places: [u8; PLACES],
     /// The key that it is within; the root is its own.
     parent: u32,
+}
+
+/// Entries of a node's table of children.
+const PLACES: usize = 64;
+
+/// A number that differs for most keys, from the first four bytes behind the quote.
+#[inline(always)]
+const fn place(word: u64) -> usize {
+    (((word >> 8) as u32).wrapping_mul(0x9e37_79b1) >> 26) as usize
+}
+
+/// A key with its quotes and colon as two words.
+#[derive(Debug)]
+struct Spelling {
+    words: [u64; 2],
+    masks: [u64; 2],
+    /// Length in bytes; 0 = it does not fit, or has a character that must be escaped.
+    len: u8,
+}
+
+impl Spelling {
+    fn new(key: &str) -> Self {
+        let len = key.len() + 3;
+        let plain = key.bytes().all(|byte| byte >= 0x20 && !matches!(byte, b'"' | b'\\'));
+        if len > 16 || !plain {
+            return Self { words: [1; 2], masks: [0; 2], len: 0 };
+        }
+        let (mut text, mut mask) = ([0; 16], [0; 16]);
+        text[..len].copy_from_slice(format!("\"{key}\":").as_bytes());
+        mask[..len].fill(0xff);
+        let words = |bytes: [u8; 16]| [word(&bytes, 0), word(&bytes, 8)];
+        Self { words: words(text), masks: words(mask), len: u8::try_from(len).expect("at most sixteen") }
+    }
+
+    /// Whether two words begin with it.
+    #[inline(always)]
+    const fn is(&self, words: [u64; 2]) -> bool {
+        let (low, high) = (words[0] ^ self.words[0], words[1] ^ self.words[1]);
+        (low & self.masks[0]) | (high & self.masks[1]) == 0 && self.len > 0
+    }
 }
 
 /// All declared keys. The first node is the record itself.
@@ -24,6 +68,8 @@ pub(super) struct Tree {
     pub(super) schema: Schema,
     /// The keys.
     pub(super) nodes: Vec<Node>,
+    /// The node of each field.
+    pub(super) leaves: Vec<u32>,
 }
 
 /// Position of the record itself among the nodes.
@@ -40,11 +86,20 @@ fn head(key: &[u8]) -> u64 {
 impl Tree {
     /// The tree of a schema's fields.
     pub(super) fn new(schema: &Schema) -> Self {
-        let root = Node { key: "".into(), head: 0, field: None, children: Vec::new(), parent: ROOT };
-        let mut tree = Self { schema: schema.clone(), nodes: vec![root] };
+        let root = Node {
+            key: "".into(),
+            head: 0,
+            field: None,
+            children: Vec::new(),
+            spellings: Vec::new(),
+            places: [0; PLACES],
+            parent: ROOT,
+        };
+        let mut tree = Self { schema: schema.clone(), nodes: vec![root], leaves: Vec::new() };
         for (position, field) in (0_u32..).zip(schema.fields()) {
             let leaf = field.name.split('.').fold(ROOT, |node, key| tree.enter(node, key));
             tree.nodes[leaf as usize].field = Some(position);
+            tree.leaves.push(leaf);
         }
         tree
     }
@@ -57,8 +112,15 @@ impl Tree {
         }
         let child = u32::try_from(self.nodes.len()).expect("fewer fields than 2^32");
         let head = head(key.as_bytes());
-        self.nodes.push(Node { key: key.into(), head, field: None, children: Vec::new(), parent });
-        self.nodes[parent as usize].children.push(child);
+        let (children, spellings) = (Vec::new(), Vec::new());
+        self.nodes.push(Node { key: key.into(), head, field: None, children, spellings, places: [0; PLACES], parent });
+        let node = &mut self.nodes[parent as usize];
+        let spelling = Spelling::new(key);
+        if let Ok(number) = u8::try_from(node.children.len()) {
+            node.places[place(spelling.words[0])] = number;
+        }
+        node.children.push(child);
+        node.spellings.push(spelling);
         child
     }
 
@@ -68,16 +130,31 @@ impl Tree {
         if node.parent == ROOT { node.key.to_string() } else { format!("{}.{}", self.path(node.parent), node.key) }
     }
 
-    /// The child of `node` under that key. `first` is the number of the child to try first, and is set to the one behind
-    /// the one found: keys mostly stand in the same order.
+    /// The child of `node` whose key is written at `p` in its plainest form, and the position after the colon; not all
+    /// are found. `first` is as for [`Tree::child`].
+    #[inline(always)]
+    pub(super) fn spelled(&self, node: u32, b: &[u8], p: usize, first: &mut usize) -> Option<(u32, usize)> {
+        let node = &self.nodes[node as usize];
+        let words = [word(b, p), word(b, p + 8)];
+        let fits = |number: usize| node.spellings.get(number).is_some_and(|spelling| spelling.is(words));
+        let number = if fits(*first) { *first } else { usize::from(node.places[place(words[0])]) };
+        if !fits(number) {
+            return None;
+        }
+        *first = number + 1;
+        Some((node.children[number], p + usize::from(node.spellings[number].len)))
+    }
+
+    /// The child of `node` under that key. `first` is the number of the child to try first, and is set to the one
+    /// behind the one found: keys mostly stand in the same order.
     pub(super) fn child(&self, node: u32, key: &[u8], first: &mut usize) -> Option<u32> {
         let children = &self.nodes[node as usize].children;
         let head = head(key);
         for turn in 0..children.len() {
-            let number = if *first + turn < children.len() { *first + turn } else { *first + turn - children.len() };
+            let number = (*first + turn) % children.len();
             let child = &self.nodes[children[number] as usize];
             if child.head == head && child.key.as_bytes() == key {
-                *first = if number + 1 < children.len() { number + 1 } else { 0 };
+                *first = number + 1;
                 return Some(children[number]);
             }
         }

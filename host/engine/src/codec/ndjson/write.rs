@@ -1,6 +1,8 @@
 //! Values to JSON text.
 
-use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+};
 
 use super::scan::special_bits;
 use super::time;
@@ -140,7 +142,9 @@ mod tests {
     #[test]
     fn strings_are_escaped_as_serde_json_escapes_them() {
         let every: String = (0..0x250).filter_map(char::from_u32).collect();
-        for text in ["", "plain", "seven77", "eight888", "a\"b", "12345678\\", "\u{0}\u{1f}\u{7f}é€😀", &every, &every[3..]] {
+        for text in
+            ["", "plain", "seven77", "eight888", "a\"b", "12345678\\", "\u{0}\u{1f}\u{7f}é€😀", &every, &every[3..]]
+        {
             let mut into = Vec::new();
             string(text, &mut into);
             assert_eq!(String::from_utf8(into).unwrap(), serde_json::to_string(text).unwrap());

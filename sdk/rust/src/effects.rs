@@ -1,0 +1,75 @@
+//! What a call wants done, in the contract's words.
+//!
+//! Neighbours: [`crate::out`] and [`crate::operator`] put it together, [`crate::record`] lowers it.
+
+use crate::column::MadeColumn;
+
+/// What the host does with a refused row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// To the dead letters.
+    DeadLetter,
+    /// Call again with it after so many milliseconds.
+    Retry(u32),
+    /// Stop the pipeline before it.
+    Stop,
+}
+
+/// A refusal of the row. Made by [`reject`], [`retry`] and [`stop`], and from a text by `?`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// What to do with the row.
+    pub action: Action,
+    /// A sentence for whoever reads the dead letter.
+    pub reason: String,
+}
+
+impl From<String> for Reject {
+    fn from(reason: String) -> Self {
+        Self { action: Action::DeadLetter, reason }
+    }
+}
+
+impl From<&str> for Reject {
+    fn from(reason: &str) -> Self {
+        reason.to_owned().into()
+    }
+}
+
+/// Rows for one port.
+#[derive(Debug, PartialEq)]
+pub struct Emit {
+    /// Position in the plan's ports.
+    pub port: u32,
+    /// For each row its input row; none = every input row, in order.
+    pub origin: Option<Vec<u32>>,
+    /// One column for each that the port makes.
+    pub columns: Vec<MadeColumn<'static>>,
+}
+
+/// What a call wants done with rows.
+#[derive(Debug, PartialEq)]
+pub struct Effects {
+    /// At most one for each port.
+    pub emits: Vec<Emit>,
+    /// The refused rows.
+    pub rejects: Vec<(u32, Reject)>,
+}
+
+/// What a call of a keyed operator wants done.
+#[derive(Debug, PartialEq)]
+pub struct Step<'a> {
+    /// The part about rows.
+    pub effects: Effects,
+    /// A byte a key, 1 = forget it; empty = none.
+    pub forget: Vec<u8>,
+    /// The state of all keys.
+    pub state: Vec<MadeColumn<'a>>,
+}
+
+/// The call as a whole failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What failed.
+    pub message: String,
+}

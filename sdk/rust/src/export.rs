@@ -1,0 +1,192 @@
+//! The functions of the contract's interfaces, as a component exports them.
+//!
+//! Neighbours: [`crate::abi`] has memory and names, [`crate::record`] the answers, [`crate::operator`] does the work.
+//! The attributes use [`__export`](crate::__export).
+
+use crate::abi::{List, Slot, text};
+use crate::column::{Rows, TableRows};
+use crate::effects::{Effects, Fault, Step};
+use crate::operator::{Context, Keyed, Keys, Transform};
+use crate::plan::{Plan, Refusal};
+use crate::record::{Opened, Processed, Stepped, lower_effects, lower_plan, lower_step};
+
+/// What an answer points to until the host has read it.
+enum Held {
+    Opened(Result<Plan, Refusal>),
+    Done(Effects),
+    Stepped(Result<Step<'static>, Fault>),
+}
+
+/// The one operator of a component.
+pub struct Instance<O>(Slot<O, Held>);
+
+impl<O: 'static> Default for Instance<O> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<O: 'static> Instance<O> {
+    /// An operator that is not yet open.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Slot::new())
+    }
+
+    /// `cabi_realloc`.
+    pub fn realloc(&'static self, old: *const u8, old_bytes: usize, bytes: usize) -> *mut u8 {
+        self.0.realloc(old, old_bytes, bytes)
+    }
+
+    /// `cabi_post_*`.
+    pub fn finished(&'static self) {
+        self.0.finished();
+    }
+
+    fn answer<T>(&'static self, answer: T) -> *const T {
+        self.0.arena().list(std::iter::once(answer)).items
+    }
+
+    fn opened(&'static self, opened: Result<(O, Plan), Refusal>) -> *const Opened<'static> {
+        let plan = opened.map(|(operator, plan)| {
+            assert!(self.0.operator().set(operator).is_ok(), "an instance is opened once");
+            plan
+        });
+        let Held::Opened(plan) = self.0.hold(Held::Opened(plan)) else { unreachable!("it was just put there") };
+        self.answer(lower_plan(plan, self.0.arena()))
+    }
+
+    fn operator(&'static self) -> &'static O {
+        self.0.operator().get().expect("the host opens an instance before it calls it")
+    }
+}
+
+impl<O: Transform + 'static> Instance<O> {
+    /// `transform.open`.
+    pub fn open_transform(&'static self, config: List<'static, u8>) -> *const Opened<'static> {
+        crate::log::install_panic_hook();
+        self.opened(O::open(text(config.get())))
+    }
+
+    /// `transform.process`.
+    pub fn transform(&'static self, context: &Context, rows: Rows<'static>) -> *const Processed<'static> {
+        let effects = self.operator().process(context, rows);
+        let Held::Done(effects) = self.0.hold(Held::Done(effects)) else { unreachable!("it was just put there") };
+        self.answer(Processed::Ok(lower_effects(effects, self.0.arena())))
+    }
+}
+
+impl<O: Keyed + 'static> Instance<O> {
+    /// `keyed.open`.
+    pub fn open_keyed(&'static self, config: List<'static, u8>) -> *const Opened<'static> {
+        crate::log::install_panic_hook();
+        self.opened(O::open(text(config.get())))
+    }
+
+    /// `keyed.process`.
+    pub fn keyed(
+        &'static self,
+        context: &Context,
+        rows: Rows<'static>,
+        slots: List<'static, u8>,
+        keys: u32,
+        tables: List<'static, TableRows<'static>>,
+    ) -> *const Stepped<'static> {
+        let table = tables.take_each().next().expect("the host passes the one table of the plan");
+        let keys = Keys { slots: slots.numbers(), count: keys as usize, table };
+        self.stepped(Ok(self.operator().process(context, rows, keys)))
+    }
+
+    /// `keyed.on-timers`: the host has no reason to call it, as no operator of this SDK sets timers yet.
+    pub fn on_timers(&'static self) -> *const Stepped<'static> {
+        self.stepped(Err(Fault { message: "this operator sets no timers".to_owned() }))
+    }
+
+    fn stepped(&'static self, step: Result<Step<'static>, Fault>) -> *const Stepped<'static> {
+        let Held::Stepped(step) = self.0.hold(Held::Stepped(step)) else { unreachable!("it was just put there") };
+        self.answer(lower_step(step, self.0.arena()))
+    }
+}
+
+/// Makes a type that is [`Transform`] or [`Keyed`] the operator of a component; elsewhere it only uses the type.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export {
+    ($kind:ident $operator:ty) => {
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: $crate::export::Instance<$operator> = $crate::export::Instance::new();
+
+        #[cfg(target_arch = "wasm32")]
+        static INSTANCE: $crate::export::Instance<$operator> = $crate::export::Instance::new();
+
+        $crate::__contract!();
+        $crate::__named! {"cabi_realloc"
+            extern "C" fn realloc(old: *const u8, old_bytes: usize, _align: usize, bytes: usize) -> *mut u8 {
+                INSTANCE.realloc(old, old_bytes, bytes)
+            }
+        }
+        $crate::__functions!($kind);
+    };
+}
+
+/// The functions of an interface.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __functions {
+    (Transform) => {
+        $crate::__named! {"wasmill:operator/transform@0.1.0#open"
+            extern "C" fn open(config: *const u8, len: usize, _input: *const u8, _fields: usize) -> *const u8 {
+                INSTANCE.open_transform($crate::__passed!(config, len)).cast()
+            }
+        }
+        $crate::__named! {"wasmill:operator/transform@0.1.0#process"
+            extern "C" fn process(
+                batch: u64, attempt: u32, watermark: i64, now: i64, seed: u64,
+                count: u32, columns: *const u8, len: usize,
+            ) -> *const u8 {
+                let context = $crate::operator::Context { batch, attempt, watermark, now, seed };
+                let rows = $crate::column::Rows { count, columns: $crate::__passed!(columns, len) };
+                INSTANCE.transform(&context, rows).cast()
+            }
+        }
+        $crate::__functions!(finished "cabi_post_wasmill:operator/transform@0.1.0#open", open_finished);
+        $crate::__functions!(finished "cabi_post_wasmill:operator/transform@0.1.0#process", process_finished);
+    };
+    (Keyed) => {
+        $crate::__named! {"wasmill:operator/keyed@0.1.0#open"
+            extern "C" fn open(config: *const u8, len: usize, _input: *const u8, _fields: usize) -> *const u8 {
+                INSTANCE.open_keyed($crate::__passed!(config, len)).cast()
+            }
+        }
+        $crate::__named! {"wasmill:operator/keyed@0.1.0#process"
+            extern "C" fn process(
+                batch: u64, attempt: u32, watermark: i64, now: i64, seed: u64,
+                count: u32, columns: *const u8, len: usize,
+                slots: *const u8, slots_len: usize, keys: u32, tables: *const u8, tables_len: usize,
+            ) -> *const u8 {
+                let context = $crate::operator::Context { batch, attempt, watermark, now, seed };
+                let rows = $crate::column::Rows { count, columns: $crate::__passed!(columns, len) };
+                let (slots, tables) = ($crate::__passed!(slots, slots_len), $crate::__passed!(tables, tables_len));
+                INSTANCE.keyed(&context, rows, slots, keys, tables).cast()
+            }
+        }
+        $crate::__named! {"wasmill:operator/keyed@0.1.0#on-timers"
+            extern "C" fn on_timers(
+                _batch: u64, _attempt: u32, _watermark: i64, _now: i64, _seed: u64,
+                _due: *const u8, _due_len: usize, _keys: u32, _tables: *const u8, _tables_len: usize,
+            ) -> *const u8 {
+                INSTANCE.on_timers().cast()
+            }
+        }
+        $crate::__functions!(finished "cabi_post_wasmill:operator/keyed@0.1.0#open", open_finished);
+        $crate::__functions!(finished "cabi_post_wasmill:operator/keyed@0.1.0#process", process_finished);
+        $crate::__functions!(finished "cabi_post_wasmill:operator/keyed@0.1.0#on-timers", timers_finished);
+    };
+    (finished $name:literal, $function:ident) => {
+        $crate::__named! {$name
+            extern "C" fn $function(_answer: *const u8) {
+                INSTANCE.finished();
+            }
+        }
+    };
+}
