@@ -83,6 +83,8 @@ pub struct Records {
     pub message: Option<(BinaryArray, StringArray)>,
     /// The bytes; none for a source that makes columns itself.
     pub raw: Option<Raw>,
+    /// Number of the first record in its partition, where there are no bytes that tell.
+    pub first: u64,
 }
 
 impl Records {
@@ -92,7 +94,7 @@ impl Records {
         match self.raw.as_ref().map(|raw| (&raw.offsets, raw.spans[row])) {
             Some((Offsets::Bytes(base), span)) => base + u64::from(span.start),
             Some((Offsets::Each(each), _)) => each[row],
-            None => row as u64,
+            None => self.first + row as u64,
         }
     }
 

@@ -91,6 +91,7 @@ pub fn batch(letters: &[DeadLetter], layout: &Arc<Layout>) -> Batch {
         event_time: None,
         message: None,
         raw: None,
+        first: 0,
     };
     Batch::new(Arc::new(records), layout.clone())
 }

@@ -43,7 +43,7 @@ pub enum Read {
         /// What is wrong and where, a sentence.
         reason: String,
     },
-    /// Rows that the source made itself, all columns filled.
+    /// Rows that the source made itself, all columns filled. Such a source has one partition, number 0.
     Records(Box<Records>),
     /// Nothing now. The waker is called when there is; or ask again at `until`.
     Idle {

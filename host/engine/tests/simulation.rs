@@ -83,6 +83,7 @@ impl SourceReader for Numbers {
             event_time: None,
             message: None,
             raw: None,
+            first: ids.start as u64,
         })))
     }
 

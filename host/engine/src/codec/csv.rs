@@ -285,7 +285,7 @@ impl Decoder for CsvDecoder {
         };
         let (source, partition) = (chunk.source.clone(), chunk.partition.clone());
         let columns = self.columns.iter_mut().map(Column::finish).collect();
-        let records = Records { source, partition, rows, columns, event_time, message: None, raw: Some(raw) };
+        let records = Records { source, partition, rows, columns, event_time, message: None, raw: Some(raw), first: 0 };
         Decoded { records, bad: done.bad }
     }
 }

@@ -100,7 +100,7 @@ impl Decoder for RawDecoder {
             lines,
         };
         let (source, partition) = (chunk.source.clone(), chunk.partition.clone());
-        let records = Records { source, partition, rows, columns, event_time: None, message: None, raw: Some(raw) };
+        let records = Records { source, partition, rows, columns, event_time: None, message: None, raw: Some(raw), first: 0 };
         Decoded { records, bad }
     }
 }

@@ -136,6 +136,8 @@ impl ReadNode {
             Read::Broken { partition, reason } => self.end(partition, Some(reason)),
             Read::Records(records) => {
                 self.parts.counters.rows_in.add(records.rows as u64);
+                let number = self.number(0);
+                self.partitions[number].offset = records.first + records.rows as u64;
                 let batch = Batch::new(Arc::new(*records), self.parts.layout.clone());
                 self.send(Message::Rows(Parcel { batches: vec![batch], watermark: Micros::MIN }));
             }

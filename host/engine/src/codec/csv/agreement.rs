@@ -266,7 +266,7 @@ proptest! {
         ];
         let records = Records {
             source: "s".into(), partition: "p".into(), rows: rows.len(), columns: columns.iter().cloned().map(Some).collect(),
-            event_time: None, message: None, raw: None,
+            event_time: None, message: None, raw: None, first: 0,
         };
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
         encoder(&format).encode(&Batch::new(Arc::new(records), Arc::new(Layout::of_source(&schema))), &mut bytes, &mut ends);
