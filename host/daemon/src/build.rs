@@ -14,29 +14,29 @@ use wasmill_wasm::ComponentError;
 
 /// What may differ from build to build.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub(crate) struct Options {
     /// Where the component is written; none = `target/wasmill/<name>.wasm` in the source folder.
-    pub output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
     /// Whether the compiler may use what is on this machine only: no network.
-    pub offline: bool,
+    pub(crate) offline: bool,
 }
 
 /// A component that was built.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Built {
+pub(crate) struct Built {
     /// Where it lies.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Its size.
-    pub bytes: usize,
+    pub(crate) bytes: usize,
     /// SHA-256 of it, in hex.
-    pub digest: String,
+    pub(crate) digest: String,
     /// Size of the compiler's output, in bytes.
-    pub core_bytes: usize,
+    pub(crate) core_bytes: usize,
 }
 
 /// Why there is no component.
 #[derive(Debug, thiserror::Error)]
-pub enum BuildError {
+pub(crate) enum BuildError {
     /// The folder is in no language that we know.
     #[error("nothing to build in {}: no Cargo.toml (Rust) there", .0.display())]
     NoLanguage(PathBuf),
@@ -98,7 +98,7 @@ struct Core {
 ///
 /// # Errors
 /// The folder has no operator's source, a tool is missing, the source does not compile, or a file cannot be written.
-pub fn build(folder: &Path, options: &Options) -> Result<Built, BuildError> {
+pub(crate) fn build(folder: &Path, options: &Options) -> Result<Built, BuildError> {
     let folder = fs::canonicalize(folder).map_err(file("read", folder))?;
     let core = if folder.join(rust::MANIFEST).is_file() {
         rust::compile(&folder, options)?
