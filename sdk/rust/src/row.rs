@@ -102,12 +102,57 @@ fn numbers<'a, T: Plain>(column: &Column<'a>, count: usize) -> &'a [T] {
     numbers
 }
 
+/// A column of values of one width as it is written.
+///
+/// Values go into room that is there, and room is made by value: no address of a writer ever leaves the loop over the
+/// rows, so that the compiler keeps its fields in registers.
+pub struct FixedWriter<T> {
+    /// The values so far, and zeros behind them.
+    values: Vec<T>,
+    len: usize,
+}
+
+impl<T: Plain + Default> FixedWriter<T> {
+    /// A writer with room for so many values.
+    pub(crate) fn new(room: usize) -> Self {
+        Self { values: vec![T::default(); room], len: 0 }
+    }
+
+    #[inline(always)]
+    pub(crate) fn push(&mut self, value: T) {
+        if self.len == self.values.len() {
+            self.values = grown(std::mem::take(&mut self.values));
+        }
+        self.values[self.len] = value;
+        self.len += 1;
+    }
+
+    pub(crate) fn last(&self) -> Option<T> {
+        self.values[..self.len].last().copied()
+    }
+
+    pub(crate) fn pop(&mut self) {
+        self.len = self.len.saturating_sub(1);
+    }
+
+    pub(crate) fn into_values(mut self) -> Vec<T> {
+        self.values.truncate(self.len);
+        self.values
+    }
+}
+
+#[cold]
+fn grown<T: Plain + Default>(mut values: Vec<T>) -> Vec<T> {
+    values.resize((values.len() * 2).max(64), T::default());
+    values
+}
+
 macro_rules! fixed_value {
     ($value:ty, $kind:literal, $stored:ty, $values:ident, $load:expr, $store:expr) => {
         impl<'a> Value<'a> for $value {
             const KIND: &'static str = $kind;
             type Reader = &'a [$stored];
-            type Writer = Vec<$stored>;
+            type Writer = FixedWriter<$stored>;
 
             fn reader(column: &Column<'a>, count: usize) -> Self::Reader {
                 numbers(column, count)
@@ -119,7 +164,7 @@ macro_rules! fixed_value {
             }
 
             fn writer(rows: usize) -> Self::Writer {
-                Vec::with_capacity(rows)
+                FixedWriter::new(rows)
             }
 
             #[inline(always)]
@@ -136,7 +181,7 @@ macro_rules! fixed_value {
             }
 
             fn made(writer: Self::Writer) -> MadeColumn<'static> {
-                MadeColumn::fixed(Values::$values(writer))
+                MadeColumn::fixed(Values::$values(writer.into_values()))
             }
         }
     };
