@@ -1,7 +1,13 @@
-//! Hostile and broken guests against the real host: each gets the error that names what it did, and the next call works.
+//! Hostile and broken guests against the real host: each gets the error that names what it did, and the next call
+//! works.
 //!
 //! The guests are assembled here, see `guests/assembled.rs`. Most attack at the first try of a batch (`attempt` 0) and
 //! behave at the second, which shows that nothing of an attack is left behind.
+
+#[path = "hostile/lies.rs"]
+mod lies;
+#[path = "hostile/refused.rs"]
+mod refused;
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +18,9 @@ use wasmill_engine::operator::{
 };
 use wasmill_engine::schema::{Field, Kind};
 use wasmill_tests::assembled::Image;
-use wasmill_wasm::{CacheOutcome, Component, ComponentError, Engine, Level, Limits, LogLine, encode};
+use wasmill_wasm::{Component, Engine, Level, Limits, LogLine, encode};
+
+use lies::LIES;
 
 /// Limits under which attacks end soon.
 fn limits() -> Limits {
@@ -36,7 +44,7 @@ fn transform_with(extra: &str, body: impl FnOnce(&mut Image, u32) -> String) -> 
     let all = image.emit(0, None, &[]);
     let good = image.effects(&[all], &[], &[]);
     let body = body(&mut image, good);
-    encode(&image.guest(OperatorKind::Transform, plan, &body, extra), None).unwrap()
+    encode(&image.guest(OperatorKind::Transform, plan, &body, extra), None).expect("it fits the contract")
 }
 
 /// A guest that does `attack` at the first try of a batch.
@@ -45,9 +53,7 @@ fn attacker(attack: &str) -> Vec<u8> {
 }
 
 fn attacker_with(extra: &str, attack: &str) -> Vec<u8> {
-    transform_with(extra, |_, good| {
-        format!("(if (i32.eqz (local.get $attempt)) (then {attack})) (i32.const {good})")
-    })
+    transform_with(extra, |_, good| format!("(if (i32.eqz (local.get $attempt)) (then {attack})) (i32.const {good})"))
 }
 
 /// A guest that answers what `answer` lays out at the first try of a batch.
@@ -64,12 +70,13 @@ struct Opened {
 }
 
 fn open(component: &Component) -> Opened {
-    let (plan, operator) = component.open(&Value::Null, &[Field::required("n", Kind::Int64)]).unwrap();
+    let (plan, operator) = component.open(&Value::Null, &[Field::required("n", Kind::Int64)]).expect("it opens");
     Opened { operator, plan }
 }
 
 fn start(limits: Limits, bytes: &[u8]) -> Opened {
-    open(&Engine::new(limits, None).unwrap().load(bytes).unwrap())
+    let engine = Engine::new(limits, None).expect("the host starts");
+    open(&engine.load(bytes).expect("it is an operator"))
 }
 
 impl Opened {
@@ -225,102 +232,6 @@ fn an_answer_over_the_limit_names_its_exact_size_where_it_was_small_enough_to_ta
     assert_eq!((limit, allowed, requested), ("output_bytes", 4 * 8_000 + (1 << 20), 1_500_000 + 8 + 4));
 }
 
-/// An answer and what the error must say of it.
-type Lie = (&'static str, fn(&mut Image) -> u32);
-
-/// An answer that emits one row to a port with one column.
-fn one(image: &mut Image, port: u32, data: &[u8], offsets: &[u32], present: &[u8]) -> u32 {
-    let column = image.column(data, offsets, present);
-    let emit = image.emit(port, Some(&[0]), &[column]);
-    image.effects(&[emit], &[], &[])
-}
-
-const LIES: &[Lie] = &[
-    ("port `int64`: column `x: int64`: `data` has 7 bytes, expected 8", |i| one(i, 2, &[0; 7], &[], &[])),
-    ("`data` has 16 bytes, expected 8 for 1 rows", |i| one(i, 2, &[0; 16], &[], &[])),
-    ("`offsets` has 8 bytes, this kind has none", |i| one(i, 2, &[0; 8], &[0, 8], &[])),
-    ("`present` has 1 bytes, but the field is not nullable", |i| one(i, 2, &[0; 8], &[], &[1])),
-    ("column `x: utf8?`: `present` has 2 bytes, expected none or 1", |i| one(i, 1, b"", &[0, 0], &[1, 1])),
-    ("`present` has 7 in row 0, expected 0 or 1", |i| one(i, 1, b"", &[0, 0], &[7])),
-    ("`data` has 2 in row 0, a boolean is 0 or 1", |i| one(i, 3, &[2], &[], &[])),
-    ("`offsets` has 4 bytes, expected 8", |i| one(i, 1, b"abc", &[0], &[])),
-    ("`offsets` has 0 bytes, expected 8", |i| one(i, 1, b"abc", &[], &[])),
-    ("`offsets` go from 0 to 4, expected 0 to 3", |i| one(i, 1, b"abc", &[0, 4], &[])),
-    ("`offsets` go from 0 to 2, expected 0 to 3", |i| one(i, 1, b"abc", &[0, 2], &[])),
-    ("`offsets` go from 1 to 3, expected 0 to 3", |i| one(i, 1, b"abc", &[1, 3], &[])),
-    ("`offsets` fall in row 0: from 0 to 4294967295", |i| one(i, 5, b"abc", &[0, u32::MAX], &[])),
-    ("`offsets` fall in row 1: from 3 to 1", |i| {
-        let column = i.column(b"abc", &[0, 3, 1, 3], &[]);
-        let emit = i.emit(1, Some(&[0, 1, 2]), &[column]);
-        i.effects(&[emit], &[], &[])
-    }),
-    ("the value in row 1 is not UTF-8", |i| {
-        let column = i.column(b"ab\xff", &[0, 2, 3], &[]);
-        let emit = i.emit(1, Some(&[0, 1]), &[column]);
-        i.effects(&[emit], &[], &[])
-    }),
-    ("`offsets` cut a character of UTF-8 in two", |i| {
-        let column = i.column("é".as_bytes(), &[0, 1, 2], &[]);
-        let emit = i.emit(1, Some(&[0, 1]), &[column]);
-        i.effects(&[emit], &[], &[])
-    }),
-    ("the value in row 0 is not JSON", |i| one(i, 4, b"{", &[0, 1], &[])),
-    ("the JSON in row 0 goes over several lines", |i| one(i, 4, b"[\n]", &[0, 3], &[])),
-    ("port `main`: `origin` names row 1000 of a batch of 1000 rows", |i| {
-        let emit = i.emit(0, Some(&[0, 1_000]), &[]);
-        i.effects(&[emit], &[], &[])
-    }),
-    ("`origin` has 3 bytes", |i| {
-        let mut emit = i.emit(0, Some(&[0]), &[]);
-        emit[3] = 3;
-        i.effects(&[emit], &[], &[])
-    }),
-    ("port `utf8`: 0 columns, the plan has 1", |i| {
-        let emit = i.emit(1, Some(&[0]), &[]);
-        i.effects(&[emit], &[], &[])
-    }),
-    ("it emits to port 6, the plan has 6", |i| {
-        let emit = i.emit(6, None, &[]);
-        i.effects(&[emit], &[], &[])
-    }),
-    ("it emits to port `main` twice", |i| {
-        let emit = i.emit(0, None, &[]);
-        i.effects(&[emit, emit], &[], &[])
-    }),
-    ("it rejects row 1000 of a batch of 1000 rows", |i| {
-        let reject = i.reject(1_000, "bad");
-        i.effects(&[], &[reject], &[])
-    }),
-    ("it rejects row 7 twice", |i| {
-        let reject = i.reject(7, "bad");
-        i.effects(&[], &[reject, reject], &[])
-    }),
-    ("it both emits and rejects row 7", |i| {
-        let (emit, reject) = (i.emit(0, Some(&[6, 7]), &[]), i.reject(7, "bad"));
-        i.effects(&[emit], &[reject], &[])
-    }),
-    ("it both emits and rejects row 8", |i| {
-        let (emit, reject) = (i.emit(0, None, &[]), i.reject(8, "bad"));
-        i.effects(&[emit], &[reject], &[])
-    }),
-    ("`metrics` has 8 bytes, which is not 8 for each of 0 metrics", |i| i.effects(&[], &[], &[0; 8])),
-    ("its fault blames row 1000 of a batch of 1000 rows: broken", |i| i.fault("broken", Some(1_000))),
-    ("out of bounds", |i| {
-        let mut emit = i.emit(0, Some(&[0]), &[]);
-        emit[2] = 0xffff_0000;
-        i.effects(&[emit], &[], &[])
-    }),
-    ("utf-8", |i| {
-        let at = i.bytes(b"\xff\xfe");
-        i.effects(&[], &[[0, 0, 0, at[0], at[1]]], &[])
-    }),
-    ("discriminant", |i| {
-        let mut reject = i.reject(0, "bad");
-        reject[1] = 9;
-        i.effects(&[], &[reject], &[])
-    }),
-];
-
 #[test]
 fn a_lie_in_an_answer_is_named_and_nothing_of_the_answer_is_used() {
     let engine = Engine::new(limits(), None).unwrap();
@@ -394,7 +305,7 @@ fn keyed(answer: impl FnOnce(&mut Image) -> u32) -> Opened {
     let plan = image.plan(&[], &[port], &[table]);
     let answer = answer(&mut image);
     let core = image.guest(OperatorKind::Keyed, plan, &format!("(i32.const {answer})"), "");
-    start(limits(), &encode(&core, None).unwrap())
+    start(limits(), &encode(&core, None).expect("it fits the contract"))
 }
 
 fn call_keyed(guest: &mut Opened) -> Result<Effects, CallError> {
@@ -426,125 +337,4 @@ fn state_comes_back_for_every_slot_or_not_at_all() {
     refused(keyed(|image| changes(image, &[7; 16], &[1])), "`forget` is not a 0 or 1 for each of 2 slots");
     refused(keyed(|image| image.step(&[[0; 4], [0; 4]], &[])), "it changes 2 tables, the plan has 1");
     refused(keyed(|image| image.step(&[], &[0; 16])), "timers, which this host does not have yet");
-}
-
-/// The sections of a component behind those of another.
-fn grafted(component: &[u8], graft: &str) -> Vec<u8> {
-    let graft = wat::parse_str(graft).unwrap();
-    [component, &graft[8..]].concat()
-}
-
-fn good() -> Vec<u8> {
-    transform(|_, good| format!("(i32.const {good})"))
-}
-
-#[test]
-fn components_that_ask_for_what_is_off_are_refused() {
-    let engine = Engine::new(limits(), None).unwrap();
-    let off = [
-        ("gc", "(core module (type (struct (field i32))))"),
-        ("exceptions", "(core module (tag))"),
-        ("threads", "(core module (memory 1 1 shared))"),
-        ("memory64", "(core module (memory i64 1))"),
-        ("function references", "(core module (func (param (ref func))))"),
-        ("stack switching", "(core module (type $f (func)) (type (cont $f)))"),
-        ("custom page sizes", "(core module (memory 1 (pagesize 1)))"),
-        ("wide arithmetic", "(core module (func (param i64) (result i64 i64)
-            (i64.mul_wide_u (local.get 0) (local.get 0))))"),
-        ("relaxed simd", "(core module (func (param v128) (result v128)
-            (f32x4.relaxed_madd (local.get 0) (local.get 0) (local.get 0))))"),
-        ("async", "(core func (canon backpressure.inc))"),
-        ("streams", "(type (stream u8))"),
-    ];
-    for (name, graft) in off {
-        let refused = engine.load(&grafted(&good(), &format!("(component {graft})")));
-        assert!(matches!(refused, Err(ComponentError::Compile(_))), "{name}: {refused:?}");
-    }
-    let on = ["(core module (memory 1) (memory 1))", "(core module (func (param v128)))", "(instance) (export \"init\" (instance 0))"];
-    for graft in &on[..2] {
-        assert!(engine.load(&grafted(&good(), &format!("(component {graft})"))).is_ok(), "{graft}");
-    }
-}
-
-#[test]
-fn components_that_are_not_operators_are_refused_with_what_is_wrong() {
-    let engine = Engine::new(limits(), None).unwrap();
-    let refusal = |bytes: &[u8]| engine.load(bytes).unwrap_err().to_string();
-    let component = |text: &str| wat::parse_str(format!("(component {text})")).unwrap();
-    let exporting = |name: &str| format!(r#"(instance) (export "{name}" (instance 0))"#);
-    assert!(refusal(b"").contains("empty"));
-    assert!(refusal(b"name: pipeline").contains(r#"begins with "name: pi""#));
-    assert!(refusal(&wat::parse_str("(module)").unwrap()).contains("run `wasmill build`"));
-    assert!(refusal(&good()[..500]).contains("damaged"));
-    assert!(refusal(&component("")).contains("found nothing"));
-    assert!(refusal(&component(&exporting("a:b/c@1.0.0"))).contains("found `a:b/c@1.0.0`"));
-    let both = r#"(instance) (export "wasmill:operator/transform@0.1.0" (instance 0))
-        (export "wasmill:operator/keyed@0.1.0" (instance 0))"#;
-    assert!(refusal(&component(both)).contains("both transform and keyed"));
-    let wasi = grafted(&good(), r#"(component (import "wasi:filesystem/types@0.2.0" (instance)))"#);
-    let said = refusal(&wasi);
-    assert!(said.contains("`wasi:filesystem/types@0.2.0`") && said.contains("wasmill build"), "{said}");
-    let text = String::from_utf8_lossy(&good()).matches("0.1.0").count();
-    assert!(text > 0);
-    let said = refusal(&replaced(&good(), b"@0.1.0", b"@0.2.0"));
-    assert!(said.contains("transform@0.2.0") && said.contains("0.1.0"), "{said}");
-    let small = Engine::new(Limits { component_bytes_max: 1_000, ..limits() }, None).unwrap();
-    let said = small.load(&good()).unwrap_err().to_string();
-    assert!(said.contains(&format!("component_bytes_max: limit 1000, requested {}", good().len())), "{said}");
-}
-
-fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
-    let mut bytes = bytes.to_vec();
-    for at in 0..bytes.len() - from.len() {
-        if bytes[at..].starts_with(from) {
-            bytes[at..at + to.len()].copy_from_slice(to);
-        }
-    }
-    bytes
-}
-
-#[test]
-fn an_interface_without_the_contracts_functions_is_refused_when_it_is_opened() {
-    let engine = Engine::new(limits(), None).unwrap();
-    let text = r#"(component (instance) (export "wasmill:operator/transform@0.1.0" (instance 0)))"#;
-    let component = engine.load(&wat::parse_str(text).unwrap()).unwrap();
-    let Err(refusal) = component.open(&Value::Null, &[]) else { panic!("it was opened") };
-    assert!(refusal.message.contains("has no function `open`"), "{refusal}");
-}
-
-#[test]
-fn a_guest_that_fails_when_it_starts_or_is_opened_is_refused() {
-    let engine = Engine::new(limits(), None).unwrap();
-    let refusal = |bytes: &[u8]| match engine.load(bytes).unwrap().open(&Value::Null, &[]) {
-        Ok(_) => panic!("it was opened"),
-        Err(refusal) => refusal.message,
-    };
-    let start = |code: &str| transform_with(&format!("(start $start) (func $start {code})"), |_, good| format!("(i32.const {good})"));
-    assert!(refusal(&start("unreachable")).contains("unreachable"));
-    assert!(refusal(&start("(loop $on (br $on))")).contains("call_ms_max"));
-    let huge = transform_with("(memory 1000)", |_, good| format!("(i32.const {good})"));
-    assert!(refusal(&huge).contains("memory_bytes_max"));
-    let mut image = Image::default();
-    let plan = image.plan(&[], &[], &[]);
-    let core = image.guest(OperatorKind::Transform, plan, "unreachable", "");
-    assert!(refusal(&encode(&core, None).unwrap()).contains("no output port"));
-}
-
-#[test]
-fn a_component_is_compiled_once_and_a_damaged_entry_is_mended() {
-    let directory = tempfile::tempdir().unwrap();
-    let cached = || Engine::new(limits(), Some(directory.path().into())).unwrap().load(&good()).unwrap();
-    assert_eq!(*cached().cache(), CacheOutcome::Stored);
-    assert_eq!(*cached().cache(), CacheOutcome::Hit);
-    for entry in std::fs::read_dir(directory.path()).unwrap() {
-        let path = entry.unwrap().path();
-        let mut bytes = std::fs::read(&path).unwrap();
-        let middle = bytes.len() / 2;
-        bytes[middle] ^= 0x40;
-        std::fs::write(path, bytes).unwrap();
-    }
-    let mended = cached();
-    assert_eq!(*mended.cache(), CacheOutcome::Stored);
-    assert!(open(&mended).call(0, 0..10).is_ok());
-    assert_eq!(*cached().cache(), CacheOutcome::Hit);
 }

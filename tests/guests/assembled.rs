@@ -1,8 +1,8 @@
 //! Guests assembled in the test itself: a few lines of WebAssembly text and answers laid out by hand, so that they can
 //! be anything, also what no SDK would ever return. No guest toolchain is needed.
 //!
-//! An answer is an image of the guest's memory: records are words (a discriminant takes a whole one), a list is where its
-//! elements are and how many. Neighbours: `hostile.rs` and the boundary benchmark use it.
+//! An answer is an image of the guest's memory: records are words (a discriminant takes a whole one), a list is where
+//! its elements are and how many. Neighbours: `hostile.rs` and the boundary benchmark use it.
 
 use std::fmt::Write as _;
 
@@ -60,8 +60,7 @@ impl Image {
 
     /// A successful answer of `open`.
     pub fn plan(&mut self, reads: &[[u32; 8]], ports: &[[u32; 7]], tables: &[[u32; 10]]) -> u32 {
-        let plan: [u32; 9] =
-            join([&[0], &self.records(reads), &self.records(ports), &self.records(tables), &[0, 0]]);
+        let plan: [u32; 9] = join([&[0], &self.records(reads), &self.records(ports), &self.records(tables), &[0, 0]]);
         self.records(&[plan])[0]
     }
 
@@ -90,8 +89,7 @@ impl Image {
 
     /// A successful answer of `transform.process`.
     pub fn effects(&mut self, emits: &[[u32; 6]], rejects: &[[u32; 5]], metrics: &[u8]) -> u32 {
-        let effects: [u32; 7] =
-            join([&[0], &self.records(emits), &self.records(rejects), &self.bytes(metrics)]);
+        let effects: [u32; 7] = join([&[0], &self.records(emits), &self.records(rejects), &self.bytes(metrics)]);
         self.records(&[effects])[0]
     }
 
@@ -108,13 +106,16 @@ impl Image {
         self.records(&[fault])[0]
     }
 
-    /// The guest with this memory, which answers `open` with what is at `plan` and `process` with what the instructions of
-    /// `body` leave: the address of an answer. `extra` are further definitions.
+    /// The guest with this memory, which answers `open` with what is at `plan` and `process` with what the
+    /// instructions of `body` leave: the address of an answer. `extra` are further definitions.
     pub fn guest(&self, kind: OperatorKind, plan: u32, body: &str, extra: &str) -> Vec<u8> {
         let interface = format!("wasmill:operator/{kind}@0.1.0");
         let keyed = if kind == OperatorKind::Keyed { "(param $slots i32) (param i32 i32 i32 i32)" } else { "" };
         let timers = if kind == OperatorKind::Keyed {
-            format!(r#"(func (export "{interface}#on-timers") (param i64 i32 i64 i64 i64 i32 i32 i32 i32 i32) (result i32) unreachable)"#)
+            format!(
+                r#"(func (export "{interface}#on-timers")
+                  (param i64 i32 i64 i64 i64 i32 i32 i32 i32 i32) (result i32) unreachable)"#
+            )
         } else {
             String::new()
         };

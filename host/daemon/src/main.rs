@@ -1,3 +1,20 @@
-//! x
+//! The `wasmill` binary: pipelines of WebAssembly operators from the command line.
+//!
+//! Modules in the order in which a pipeline meets them: [`cli`] reads the command, [`spec`] the pipeline file, [`assemble`]
+//! opens what it names, [`driver`] runs it, [`report`] says what came of it.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod spec;
+mod plugins;
 mod build;
-fn main(){}
+mod draw;
+mod assemble;
+mod driver;
+mod report;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

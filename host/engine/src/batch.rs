@@ -15,7 +15,7 @@ use arrow_array::{new_null_array, types::Int64Type};
 use arrow_buffer::{Buffer, NullBuffer, ScalarBuffer};
 use arrow_select::take::take;
 
-use crate::schema::{Kind, Schema};
+use crate::schema::{Format, Kind, Schema};
 
 /// A stretch of bytes within [`Raw::data`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -46,6 +46,8 @@ pub enum Offsets {
 /// The bytes of records as their source had them.
 #[derive(Clone, Debug)]
 pub struct Raw {
+    /// The format of the bytes: only an encoder of the same one may copy them.
+    pub format: Format,
     /// The bytes, shared. At least [`PADDING`] more follow the last record, so that a decoder may load words.
     pub data: Buffer,
     /// Where each record lies, without its line end.

@@ -5,13 +5,20 @@
 //! [`decoder`] and [`encoder`]. Neighbours: the read node cuts chunks with [`Framing`], the decode node calls [`Decoder`], the
 //! write node calls [`Encoder`].
 
+pub(crate) mod timestamp;
+
 use std::sync::Arc;
 
 use arrow_buffer::Buffer;
 
 use crate::batch::{Batch, Records};
 use crate::dead_letter::DeadLetter;
+pub use crate::schema::Format;
 use crate::schema::Schema;
+
+pub mod ndjson;
+pub mod csv;
+mod raw;
 
 /// Bytes of whole records of one partition.
 #[derive(Clone, Debug)]
@@ -28,6 +35,8 @@ pub struct Chunk {
     pub offset: u64,
     /// Line of the first byte, counted from 1.
     pub line: u64,
+    /// What the partition began with, where the format has a header and it has been read.
+    pub header: Option<Arc<[u8]>>,
     /// Whether the last record was broken off, and why: it goes to the dead letters.
     pub broken: Option<String>,
 }
@@ -52,6 +61,12 @@ pub struct Decoded {
 
 /// How a stream of bytes is cut.
 pub trait Framing: Send {
+    /// One past the last byte of the header that a partition begins with, which is no record: `bytes` are its first. 0 where the
+    /// format has none; none = the header is not whole.
+    fn header(&mut self, _bytes: &[u8]) -> Option<usize> {
+        Some(0)
+    }
+
     /// One past the last byte of the last whole record in `bytes`, which begins at a record; none = no record is whole.
     fn boundary(&mut self, bytes: &[u8]) -> Option<usize>;
 }
@@ -68,22 +83,6 @@ pub trait Encoder: Send {
     fn encode(&mut self, batch: &Batch, into: &mut Vec<u8>, ends: &mut Vec<u32>);
 }
 
-/// A format, as pipelines name it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// One JSON object a line.
-    Ndjson,
-    /// Separated values, RFC 4180.
-    Csv {
-        /// Between two values.
-        separator: u8,
-        /// Whether the first line of a partition names the columns. Without it they are in the schema's order.
-        header: bool,
-    },
-    /// A line of text a record: the schema's only field, of kind `utf8` or `bytes`.
-    Raw,
-}
-
 /// The schema and format of a source, and what of it is needed.
 #[derive(Clone, Debug)]
 pub struct DecodePlan {
@@ -95,4 +94,52 @@ pub struct DecodePlan {
     pub needs: Needs,
     /// Position of the field that is the event time. It is always filled; a record without it is bad.
     pub event_time: Option<usize>,
+}
+
+/// The decoder of a source.
+#[must_use]
+pub fn decoder(plan: DecodePlan) -> Box<dyn Decoder> {
+    match plan.format {
+        Format::Ndjson => Box::new(ndjson::NdjsonDecoder::new(&plan)),
+        Format::Csv { separator, header } => Box::new(csv::CsvDecoder::new(&plan, separator, header)),
+        Format::Raw => Box::new(raw::RawDecoder::new(&plan)),
+    }
+}
+
+/// The encoder of a sink.
+#[must_use]
+pub fn encoder(format: &Format) -> Box<dyn Encoder> {
+    match format {
+        Format::Ndjson => Box::new(ndjson::NdjsonEncoder::default()),
+        Format::Csv { separator, .. } => Box::new(csv::CsvEncoder::new(*separator)),
+        Format::Raw => Box::new(raw::RawEncoder),
+    }
+}
+
+/// How the bytes of a source are cut.
+#[must_use]
+pub fn framing(format: &Format) -> Box<dyn Framing> {
+    match format {
+        Format::Csv { separator, header } => Box::new(csv::framing(*separator, *header)),
+        Format::Ndjson | Format::Raw => Box::new(ndjson::Lines),
+    }
+}
+
+/// What the names of files in a format end in, without a dot.
+#[must_use]
+pub fn extension(format: &Format) -> &'static str {
+    match format {
+        Format::Ndjson => "ndjson",
+        Format::Csv { .. } => "csv",
+        Format::Raw => "txt",
+    }
+}
+
+/// The bytes that each output in a format begins with: a header where the format has one.
+#[must_use]
+pub fn header(format: &Format, schema: &Schema) -> Vec<u8> {
+    match format {
+        Format::Csv { separator, header: true } => csv::header(schema, *separator),
+        Format::Csv { .. } | Format::Ndjson | Format::Raw => Vec::new(),
+    }
 }

@@ -3,6 +3,10 @@
 /// Key groups that keys hash to; a lane owns a range of them, so it is also the most lanes that a stage can have.
 pub const KEY_GROUPS: u32 = 128;
 
+/// Layouts of rows that can arrive at one stage, at most: one for each way from a source that ends with its columns in
+/// other places. Ways that fork and join multiply.
+pub const LAYOUTS_MAX: usize = 64;
+
 /// Messages that an edge between two nodes holds. Few: a batch is large, and what waits is memory.
 pub const EDGE_MESSAGES: usize = 4;
 

@@ -1,4 +1,4 @@
-//! Kinds, fields and schemas: what a row is made of, by the names that the contract uses.
+//! Kinds, fields, schemas and formats: what a row is made of, by the names that the contract and pipelines use.
 //!
 //! A schema is fixed when a pipeline is planned; nothing on the path of a row looks up a name. Neighbours: the contract
 //! (`wit/data.wit`) gives the words, [`crate::batch`] the values.
@@ -108,6 +108,22 @@ impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}{}", self.name, self.kind, if self.nullable { "?" } else { "" })
     }
+}
+
+/// A format, as pipelines name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line.
+    Ndjson,
+    /// Separated values, RFC 4180.
+    Csv {
+        /// Between two values.
+        separator: u8,
+        /// Whether the first line of a partition names the columns. Without it they are in the schema's order.
+        header: bool,
+    },
+    /// A line of text a record: the schema's only field, of kind `utf8` or `bytes`.
+    Raw,
 }
 
 /// The fields of a row, in order. Cheap to clone.

@@ -22,6 +22,7 @@ pub struct Position {
 
 /// What a call of [`SourceReader::read`] brought.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one a batch, and it is moved on at once")]
 pub enum Read {
     /// Bytes of that partition were appended to the buffer. `partition` counts partitions as [`SourceReader::partition`]
     /// names them.
@@ -43,7 +44,7 @@ pub enum Read {
         reason: String,
     },
     /// Rows that the source made itself, all columns filled.
-    Records(Records),
+    Records(Box<Records>),
     /// Nothing now. The waker is called when there is; or ask again at `until`.
     Idle {
         /// When to ask again, if no waker call comes.

@@ -2,14 +2,14 @@
 //!
 //! An entry is machine code that will run in this process, so the cache trusts nothing that it has not written: its
 //! directory belongs to one user (mode 0700), an entry begins with a line that names the component's digest, the
-//! compiler with its settings, and the digest of the code behind it. An entry where any of them differs is as good as none: the
-//! component is compiled again and the entry replaced. Entries are written aside and renamed, so there is no half one.
-//! Neighbours: [`crate::engine`] is the only caller.
+//! compiler with its settings, and the digest of the code behind it. An entry where any of them differs is as good as
+//! none: the component is compiled again and the entry replaced. Entries are written aside and renamed, so there is
+//! no half one. Neighbours: [`crate::engine`] is the only caller.
 
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -41,13 +41,11 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Opens the cache in that directory, which is made where it does not exist, and made private.
+    /// Opens the cache in that directory, which is made where it does not exist.
     pub(crate) fn open(directory: PathBuf, engine: &Engine) -> Result<Self, ComponentError> {
-        let prepared = DirBuilder::new().recursive(true).mode(0o700).create(&directory);
-        let private = prepared.and_then(|()| fs::set_permissions(&directory, Permissions::from_mode(0o700)));
-        private.map_err(|reason| {
+        private(&directory).map_err(|reason| {
             let shown = directory.display();
-            ComponentError::Host(format!("{shown} cannot be made a private directory for compiled components: {reason}"))
+            ComponentError::Host(format!("{shown} cannot keep compiled components: {reason}"))
         })?;
         let mut compiler = Sha(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut compiler);
@@ -64,8 +62,8 @@ impl Cache {
         }
         // SAFETY: `code` must be what `Component::serialize` gave for this compiler. The head names its digest beside
         // the component's and the compiler's, and was written by `store` with the code in a directory that only this
-        // user can write to; whoever could forge both could as well change this process. A compiler of another version or with
-        // other settings has another head, and wasmtime compares these once more.
+        // user can write to; whoever could forge both could as well change this process. A compiler of another
+        // version or with other settings has another head, and wasmtime compares these once more.
         let component = unsafe { Component::deserialize(engine, code) };
         component.ok()
     }
@@ -109,6 +107,21 @@ impl Cache {
     }
 }
 
+/// Makes the directory where it does not exist. One that does is not changed, but must be this user's alone to write.
+fn private(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let found = fs::metadata(directory)?;
+    let denied = |reason: &str| Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+    if found.permissions().mode() & 0o022 != 0 {
+        return denied("other users can write to it; choose another directory, or run `chmod go-w` on it");
+    }
+    // The owner of a process's own entry is the user that it runs as.
+    match fs::metadata("/proc/self") {
+        Ok(own) if own.uid() != found.uid() => denied("it belongs to another user; choose another directory"),
+        _ => Ok(()),
+    }
+}
+
 /// A hasher whose result does not change from one version of Rust to the next.
 struct Sha(Sha256);
 
@@ -147,6 +160,15 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&cache.directory), 0o700);
         assert_eq!(mode(&cache.path("a")), 0o600);
+    }
+
+    #[test]
+    fn a_directory_that_others_can_write_to_is_refused_and_left_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let Err(refused) = Cache::open(directory.path().into(), &Engine::default()) else { panic!("it was taken") };
+        assert!(refused.to_string().contains("chmod go-w"), "{refused}");
+        assert_eq!(fs::metadata(directory.path()).unwrap().permissions().mode() & 0o777, 0o777);
     }
 
     #[test]

@@ -36,8 +36,8 @@ impl Component {
         Self { info: Arc::new(info), cache, code }
     }
 
-    /// The same component, whose operators' log lines go to `sink`. Without this they go nowhere. All operators that are opened
-    /// from what this returns, and its clones, share one allowance of bytes a second.
+    /// The same component, whose operators' log lines go to `sink`. Without this they go nowhere. All operators that
+    /// are opened from what this returns, and its clones, share one allowance of bytes a second.
     #[must_use]
     pub fn logging_to(mut self, sink: LogSink) -> Self {
         self.code.log = Arc::new(Log::new(Some(sink), &self.code.limits));

@@ -1,8 +1,9 @@
 //! From a core module, as compilers make it, to a component.
 //!
-//! What comes out exports exactly one operator and has the contract's types inside. What goes in must have been built for
-//! the very text of the contract that this host has: a guest built for another text of the same version would link and
-//! then misread its input. Neighbours: [`crate::wit`] has the text; loading what comes out begins in [`crate::inspect`].
+//! What comes out exports exactly one operator and has the contract's types inside. What goes in must have been built
+//! for the very text of the contract that this host has: a guest built for another text of the same version would
+//! link and then misread its input. Neighbours: [`crate::wit`] has the text; loading what comes out begins in
+//! [`crate::inspect`].
 
 use wasmill_engine::operator::OperatorKind;
 use wasmparser::{Encoding, Parser, Payload};
@@ -46,7 +47,9 @@ pub fn encode(core: &[u8], adapter: Option<(&str, &[u8])>) -> Result<Vec<u8>, Co
     let mut encoder = ComponentEncoder::default();
     encoder.validate(true).module(&typed).map_err(unfit)?;
     if let Some((name, bytes)) = adapter {
-        encoder.adapter(name, bytes).map_err(unfit)?;
+        let mut typed = bytes.to_vec();
+        embed_log(&mut typed)?;
+        encoder.adapter(name, &typed).map_err(unfit)?;
     }
     encoder.encode().map_err(unfit)
 }
@@ -60,8 +63,16 @@ fn unfit(reason: impl std::fmt::Display) -> ComponentError {
 fn embed(core: &mut Vec<u8>, kind: OperatorKind) -> Result<(), ComponentError> {
     let (resolve, package) = wit::resolve();
     let world = resolve.packages[package].worlds[wit::world(kind)];
-    wit_component::embed_component_metadata(core, &resolve, world, StringEncoding::UTF8, false)
-        .map_err(unfit)
+    wit_component::embed_component_metadata(core, &resolve, world, StringEncoding::UTF8, false).map_err(unfit)
+}
+
+/// Adds to an adapter the type of the only import that it may have: it is written by hand and carries none.
+fn embed_log(adapter: &mut Vec<u8>) -> Result<(), ComponentError> {
+    let (mut resolve, _) = wit::resolve();
+    let text = format!("package wasmill:adapter; world adapter {{ import {}; }}", wit::LOG);
+    let package = resolve.push_source("adapter.wit", &text).map_err(unfit)?;
+    let world = resolve.packages[package].worlds["adapter"];
+    wit_component::embed_component_metadata(adapter, &resolve, world, StringEncoding::UTF8, false).map_err(unfit)
 }
 
 fn look(core: &[u8]) -> Result<Core, ComponentError> {

@@ -1,9 +1,9 @@
 //! The compiler and runtime for guests, set up once a process.
 //!
-//! Always true: of the proposals past WebAssembly's core, only several memories is on beside what Rust, C, Go, JavaScript
-//! and Python need; most security advisories of the runtime are in what is off here. They are off by configuration, not by
-//! leaving code out of the build, because builds without it have had advisories of their own. Neighbours:
-//! [`crate::inspect`] has passed what is compiled here, [`crate::cache`] keeps the result.
+//! Always true: of the proposals past WebAssembly's core, only several memories is on beside what Rust, C, Go,
+//! JavaScript and Python need; most security advisories of the runtime are in what is off here. They are off by
+//! configuration, not by leaving code out of the build, because builds without it have had advisories of their own.
+//! Neighbours: [`crate::inspect`] has passed what is compiled here, [`crate::cache`] keeps the result.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -33,11 +33,11 @@ struct Shared {
 }
 
 impl Engine {
-    /// An engine whose components and instances have these limits. `cache` is a directory that belongs to this process's
-    /// user alone; compiled components are kept there. Without it every load compiles.
+    /// An engine whose components and instances have these limits. `cache` is a directory that belongs to this
+    /// process's user alone; compiled components are kept there. Without it every load compiles.
     ///
     /// # Errors
-    /// The runtime refuses the settings, a thread cannot be started, or the directory cannot be made private.
+    /// The runtime refuses the settings, a thread cannot be started, or others can write to the directory.
     pub fn new(limits: Limits, cache: Option<PathBuf>) -> Result<Self, ComponentError> {
         let host = |reason: wasmtime::Error| ComponentError::Host(format!("{reason:#}"));
         let wasmtime = wasmtime::Engine::new(&settings(&limits)).map_err(host)?;

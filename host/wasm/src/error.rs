@@ -16,8 +16,8 @@ pub enum ComponentError {
     NoOperatorInCore,
     /// Building: made with another text of the contract.
     #[error(
-        "the guest was built for the contract with digest {built}, this host speaks {ours}: build it again with the SDK \
-         that belongs to this host"
+        "the guest was built for the contract with digest {built}, this host speaks {ours}: build it again with the \
+         SDK that belongs to this host"
     )]
     OtherContractText {
         /// The digest in the guest.
@@ -67,8 +67,8 @@ pub enum ComponentError {
     },
     /// Loading: no operator in it.
     #[error(
-        "the component exports no operator: expected `wasmill:operator/transform@0.1.0` or `wasmill:operator/keyed@0.1.0`, \
-         found {found}"
+        "the component exports no operator: expected `wasmill:operator/transform@0.1.0` or \
+         `wasmill:operator/keyed@0.1.0`, found {found}"
     )]
     NoOperator {
         /// What it exports.
@@ -77,8 +77,8 @@ pub enum ComponentError {
     /// Loading: two operators in it.
     #[error("the component exports both {} and {}: one component is one operator", .0, .1)]
     TwoOperators(OperatorKind, OperatorKind),
-    /// Loading: it is larger than the host's settings allow. Components with a language's runtime inside (JavaScript, Python)
-    /// need more than the default.
+    /// Loading: it is larger than the host's settings allow. Components with a language's runtime inside (JavaScript,
+    /// Python) need more than the default.
     #[error("the component exceeds {limit}: limit {allowed}, requested {requested}")]
     TooMany {
         /// Name of the limit.

@@ -1,7 +1,7 @@
 //! What a component is, before anything of it is compiled or run, and whether it is one that this host takes.
 //!
-//! A component taken has no import but `log` (and the types in `data`) and exports exactly one operator of this version of
-//! the contract; what else it exports is ignored, because some languages' tools add things. Neighbours:
+//! A component taken has no import but `log` (and the types in `data`) and exports exactly one operator of this
+//! version of the contract; what else it exports is ignored, because some languages' tools add things. Neighbours:
 //! [`crate::engine`] compiles what passes here.
 
 use wasmill_engine::operator::OperatorKind;
@@ -87,7 +87,9 @@ fn walk(bytes: &[u8]) -> Result<Sections, ComponentError> {
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(malformed)? {
-            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => return Err(ComponentError::CoreModule),
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
+                return Err(ComponentError::CoreModule);
+            }
             Payload::ModuleSection { .. } => {
                 depth += 1;
                 found.core_modules += 1;
@@ -152,7 +154,7 @@ fn granted(import: &str) -> Result<(), ComponentError> {
     } else if of_our_package(import) {
         "this version of the contract has no such interface; build again with the SDK that belongs to this host"
     } else {
-        "operators are pure functions of rows and state; remove the import, or bring what it fetches in as another stream"
+        "operators are pure functions of rows and state; remove the import, or bring what it fetches as another stream"
     };
     Err(ComponentError::Import { import: import.to_string(), cause: cause.to_string() })
 }

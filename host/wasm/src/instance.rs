@@ -1,7 +1,7 @@
 //! One instance of a component: made, opened, called under a deadline, and thrown away after anything went wrong.
 //!
-//! Always true: after a call that failed in any way but by the operator's own word (`fault`), the instance is not called
-//! again: its memory may be in any state. Neighbours: [`crate::operator`] decides when another is made.
+//! Always true: after a call that failed in any way but by the operator's own word (`fault`), the instance is not
+//! called again: its memory may be in any state. Neighbours: [`crate::operator`] decides when another is made.
 
 use std::sync::Arc;
 
@@ -9,9 +9,7 @@ use wasmill_engine::operator::{CallError, OperatorKind};
 use wasmtime::component::{ComponentNamedList, InstancePre, Lift, Lower, TypedFunc};
 use wasmtime::{Store, Trap, WasmBacktrace};
 
-use crate::contract::{
-    FieldIn, KeyedIn, KeyedOut, OpenIn, OpenOut, PlanOut, RefusalOut, TransformIn, TransformOut,
-};
+use crate::contract::{FieldIn, KeyedIn, KeyedOut, OpenIn, OpenOut, PlanOut, RefusalOut, TransformIn, TransformOut};
 use crate::limits::{Limits, REPLACE_DENOMINATOR, REPLACE_NUMERATOR, TICK_MS};
 use crate::store::{Guest, Log};
 use crate::ticker::Ticker;
@@ -40,6 +38,8 @@ pub(crate) struct Instance {
     store: Store<Guest>,
     process: Process,
     limits: Limits,
+    /// Bytes of memory that it had once it was open.
+    fresh_bytes: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -72,7 +72,8 @@ impl Code {
         };
         let answer = open.call(&mut store, (config, input));
         let (answer,) = answer.map_err(|error| failure(&mut store, &self.limits, &error))?;
-        Ok(answer.map(|plan| (Instance { store, process, limits: self.limits }, plan)))
+        let fresh_bytes = store.data().memory_bytes();
+        Ok(answer.map(|plan| (Instance { store, process, limits: self.limits, fresh_bytes }, plan)))
     }
 }
 
@@ -92,7 +93,7 @@ impl Instance {
     /// Whether its memory has grown so far that it should be replaced before it fails.
     pub(crate) fn is_worn(&self) -> bool {
         let allowed = self.limits.memory_bytes_max / REPLACE_DENOMINATOR * REPLACE_NUMERATOR;
-        self.store.data().memory_bytes() > allowed
+        self.store.data().memory_bytes() > allowed.max(self.fresh_bytes)
     }
 
     fn call<In, Out>(&mut self, function: TypedFunc<In, Out>, input_bytes: u64, call: In) -> Result<Out, CallError>
@@ -105,8 +106,8 @@ impl Instance {
     }
 }
 
-/// Sets what holds for one call: its deadline, and how much it may hand back. Twice the output's limit may cross, so that
-/// most breaches are found with their exact size by the checks.
+/// Sets what holds for one call: its deadline, and how much it may hand back. Twice the output's limit may cross, so
+/// that most breaches are found with their exact size by the checks.
 fn prepare(store: &mut Store<Guest>, limits: &Limits, input_bytes: u64) {
     store.data_mut().begin();
     store.set_epoch_deadline(limits.call_ms_max.div_ceil(TICK_MS) + 1);
@@ -140,7 +141,8 @@ fn failure(store: &mut Store<Guest>, limits: &Limits, error: &wasmtime::Error) -
     if let Some(breach) = store.data().breach() {
         return breach;
     }
-    let used_up = |limit, unit, allowed, requested| CallError::Limit { limit, unit, allowed, current: allowed, requested };
+    let used_up =
+        |limit, unit, allowed, requested| CallError::Limit { limit, unit, allowed, current: allowed, requested };
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => used_up("call_ms_max", "ms", limits.call_ms_max, TICK_MS),
         Some(Trap::StackOverflow) => used_up("stack_bytes_max", "B", limits.stack_bytes_max, 1),

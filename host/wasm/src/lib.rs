@@ -1,7 +1,8 @@
 //! Operators that are WebAssembly components: made, inspected, compiled, called, limited and distrusted.
 //!
-//! The modules stand in the order in which a component meets them: its contract, how it is made from a core module, what it
-//! is found to be, how it is compiled and kept, what a call of it goes through, and what the engine sees of all that.
+//! The modules stand in the order in which a component meets them: its contract, how it is made from a core module,
+//! what it is found to be, how it is compiled and kept, what a call of it goes through, and what the engine sees of
+//! all that.
 
 mod limits;
 mod wit;

@@ -1,8 +1,8 @@
 //! From Arrow columns to the contract's packed columns.
 //!
-//! Values and offsets are lent as they lie in Arrow's buffers. What has another shape there (bits, offsets of a slice, values
-//! behind nulls) is written to a scratch that lives as long as the operator: no allocation a call once it has grown.
-//! Neighbours: [`crate::operator`] lends the result to a call.
+//! Values and offsets are lent as they lie in Arrow's buffers. What has another shape there (bits, offsets of a
+//! slice, values behind nulls) is written to a scratch that lives as long as the operator: no allocation a call once
+//! it has grown. Neighbours: [`crate::operator`] lends the result to a call.
 
 use std::ops::Range;
 
@@ -96,9 +96,8 @@ impl Scratch {
     /// Offsets begin with 0, and there is no text behind a null.
     fn place_variable(&mut self, column: &ArrayRef, nulls: Option<&NullBuffer>) -> (Source, Source) {
         let offsets = offsets(column);
-        let behind_null = |nulls: &NullBuffer| {
-            offsets.windows(2).zip(nulls).any(|(ends, present)| !present && ends[0] != ends[1])
-        };
+        let behind_null =
+            |nulls: &NullBuffer| offsets.windows(2).zip(nulls).any(|(ends, present)| !present && ends[0] != ends[1]);
         if let Some(nulls) = nulls.filter(|nulls| behind_null(nulls)) {
             return self.without_hidden(column, nulls);
         }

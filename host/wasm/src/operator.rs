@@ -1,7 +1,7 @@
 //! An opened guest as the engine sees it: an operator that is as good as new after whatever went wrong.
 //!
-//! Always true: the instance is there, or the next call makes one; every instance has answered `open` with the same plan. Neighbours:
-//! [`crate::lower`] and [`crate::check`] are the way in and out of a call.
+//! Always true: the instance is there, or the next call makes one; every instance has answered `open` with the same
+//! plan. Neighbours: [`crate::lower`] and [`crate::check`] are the way in and out of a call.
 
 use arrow_buffer::ToByteSlice;
 use wasmill_engine::operator::{Call, CallError, Context, Effects, Keys, Operator, OperatorPlan, Refusal};
@@ -55,7 +55,9 @@ impl Opened {
         }
         match self.code.open(&self.config, &lend(&self.input))? {
             Ok((instance, declared)) if declared == self.declared => Ok(instance),
-            Ok(_) => Err(CallError::Invalid("`open` answered another plan than the first time, with the same arguments".into())),
+            Ok(_) => Err(CallError::Invalid(
+                "`open` answered another plan than the first time, with the same arguments".into(),
+            )),
             Err(refusal) => {
                 let message = refusal.message;
                 Err(CallError::Invalid(format!("`open` refused what it accepted the first time: {message}")))
@@ -66,26 +68,26 @@ impl Opened {
 
 impl Operator for Opened {
     fn process(&mut self, call: &Call<'_>) -> Result<Effects, CallError> {
+        assert_eq!(call.columns.len(), self.plan.reads.len(), "a call has the columns that the plan reads");
         let mut instance = self.instance()?;
         self.scratch.clear();
         let placed = self.scratch.place(call.columns);
-        let tables: Vec<Vec<Placed>> = call.keys.map_or(&[][..], |keys| keys.tables).iter()
+        let tables: Vec<Vec<Placed>> = call
+            .keys
+            .map_or(&[][..], |keys| keys.tables)
+            .iter()
             .map(|table| self.scratch.place(&table.columns))
             .collect();
         let columns = self.scratch.lend(&placed, call.columns);
         let input_bytes = bytes(&columns);
-        let mut check = Check {
-            plan: &self.plan,
-            limits: &self.code.limits,
-            rows: call.rows,
-            keys: 0,
-            input_bytes,
-        };
+        let mut check = Check { plan: &self.plan, limits: &self.code.limits, rows: call.rows, keys: 0, input_bytes };
         let result = match &call.keys {
             None => transform(&mut instance, call, &columns, &check),
             Some(keys) => {
                 check.keys = keys.count as usize;
-                let lent: Vec<Vec<ColumnIn<'_>>> = tables.iter().zip(keys.tables)
+                let lent: Vec<Vec<ColumnIn<'_>>> = tables
+                    .iter()
+                    .zip(keys.tables)
                     .map(|(placed, table)| self.scratch.lend(placed, &table.columns))
                     .collect();
                 check.input_bytes += lent.iter().map(|columns| bytes(columns)).sum::<u64>();
@@ -121,9 +123,8 @@ fn keyed(
     lent: &[Vec<ColumnIn<'_>>],
     check: &Check<'_>,
 ) -> Result<Effects, CallError> {
-    let tables: Vec<TableRowsIn<'_>> = keys.tables.iter().zip(lent)
-        .map(|(table, columns)| TableRowsIn { fresh: &table.fresh, columns })
-        .collect();
+    let tables: Vec<TableRowsIn<'_>> =
+        keys.tables.iter().zip(lent).map(|(table, columns)| TableRowsIn { fresh: &table.fresh, columns }).collect();
     let slots = keys.slots.to_byte_slice();
     let call = (context(&call.context), rows(call.rows, columns), slots, keys.count, &*tables);
     let (answer,) = instance.keyed(check.input_bytes, call)?;
@@ -143,8 +144,5 @@ fn rows<'a>(count: usize, columns: &'a [ColumnIn<'a>]) -> RowsIn<'a> {
 }
 
 fn lend(input: &[Field]) -> Vec<FieldIn<'_>> {
-    input
-        .iter()
-        .map(|field| FieldIn { name: &field.name, kind: field.kind.name(), nullable: field.nullable })
-        .collect()
+    input.iter().map(|field| FieldIn { name: &field.name, kind: field.kind.name(), nullable: field.nullable }).collect()
 }

@@ -96,7 +96,9 @@ fn fallback(place: &str, kind: Kind, text: &str) -> Result<Value, Refusal> {
 fn port(port: PortOut) -> Result<Port, Refusal> {
     if !is_word(&port.name, "-_") {
         let name = &port.name;
-        return Err(Refusal::new(format!("the port name `{name}` is not lower-case words with `-` or `_` between them")));
+        return Err(Refusal::new(format!(
+            "the port name `{name}` is not lower-case words with `-` or `_` between them"
+        )));
     }
     let place = format!("the port `{}`", port.name);
     let makes = fields(&place, port.makes)?;
@@ -114,7 +116,9 @@ fn fields(place: &str, fields: Vec<FieldOut>) -> Result<Vec<Field>, Refusal> {
     let field = |field: FieldOut| {
         if field.name.is_empty() || field.name.starts_with('@') {
             let name = &field.name;
-            return Err(Refusal::new(format!("{place} makes a column `{name}`: a name is needed that does not begin with @")));
+            return Err(Refusal::new(format!(
+                "{place} makes a column `{name}`: a name is needed that does not begin with @"
+            )));
         }
         let kind = kind_of(&format!("{place}'s column `{}`", field.name), &field.kind)?;
         Ok(Field { name: field.name.into(), kind, nullable: field.nullable })
@@ -141,7 +145,9 @@ fn metric(metric: MetricOut) -> Result<Metric, Refusal> {
         "gauge" => MetricKind::Gauge,
         other => {
             let name = &metric.name;
-            return Err(Refusal::new(format!("the metric `{name}` has kind `{other}`, which is not one of counter, gauge")));
+            return Err(Refusal::new(format!(
+                "the metric `{name}` has kind `{other}`, which is not one of counter, gauge"
+            )));
         }
     };
     Ok(Metric { name: metric.name, kind, help: metric.help })
@@ -151,9 +157,8 @@ fn metric(metric: MetricOut) -> Result<Metric, Refusal> {
 fn is_word(name: &str, between: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let words = name.split(|letter: char| between.contains(letter));
-    name.starts_with(|first: char| first.is_ascii_lowercase()) && words.into_iter().all(|word| {
-        !word.is_empty() && word.bytes().all(plain)
-    })
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        && words.into_iter().all(|word| !word.is_empty() && word.bytes().all(plain))
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! What belongs to one instance on the host's side: how much memory it has, which limit it hit, and its way to the log.
 //!
-//! Memory is counted as the sum over all memories of an instance, because guests in some languages have several. The log
-//! is the only thing that a guest can call. Neighbours: [`crate::instance`] reads the breach after a failed call.
+//! Memory is counted as the sum over all memories of an instance, because guests in some languages have several. The
+//! log is the only thing that a guest can call. Neighbours: [`crate::instance`] reads the breach after a failed call.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use wasmill_engine::operator::CallError;
 use wasmtime::component::{Linker, WasmStr};
 use wasmtime::{ResourceLimiter, StoreContextMut};
-use wasmill_engine::operator::CallError;
 
 pub use crate::contract::Level;
 use crate::limits::Limits;
@@ -19,7 +19,7 @@ use crate::wit;
 pub struct LogLine {
     /// How important the operator finds it.
     pub level: Level,
-    /// The text, cut to the limit.
+    /// The text, cut to the limit, with spaces for control characters.
     pub message: String,
     /// Lines dropped before this one because there were too many.
     pub dropped: u64,
@@ -71,7 +71,9 @@ impl Log {
         allowance.bytes -= cost;
         let dropped = std::mem::take(&mut allowance.dropped);
         drop(allowance);
-        sink(LogLine { level, message: message.to_string(), dropped });
+        // One line is one line: a guest must not forge others, nor move a terminal's cursor.
+        let message = message.replace(char::is_control, " ");
+        sink(LogLine { level, message, dropped });
     }
 }
 
@@ -144,6 +146,7 @@ impl ResourceLimiter for Guest {
         let allowed = self.limits.memory_bytes_max;
         if requested > allowed.saturating_sub(self.memory_bytes) {
             let current = self.memory_bytes;
+            self.growth = 0;
             self.breach = Some(Breach { limit: "memory_bytes_max", unit: "B", allowed, current, requested });
             return Ok(false);
         }
@@ -199,6 +202,14 @@ mod tests {
         assert_eq!(cut("aé", 2), "a");
         assert_eq!(cut("aé", 3), "aé");
         assert_eq!(cut("", 0), "");
+    }
+
+    #[test]
+    fn one_call_writes_one_line() {
+        let (lines, sink) = recorder();
+        let limits = Limits::default();
+        Log::new(Some(sink), &limits).write(&limits, Level::Warn, "a\nERROR forged\x1b[2J");
+        assert_eq!(lines.lock().unwrap()[0].message, "a ERROR forged [2J");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The text of the contract, its names, and the digest that says which text a guest was built for.
 //!
-//! The files in `wit/` are the contract itself; nothing here repeats what they say but the names by which a component is
-//! recognised. Neighbours: [`crate::contract`] has the same records as Rust types, [`crate::encode`] embeds this text.
+//! The files in `wit/` are the contract itself; nothing here repeats what they say but the names by which a component
+//! is recognised. Neighbours: [`crate::contract`] has the same records as Rust types, [`crate::encode`] embeds this
+//! text.
 
 use std::fmt::Write as _;
 

@@ -1,0 +1,4 @@
+//! The standard input as a source.
+
+mod config;
+pub mod source;

@@ -1,0 +1,4 @@
+//! The standard output as a sink.
+
+mod config;
+pub mod sink;

@@ -1,0 +1,132 @@
+//! Stories of the file sink: what it refuses, how it names, what a full disk does.
+
+use std::fs;
+use std::path::Path;
+
+use crate::kit::sink_context;
+use crate::kit::sinks::{commit, prepare, write};
+use serde_json::{Value, json};
+use wasmill_engine::sink::SinkWriter;
+
+fn open(config: Value, base: &Path) -> Box<dyn SinkWriter> {
+    wasmill_connectors::sink("file", &config, &sink_context(base)).unwrap()
+}
+
+/// All names below `folder`, hidden ones too, with contents.
+fn files(folder: &Path) -> Vec<(String, String)> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let mut files: Vec<_> = entries
+        .filter(|entry| entry.path().is_file())
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+fn epoch(sink: &mut dyn SinkWriter, epoch: u64, lines: &[&str]) {
+    write(sink, lines).unwrap();
+    prepare(sink, epoch).unwrap();
+    commit(sink, epoch).unwrap();
+}
+
+fn owned(files: &[(&str, &str)]) -> Vec<(String, String)> {
+    files.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect()
+}
+
+#[test]
+fn a_folder_gets_a_part_an_epoch_and_a_new_part_when_one_is_full() {
+    let base = tempfile::tempdir().unwrap();
+    let mut sink = open(json!({ "path": "a/b/", "max_bytes": 4 }), base.path());
+    assert!(sink.place().ends_with("/a/b/"), "{}", sink.place());
+    sink.recover(None).unwrap();
+    write(&mut *sink, &["1"]).unwrap();
+    write(&mut *sink, &["2"]).unwrap();
+    epoch(&mut *sink, 1, &["3"]);
+    prepare(&mut *sink, 2).unwrap();
+    commit(&mut *sink, 2).unwrap();
+    epoch(&mut *sink, 3, &["4"]);
+    let expected = [("part-00000.ndjson", "1\n2\n"), ("part-00001.ndjson", "3\n"), ("part-00002.ndjson", "4\n")];
+    assert_eq!(files(&base.path().join("a/b")), owned(&expected));
+}
+
+#[test]
+fn a_run_without_rows_makes_no_file() {
+    let base = tempfile::tempdir().unwrap();
+    for path in ["out/", "out.ndjson"] {
+        let mut sink = open(json!({ "path": path }), base.path());
+        sink.recover(None).unwrap();
+        prepare(&mut *sink, 1).unwrap();
+        commit(&mut *sink, 1).unwrap();
+    }
+    assert_eq!((files(base.path()), files(&base.path().join("out"))), (vec![], vec![]));
+}
+
+#[test]
+fn a_file_that_exists_is_refused_unless_it_may_be_overwritten() {
+    let base = tempfile::tempdir().unwrap();
+    fs::write(base.path().join("out.ndjson"), "old\n").unwrap();
+    let error = open(json!({ "path": "out.ndjson" }), base.path()).recover(None).unwrap_err();
+    assert!(
+        error.message.ends_with("out.ndjson exists; remove it, choose another `path`, or set `overwrite: true`"),
+        "{error}"
+    );
+    let mut sink = open(json!({ "path": "out.ndjson", "overwrite": true }), base.path());
+    sink.recover(None).unwrap();
+    write(&mut *sink, &["new"]).unwrap();
+    prepare(&mut *sink, 1).unwrap();
+    assert_eq!(fs::read_to_string(base.path().join("out.ndjson")).unwrap(), "old\n", "until then it stays");
+    commit(&mut *sink, 1).unwrap();
+    epoch(&mut *sink, 2, &["newer"]);
+    assert_eq!(files(base.path()), owned(&[("out.ndjson", "new\nnewer\n")]));
+}
+
+#[test]
+fn a_folder_with_results_is_added_to_unless_it_may_be_overwritten() {
+    let base = tempfile::tempdir().unwrap();
+    for (overwrite, expected) in [
+        (false, owned(&[("part-00000.ndjson", "1\n"), ("part-00001.ndjson", "1\n")])),
+        (true, owned(&[("part-00000.ndjson", "1\n")])),
+    ] {
+        fs::create_dir_all(base.path().join("out")).unwrap();
+        fs::write(base.path().join("out/notes.txt"), "mine").unwrap();
+        for _ in 0..2 {
+            let mut sink = open(json!({ "path": "out/", "overwrite": overwrite }), base.path());
+            sink.recover(None).unwrap();
+            epoch(&mut *sink, 1, &["1"]);
+        }
+        let others = owned(&[("notes.txt", "mine")]);
+        assert_eq!(files(&base.path().join("out")), [others, expected].concat(), "what is not ours stays");
+        fs::remove_dir_all(base.path().join("out")).unwrap();
+    }
+}
+
+#[test]
+fn a_part_that_grows_past_five_digits_keeps_its_order() {
+    let base = tempfile::tempdir().unwrap();
+    fs::create_dir(base.path().join("out")).unwrap();
+    fs::write(base.path().join("out/part-99999.ndjson"), "").unwrap();
+    let mut sink = open(json!({ "path": "out/" }), base.path());
+    sink.recover(None).unwrap();
+    epoch(&mut *sink, 1, &["1"]);
+    assert_eq!(fs::read_to_string(base.path().join("out/part-100000.ndjson")).unwrap(), "1\n");
+}
+
+#[test]
+fn two_sinks_on_one_path_are_found_out() {
+    let base = tempfile::tempdir().unwrap();
+    let mut sinks = [0, 1].map(|_| open(json!({ "path": "out/" }), base.path()));
+    sinks.iter_mut().for_each(|sink| assert_eq!(sink.recover(None), Ok(None)));
+    write(&mut *sinks[0], &["1"]).unwrap();
+    let error = write(&mut *sinks[1], &["1"]).unwrap_err();
+    assert!(error.message.contains("another sink writes to the same `path`"), "{error}");
+}
+
+#[test]
+fn a_path_below_a_file_is_refused_when_the_sink_is_opened() {
+    let base = tempfile::tempdir().unwrap();
+    fs::write(base.path().join("file"), "").unwrap();
+    let error =
+        wasmill_connectors::sink("file", &json!({ "path": "file/out/" }), &sink_context(base.path())).err().unwrap();
+    assert_eq!(error.path(), "path");
+    assert!(error.to_string().contains("file/out/ cannot be made: "), "{error}");
+}

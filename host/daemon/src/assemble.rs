@@ -1,0 +1,173 @@
+//! From a pipeline file to a runtime that can be driven: connectors opened, components loaded, the plan applied.
+//!
+//! [`World`] is what a pipeline file may refer to. Neighbours: [`crate::spec`] asks it, [`crate::driver`] runs what comes out.
+
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::task::Waker;
+
+use serde_json::Value;
+use wasmill_connectors::{self as connectors, ConnectorError, SinkContext, SourceContext};
+use wasmill_engine::codec::{self, Format};
+use wasmill_engine::graph::{Graph, Sink};
+use wasmill_engine::operator::SharedFactory;
+use wasmill_engine::plan::Plan;
+use wasmill_engine::runtime::{Connectors, Runtime, Settings};
+use wasmill_engine::schema::Schema;
+use wasmill_engine::sink::SinkWriter;
+use wasmill_engine::source::SourceReader;
+use wasmill_wasm::{Engine, Level, Limits, LogLine};
+
+use crate::driver::Bell;
+use crate::plugins;
+use crate::spec::{self, ConfigError, Connector, Diagnostics, Outside, PluginRef, Spec};
+
+/// The connectors, plugins and variables that a pipeline file may name.
+pub(crate) struct World {
+    /// Where compiled components are kept.
+    cache: PathBuf,
+    /// Made when the first plugin is loaded.
+    engine: OnceCell<Engine>,
+}
+
+impl World {
+    pub(crate) fn new(cache: &Path) -> Self {
+        Self { cache: cache.to_owned(), engine: OnceCell::new() }
+    }
+
+    /// The engine that compiles and calls components.
+    ///
+    /// # Errors
+    /// It cannot be made on this machine.
+    pub(crate) fn engine(&self) -> Result<&Engine, String> {
+        if self.engine.get().is_none() {
+            let limits = Limits { component_bytes_max: wasmill_wasm::COMPONENT_BYTES_WITH_RUNTIME, ..Limits::default() };
+            let made = Engine::new(limits, Some(self.cache.join("components"))).map_err(|error| error.to_string())?;
+            drop(self.engine.set(made));
+        }
+        Ok(self.engine.get().expect("it has just been set"))
+    }
+}
+
+impl Outside for World {
+    fn source_names(&self) -> Vec<&'static str> {
+        connectors::source_names()
+    }
+
+    fn sink_names(&self) -> Vec<&'static str> {
+        connectors::sink_names()
+    }
+
+    fn check_source(&self, connector: &str, config: &Value) -> Result<(), ConfigError> {
+        connectors::check_source(connector, config).map_err(blamed)
+    }
+
+    fn check_sink(&self, connector: &str, config: &Value) -> Result<(), ConfigError> {
+        connectors::check_sink(connector, config).map_err(blamed)
+    }
+
+    fn source_schema(&self, connector: &str, config: &Value) -> Option<Schema> {
+        connectors::source_schema(connector, config)
+    }
+
+    fn plugin(&self, plugin: &PluginRef, base: &Path) -> Result<SharedFactory, String> {
+        let path = plugins::find(plugin, base)?;
+        let name = plugin.to_string();
+        let component = plugins::load(&path, self)?;
+        Ok(Arc::new(component.logging_to(Arc::new(move |line| log(&name, &line)))))
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+}
+
+fn blamed(error: ConnectorError) -> ConfigError {
+    ConfigError { path: error.path().to_owned(), message: error.to_string() }
+}
+
+/// A line that a guest wrote.
+fn log(plugin: &str, line: &LogLine) {
+    if line.dropped > 0 {
+        tracing::warn!(plugin, "{} lines of the log were dropped: there were too many", line.dropped);
+    }
+    let text = &line.message;
+    match line.level {
+        Level::Trace => tracing::trace!(plugin, "{text}"),
+        Level::Debug => tracing::debug!(plugin, "{text}"),
+        Level::Info => tracing::info!(plugin, "{text}"),
+        Level::Warn => tracing::warn!(plugin, "{text}"),
+        Level::Error => tracing::error!(plugin, "{text}"),
+    }
+}
+
+/// Reads and checks a pipeline file.
+///
+/// # Errors
+/// All that is wrong with it.
+pub(crate) fn load(path: &Path, world: &World) -> Result<(Spec, Graph), Diagnostics> {
+    spec::load(path, world)
+}
+
+/// A pipeline that is ready to be driven.
+pub(crate) struct Assembled {
+    pub(crate) graph: Graph,
+    pub(crate) runtime: Runtime,
+    /// Where the results are, one entry a sink, the dead letters last.
+    pub(crate) places: Vec<String>,
+    /// Whether some source has no end that is known.
+    pub(crate) endless: bool,
+}
+
+/// Opens what a checked pipeline names and applies the plan that starts it.
+///
+/// # Errors
+/// A connector that cannot be opened, or a plan that cannot be applied.
+pub(crate) fn open(spec: &Spec, graph: Graph, bell: &Arc<Bell>) -> anyhow::Result<Assembled> {
+    let waker = Waker::from(bell.clone());
+    let mut sources: Vec<Box<dyn SourceReader>> = Vec::new();
+    for (source, connector) in graph.sources.iter().zip(&spec.sources) {
+        let context = SourceContext {
+            base: spec.base.clone(),
+            waker: waker.clone(),
+            pipeline: graph.name.clone(),
+            name: source.name.clone(),
+        };
+        let opened = connectors::source(&connector.name, &connector.config, &context);
+        sources.push(opened.map_err(|error| anyhow::anyhow!("source {}: {error}", source.name))?);
+    }
+    let sink = |sink: &Sink, connector: &Connector| open_sink(spec, &graph, sink, connector, &waker);
+    let ends = graph.sinks.iter().zip(&spec.sinks);
+    let sinks = ends.map(|(end, connector)| sink(end, connector)).collect::<anyhow::Result<Vec<_>>>()?;
+    let dead_letters = match (&graph.dead_letters, &spec.dead_letters) {
+        (Some(end), Some(connector)) => Some(sink(end, connector)?),
+        _ => None,
+    };
+    let places = sinks.iter().chain(&dead_letters).map(|sink| sink.place()).collect();
+    let endless = sources.iter().any(|source| source.progress().is_none());
+    let connectors = Connectors { sources, sinks, dead_letters };
+    let plan = Plan::between(None, &graph);
+    let runtime = Runtime::apply(&plan, &graph, connectors, &Settings::default())?;
+    Ok(Assembled { graph, runtime, places, endless })
+}
+
+fn open_sink(
+    spec: &Spec,
+    graph: &Graph,
+    sink: &Sink,
+    connector: &Connector,
+    waker: &Waker,
+) -> anyhow::Result<Box<dyn SinkWriter>> {
+    let format = sink.format.clone().unwrap_or(Format::Ndjson);
+    let context = SinkContext {
+        base: spec.base.clone(),
+        waker: waker.clone(),
+        pipeline: graph.name.clone(),
+        name: sink.name.clone(),
+        extension: codec::extension(&format).into(),
+        header: codec::header(&format, &sink.schema).into(),
+    };
+    let opened = connectors::sink(&connector.name, &connector.config, &context);
+    opened.map_err(|error| anyhow::anyhow!("sink {}: {error}", sink.name))
+}

@@ -1,0 +1,144 @@
+//! The command line: one file a verb.
+//!
+//! Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 the work failed, 2 the command or a file that it
+//! names is wrong, 130 ended at once by a second interrupt.
+
+mod build;
+mod generate;
+mod graph;
+mod inspect;
+mod run;
+mod validate;
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+use wasmill_engine::graph::Graph;
+
+use crate::assemble::{self, World};
+use crate::spec::Spec;
+
+const EXAMPLES: &str = "\
+Examples:
+  wasmill build examples/currency/plugin          compile an operator to a component
+  wasmill validate examples/currency/pipeline.yaml   check a pipeline without running it
+  wasmill run examples/currency/pipeline.yaml     run it until its input ends
+  wasmill graph examples/currency/pipeline.yaml   draw it";
+
+/// A stream processor whose operators are WebAssembly components.
+#[derive(Parser)]
+#[command(name = "wasmill", version, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    /// Where compiled components are kept [default: $XDG_CACHE_HOME/wasmill or ~/.cache/wasmill]
+    #[arg(long, global = true, value_name = "DIR", env = "WASMILL_CACHE")]
+    cache: Option<PathBuf>,
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    Text,
+    /// For scripts.
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run a pipeline in this process until its input ends
+    Run(run::Args),
+    /// Check a pipeline without running it
+    Validate(validate::Args),
+    /// Draw a pipeline as text or SVG
+    Graph(graph::Args),
+    /// Compile an operator to a component
+    Build(build::Args),
+    /// Look at compiled operators
+    Plugin {
+        #[command(subcommand)]
+        verb: PluginVerb,
+    },
+    /// Write made-up events as NDJSON to stdout
+    Generate(generate::Args),
+}
+
+#[derive(Subcommand)]
+enum PluginVerb {
+    /// Show what a component is: kind, imports, size, digest; with --fields also its columns, ports and state
+    Inspect(inspect::Args),
+}
+
+/// What a verb works with.
+struct Setting {
+    output: Output,
+    cache: PathBuf,
+    /// Whether stderr may have colour and moving lines.
+    terminal: bool,
+}
+
+/// Why a verb failed.
+enum Failed {
+    /// The command or a file that it names is wrong; the text has been made for people or scripts already.
+    Input(String),
+    /// The work failed.
+    Work(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self::Work(error.into())
+    }
+}
+
+/// Reads and checks a pipeline file; all that is wrong with it is told the way the user asked for.
+fn load(path: &Path, setting: &Setting) -> Result<(Spec, Graph), Failed> {
+    assemble::load(path, &World::new(&setting.cache)).map_err(|wrong| match setting.output {
+        Output::Text => Failed::Input(wrong.render(setting.terminal)),
+        Output::Json => {
+            println!("{}", wrong.to_json());
+            Failed::Input(format!("{} is not valid: {} errors", path.display(), wrong.errors()))
+        }
+    })
+}
+
+/// Reads the command line, does what it says, and answers the exit code.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_env("WASMILL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let terminal = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal).init();
+    let setting = Setting { output: cli.output, cache: cli.cache.unwrap_or_else(cache_dir), terminal };
+    let result = match cli.verb {
+        Verb::Run(args) => run::run(&args, &setting),
+        Verb::Validate(args) => validate::run(&args, &setting),
+        Verb::Graph(args) => graph::run(&args, &setting),
+        Verb::Build(args) => build::run(&args, &setting),
+        Verb::Plugin { verb: PluginVerb::Inspect(args) } => inspect::run(&args, &setting),
+        Verb::Generate(args) => generate::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed::Input(text)) => {
+            eprintln!("{}", text.trim_end());
+            ExitCode::from(2)
+        }
+        Err(Failed::Work(error)) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn cache_dir() -> PathBuf {
+    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let base = base.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
+    base.unwrap_or_else(std::env::temp_dir).join("wasmill")
+}

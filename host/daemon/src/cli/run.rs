@@ -1,0 +1,100 @@
+//! `wasmill run`: a pipeline in this process, until its input ends or somebody interrupts.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use wasmill_engine::plan::Part;
+use wasmill_engine::runtime::Status;
+
+use super::{Failed, Output, Setting};
+use crate::assemble;
+use crate::driver::{self, Bell, Wishes};
+use crate::report::{Report, count};
+
+const EXAMPLES: &str = "\
+Examples:
+  wasmill run pipeline.yaml
+  wasmill run pipeline.yaml --commit-every 10     make results visible while it runs
+  cat bids.ndjson | wasmill run from-stdin.yaml --output json";
+
+/// Run a pipeline in this process until its input ends. An interrupt (Ctrl-C) drains it: what was read is finished and
+/// committed; a second one ends it at once.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The pipeline file
+    pipeline: PathBuf,
+    /// Commit what was written every so many seconds; without it at the end, and each second where no end is known
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    commit_every: Option<u64>,
+}
+
+/// How often the results of an input without an end are committed.
+const ENDLESS_COMMIT: Duration = Duration::from_secs(1);
+
+pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
+    let bell = Arc::new(Bell::default());
+    let stop = on_interrupt(bell.clone())?;
+    let began = Instant::now();
+    let (spec, graph) = super::load(&args.pipeline, setting)?;
+    let assembled = assemble::open(&spec, graph, &bell)?;
+    let commit_every = args.commit_every.map(Duration::from_secs).or(assembled.endless.then_some(ENDLESS_COMMIT));
+    let bar = bar(setting);
+    let wishes = Wishes { stop, commit_every };
+    let result = driver::run(assembled.runtime, bell, &wishes, |status| show(&bar, status));
+    bar.finish_and_clear();
+    let graph = &assembled.graph;
+    let status = result.map_err(|failure| {
+        anyhow::anyhow!("pipeline {} stopped: {failure}; what was not committed yet was withdrawn", graph.name)
+    })?;
+    let report = Report::new(graph, &status, &assembled.places, began.elapsed());
+    match setting.output {
+        Output::Json => eprintln!("{}", serde_json::to_string_pretty(&report)?),
+        Output::Text => eprint!("{}", report.text()),
+    }
+    Ok(())
+}
+
+/// The first interrupt asks for a drain, the second ends the process.
+fn on_interrupt(bell: Arc<Bell>) -> Result<Arc<AtomicBool>, Failed> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = stop.clone();
+    let interrupted = move || {
+        if asked.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+        eprintln!("draining: what was read is finished and committed; interrupt again to end at once");
+        bell.ring();
+    };
+    ctrlc::set_handler(interrupted).context("cannot listen for interrupts")?;
+    Ok(stop)
+}
+
+fn bar(setting: &Setting) -> ProgressBar {
+    if !setting.terminal {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    let style = ProgressStyle::with_template("{spinner} {msg} [{elapsed}]");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar
+}
+
+fn show(bar: &ProgressBar, status: &[Status]) {
+    let of = |part: Part| status.iter().filter(move |status| status.part == part);
+    let read: u64 = of(Part::Source).map(|source| source.counters.rows_in.get()).sum();
+    let (done, all): (u64, u64) = of(Part::Source).fold((0, 0), |(done, all), source| {
+        (done + source.counters.done.get(), all + source.counters.all.get())
+    });
+    let written: u64 = of(Part::Sink).map(|sink| sink.counters.rows_out.get()).sum();
+    let dead: u64 = of(Part::DeadLetters).map(|sink| sink.counters.rows_out.get()).sum();
+    let share = if all > 0 { format!("{:3}% ", done.min(all) * 100 / all) } else { String::new() };
+    let rate = read as f64 / bar.elapsed().as_secs_f64().max(0.001);
+    let (read, written, rate) = (count(read), count(written), count(rate as u64));
+    bar.set_message(format!("{share}{read} in ({rate}/s), {written} out, {} dead-lettered", count(dead)));
+    bar.tick();
+}

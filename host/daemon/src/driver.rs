@@ -1,0 +1,197 @@
+//! The driver: threads that step the nodes of a pipeline, and the loop that starts and commits its epochs.
+//!
+//! A worker owns the nodes of one lane and steps them in the order of a record's way, so that a batch goes through all of
+//! them while it is in the cache. Nodes that read or write for all lanes share the thread of a single lane, or have one of
+//! their own. A worker with nothing to do sleeps on the [`Bell`].
+
+mod bell;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use wasmill_engine::clock::{Clock, Micros};
+use wasmill_engine::node::{Failure, Node, Step};
+use wasmill_engine::runtime::{Placed, Runtime, Status};
+
+pub(crate) use bell::Bell;
+
+/// A sleeper wakes at least so often, to look at signals and to show progress.
+const LOOK_AROUND: Duration = Duration::from_millis(100);
+
+/// The machine's clock: read once, then counted on by the monotonic one.
+pub(crate) struct MachineClock {
+    start: Instant,
+    micros: Micros,
+}
+
+impl MachineClock {
+    pub(crate) fn new() -> Self {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { start: Instant::now(), micros: Micros::try_from(since_1970.as_micros()).unwrap_or(Micros::MAX) }
+    }
+}
+
+impl Clock for MachineClock {
+    fn now(&self) -> Micros {
+        self.micros.saturating_add(Micros::try_from(self.start.elapsed().as_micros()).unwrap_or(Micros::MAX))
+    }
+}
+
+/// What the driver is asked from outside while it runs.
+pub(crate) struct Wishes {
+    /// Set once: drain and end.
+    pub(crate) stop: Arc<AtomicBool>,
+    /// How often an epoch ends; none = only at the end.
+    pub(crate) commit_every: Option<Duration>,
+}
+
+/// Shared by the threads of one run.
+struct Shared {
+    bell: Arc<Bell>,
+    clock: MachineClock,
+    failure: Mutex<Option<Failure>>,
+    over: AtomicBool,
+}
+
+impl Shared {
+    fn fail(&self, failure: Failure) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+        self.over.store(true, Ordering::SeqCst);
+        self.bell.ring();
+    }
+}
+
+/// Steps a pipeline until it is done. `look` is called about ten times a second with what was counted so far.
+///
+/// # Errors
+/// The first failure of a node; what was not committed by then stays invisible.
+pub(crate) fn run(
+    runtime: Runtime,
+    bell: Arc<Bell>,
+    wishes: &Wishes,
+    mut look: impl FnMut(&[Status]),
+) -> Result<Vec<Status>, Failure> {
+    let Runtime { nodes, mut controls, status } = runtime;
+    let shared = Shared { bell, clock: MachineClock::new(), failure: Mutex::new(None), over: AtomicBool::new(false) };
+    std::thread::scope(|scope| {
+        for nodes in share(nodes) {
+            scope.spawn(|| work(nodes, &shared));
+        }
+        let (mut stopping, mut last_tick, mut last_look) = (false, Instant::now(), Instant::now());
+        while !shared.over.load(Ordering::SeqCst) {
+            let seen = shared.bell.count();
+            let mut ring = controls.pump();
+            if controls.finished() {
+                shared.bell.ring();
+                break;
+            }
+            if wishes.stop.load(Ordering::SeqCst) && !stopping {
+                stopping = true;
+                controls.stop();
+                ring = true;
+            }
+            if wishes.commit_every.is_some_and(|every| last_tick.elapsed() >= every) {
+                last_tick = Instant::now();
+                ring |= controls.tick();
+            }
+            if ring {
+                shared.bell.ring();
+            }
+            if last_look.elapsed() >= LOOK_AROUND {
+                last_look = Instant::now();
+                look(&status);
+            }
+            shared.bell.wait(seen, wishes.commit_every.map_or(LOOK_AROUND, |every| every.min(LOOK_AROUND)));
+        }
+        // Sources are told what was acknowledged at the very end by orders that their nodes still have to take.
+        shared.bell.ring();
+    });
+    look(&status);
+    match shared.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(failure) => Err(failure),
+        None => Ok(status),
+    }
+}
+
+/// The nodes of each thread.
+fn share(nodes: Vec<Placed>) -> Vec<Vec<Box<dyn Node>>> {
+    let lanes = nodes.iter().filter_map(|placed| placed.lane).max().map_or(1, |last| last as usize + 1);
+    let ends = if lanes == 1 { 0 } else { lanes };
+    let mut threads: Vec<Vec<Box<dyn Node>>> = (0..=ends).map(|_| Vec::new()).collect();
+    for placed in nodes {
+        threads[placed.lane.map_or(ends, |lane| lane as usize)].push(placed.node);
+    }
+    threads
+}
+
+/// Steps nodes until all of them have finished or the run is over.
+fn work(mut nodes: Vec<Box<dyn Node>>, shared: &Shared) {
+    while !nodes.is_empty() && !shared.over.load(Ordering::Relaxed) {
+        let seen = shared.bell.count();
+        let mut pass = Pass::default();
+        let mut node = 0;
+        while node < nodes.len() {
+            match pass.step(&mut *nodes[node], &shared.clock) {
+                Ok(true) => drop(nodes.remove(node)),
+                Ok(false) => node += 1,
+                Err(failure) => return shared.fail(failure),
+            }
+        }
+        if pass.progressed {
+            shared.bell.ring();
+        } else if !nodes.is_empty() {
+            shared.bell.wait(seen, pass.sleep(shared.clock.now()));
+        }
+    }
+}
+
+/// One walk over the nodes of a thread.
+#[derive(Default)]
+struct Pass {
+    progressed: bool,
+    until: Option<Micros>,
+}
+
+impl Pass {
+    /// Steps a node as long as it has something of this pass to do; true = it has finished.
+    ///
+    /// The first node that progresses does one step, those behind it go on until they wait: so one chunk at a time goes all
+    /// the way while it is warm.
+    fn step(&mut self, node: &mut dyn Node, clock: &MachineClock) -> Result<bool, Failure> {
+        let first = !self.progressed;
+        loop {
+            // A panic in the engine is a mistake of ours; it ends this pipeline with an error and no other.
+            let step = catch_unwind(AssertUnwindSafe(|| node.step(clock))).unwrap_or_else(|panic| {
+                let message = panic_message(&*panic);
+                Step::Failed(Failure { node: node.name().to_owned(), message })
+            });
+            match step {
+                Step::Progressed => {
+                    self.progressed = true;
+                    if first {
+                        return Ok(false);
+                    }
+                }
+                Step::Idle { until } => {
+                    self.until = [self.until, until].into_iter().flatten().min();
+                    return Ok(false);
+                }
+                Step::Blocked => return Ok(false),
+                Step::Finished => return Ok(true),
+                Step::Failed(failure) => return Err(failure),
+            }
+        }
+    }
+
+    fn sleep(&self, now: Micros) -> Duration {
+        let until = self.until.map(|until| Duration::from_micros(until.saturating_sub(now).max(0).unsigned_abs()));
+        until.unwrap_or(LOOK_AROUND).min(LOOK_AROUND)
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("internal error, please report it: {}", text.unwrap_or("a panic without a message"))
+}

@@ -1,0 +1,169 @@
+//! What a run came to: counts that reconcile, for people and for scripts.
+//!
+//! Every record that came in is counted once more: as a row written, as filtered out by an operator, or as a dead letter.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+use wasmill_engine::graph::Graph;
+use wasmill_engine::plan::Part;
+use wasmill_engine::runtime::Status;
+
+/// Counts of one source, stage or sink.
+#[derive(Debug, Serialize)]
+pub(crate) struct Line {
+    part: &'static str,
+    name: String,
+    rows_in: u64,
+    rows_out: u64,
+    filtered: u64,
+    dead_letters: u64,
+    failures: u64,
+    retries: u64,
+    batches: u64,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    metrics: Vec<(String, f64)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<String>,
+}
+
+/// The whole of a run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pipeline: String,
+    seconds: f64,
+    /// Records that the sources found.
+    records_in: u64,
+    /// Rows that the sinks wrote and committed.
+    rows_out: u64,
+    filtered: u64,
+    dead_letters: u64,
+    nodes: Vec<Line>,
+}
+
+impl Report {
+    /// Counts of a run of `graph`; `places` are those of its sinks, the one of the dead letters last.
+    pub(crate) fn new(graph: &Graph, status: &[Status], places: &[String], took: Duration) -> Self {
+        let mut places = places.iter();
+        let nodes: Vec<Line> = status
+            .iter()
+            .map(|status| {
+                let part = status.part;
+                let place = matches!(part, Part::Sink | Part::DeadLetters).then(|| places.next().cloned()).flatten();
+                line(graph, status, place)
+            })
+            .collect();
+        let of = |part: &str, count: fn(&Line) -> u64| -> u64 {
+            nodes.iter().filter(|line| line.part == part).map(count).sum()
+        };
+        Self {
+            pipeline: graph.name.to_string(),
+            seconds: took.as_secs_f64(),
+            records_in: of("source", |line| line.rows_in),
+            rows_out: of("sink", |line| line.rows_out),
+            filtered: of("stage", |line| line.filtered),
+            dead_letters: of("source", |line| line.dead_letters) + of("stage", |line| line.dead_letters),
+            nodes,
+        }
+    }
+
+    /// For people.
+    pub(crate) fn text(&self) -> String {
+        let mut text = format!("pipeline {}: done in {:.1} s\n", self.pipeline, self.seconds);
+        let width = self.nodes.iter().map(|line| line.part.len() + line.name.len() + 1).max().unwrap_or(0);
+        for line in &self.nodes {
+            let name = if line.part == "dead letters" { line.part.into() } else { format!("{} {}", line.part, line.name) };
+            let mut facts = match line.part {
+                "source" => format!("{} records, {} bytes", count(line.rows_in), count(line.bytes)),
+                "stage" => format!(
+                    "{} in, {} out, {} filtered",
+                    count(line.rows_in),
+                    count(line.rows_out),
+                    count(line.filtered)
+                ),
+                _ => format!("{} rows", count(line.rows_out)),
+            };
+            for (number, what) in
+                [(line.dead_letters, "dead-lettered"), (line.failures, "failed calls"), (line.retries, "retries")]
+            {
+                if number > 0 {
+                    facts += &format!(", {} {what}", count(number));
+                }
+            }
+            for (metric, value) in &line.metrics {
+                facts += &format!(", {metric} {value}");
+            }
+            if let Some(place) = line.place.as_ref().filter(|_| line.rows_out > 0) {
+                facts += &format!(" -> {place}");
+            }
+            // Writing to a string does not fail.
+            writeln!(text, "  {name:width$}  {facts}").ok();
+        }
+        let [records, out, filtered, dead] =
+            [self.records_in, self.rows_out, self.filtered, self.dead_letters].map(count);
+        let sign = if self.reconciles() { "=" } else { "->" };
+        writeln!(text, "  {records} in {sign} {out} out + {filtered} filtered + {dead} dead-lettered").ok();
+        if !self.reconciles() {
+            text += "  (rows multiply or part here: several ports, several readers of one output, or a flat-map)\n";
+        }
+        text
+    }
+
+    /// Whether every record went exactly one way, as it does where no stage multiplies rows and every output has one reader.
+    pub(crate) fn reconciles(&self) -> bool {
+        self.records_in == self.rows_out + self.filtered + self.dead_letters
+    }
+}
+
+fn line(graph: &Graph, status: &Status, place: Option<String>) -> Line {
+    let counters = &status.counters;
+    let stage = graph.stages.iter().find(|stage| status.part == Part::Stage && stage.name == status.name);
+    let names = stage.map_or(&[][..], |stage| &stage.plan.metrics).iter().map(|metric| metric.name.clone());
+    let values = status.metrics.as_ref().map(|metrics| metrics.values()).unwrap_or_default();
+    Line {
+        part: match status.part {
+            Part::Source => "source",
+            Part::Stage => "stage",
+            Part::Sink => "sink",
+            Part::DeadLetters => "dead letters",
+        },
+        name: status.name.to_string(),
+        rows_in: counters.rows_in.get(),
+        rows_out: match status.part {
+            Part::Sink | Part::DeadLetters => counters.committed.get(),
+            Part::Source | Part::Stage => counters.rows_out.get(),
+        },
+        filtered: counters.filtered.get(),
+        dead_letters: counters.dead.get(),
+        failures: counters.failures.get(),
+        retries: counters.retries.get(),
+        batches: counters.batches.get(),
+        bytes: counters.bytes.get(),
+        metrics: names.zip(values).collect(),
+        place,
+    }
+}
+
+/// `1,234,567`.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        let shown = [0, 999, 1_000, 1_234_567].map(super::count);
+        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+    }
+}

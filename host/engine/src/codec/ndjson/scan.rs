@@ -1,0 +1,142 @@
+//! Walking over bytes eight at a time.
+//!
+//! Every function takes a buffer whose records are followed by zeros ([`crate::batch::PADDING`] of them), so that a
+//! word may be loaded at any position within the records. A zero, like a line end, is no part of any JSON token:
+//! nothing here runs past the end of its line, but to say that it has ended.
+
+/// The byte in every place of a word.
+pub(super) const fn repeat(byte: u8) -> u64 {
+    byte as u64 * 0x0101_0101_0101_0101
+}
+
+const HIGH: u64 = repeat(0x80);
+
+/// The eight bytes at `p`, the first one lowest.
+#[inline(always)]
+pub(super) fn word(b: &[u8], p: usize) -> u64 {
+    let bytes: &[u8; 8] = b[p..p + 8].try_into().expect("a slice of eight bytes");
+    u64::from_le_bytes(*bytes)
+}
+
+/// The high bit of the lowest byte that is a quote, a backslash or a control character; higher bits mean nothing.
+#[inline(always)]
+pub(super) const fn special_bits(word: u64) -> u64 {
+    let quote = word ^ repeat(b'"');
+    let escape = word ^ repeat(b'\\');
+    let quote = quote.wrapping_sub(repeat(1)) & !quote;
+    let escape = escape.wrapping_sub(repeat(1)) & !escape;
+    let control = word.wrapping_sub(repeat(0x20)) & !word;
+    (quote | escape | control) & HIGH
+}
+
+/// Whether a quote, a backslash or a control character is among sixteen bytes. Compiles to vector instructions.
+#[inline(always)]
+fn any_special(bytes: &[u8; 16]) -> bool {
+    bytes.iter().fold(false, |any, byte| any | (*byte == b'"') | (*byte == b'\\') | (*byte < 0x20))
+}
+
+/// Position of the first quote, backslash or control character at or after `p`.
+#[inline(always)]
+pub(super) fn special(b: &[u8], mut p: usize) -> usize {
+    let bits = special_bits(word(b, p));
+    if bits != 0 {
+        return p + (bits.trailing_zeros() / 8) as usize;
+    }
+    p += 8;
+    while let Some(bytes) = b[p..].first_chunk::<16>()
+        && !any_special(bytes)
+    {
+        p += 16;
+    }
+    loop {
+        let bits = special_bits(word(b, p));
+        if bits != 0 {
+            return p + (bits.trailing_zeros() / 8) as usize;
+        }
+        p += 8;
+    }
+}
+
+/// How many of a word's first bytes are digits.
+#[inline(always)]
+pub(super) const fn leading_digits(word: u64) -> u32 {
+    let digits = word ^ repeat(b'0');
+    let others = (digits.wrapping_add(repeat(0x76)) | digits) & HIGH;
+    others.trailing_zeros() / 8
+}
+
+/// Position after the digits at `p`.
+#[inline(always)]
+pub(super) fn digits(b: &[u8], mut p: usize) -> usize {
+    loop {
+        let count = leading_digits(word(b, p));
+        p += count as usize;
+        if count < 8 {
+            return p;
+        }
+    }
+}
+
+/// The number that the first `count` bytes of a word write, which are digits; 1 to 8 of them.
+#[inline(always)]
+pub(super) const fn decimal(word: u64, count: u32) -> u64 {
+    let digits = (word ^ repeat(b'0')) << (64 - 8 * count);
+    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
+    let low = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(0x000f_4240_0000_0064);
+    let high = ((pairs >> 16) & 0x0000_00ff_0000_00ff).wrapping_mul(0x0000_2710_0000_0001);
+    low.wrapping_add(high) >> 32
+}
+
+/// Position after the white space at `p`, within the line.
+#[inline(always)]
+pub(super) fn blank(b: &[u8], mut p: usize) -> usize {
+    while matches!(b[p], b' ' | b'\t' | b'\r') {
+        p += 1;
+    }
+    p
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn padded(text: &str) -> Vec<u8> {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes.extend_from_slice(&[0; 64]);
+        bytes
+    }
+
+    #[test]
+    fn the_first_special_byte_is_found_behind_any_others() {
+        for other in (0x20..=0xff_u8).filter(|byte| !matches!(byte, b'"' | b'\\')) {
+            for special_byte in (0..0x20).chain([b'"', b'\\']) {
+                for distance in 0..20 {
+                    let mut bytes = vec![other; distance];
+                    bytes.push(special_byte);
+                    bytes.extend_from_slice(&[b'"', 0, 0x1f, b'\\', 0, 0, 0, 0, 0, 0, 0, 0]);
+                    assert_eq!(special(&bytes, 0), distance, "{special_byte} behind {other}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn digits_end_at_any_other_byte() {
+        for other in (0..=0xff_u8).filter(|byte| !byte.is_ascii_digit()) {
+            for count in 0..20 {
+                let mut bytes = vec![b'7'; count];
+                bytes.extend_from_slice(&[other, b'1', 0xff, b'1', 0, 0, 0, 0, 0]);
+                assert_eq!(digits(&bytes, 0), count, "{other} behind {count} digits");
+            }
+        }
+    }
+
+    #[test]
+    fn up_to_eight_digits_are_read_at_once() {
+        for (text, number) in [("0", 0), ("7", 7), ("90", 90), ("1234567", 1_234_567), ("99999999", 99_999_999)] {
+            let bytes = padded(text);
+            assert_eq!(leading_digits(word(&bytes, 0)), u32::try_from(text.len()).unwrap());
+            assert_eq!(decimal(word(&bytes, 0), u32::try_from(text.len()).unwrap()), number);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Raw lines: each line is a record, and the record is the value of the schema's only field.
+//!
+//! The line end (`\n` or `\r\n`) is not part of the value; an empty line is an empty value. A `utf8` field takes only lines that are
+//! UTF-8, a `bytes` field all. Written is the value and `\n`; a value that has line ends in it becomes several lines.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BinaryArray, StringArray};
+use arrow_buffer::{Buffer, OffsetBuffer};
+use memchr::memchr;
+
+use crate::batch::{Batch, Offsets, Place, Raw, Records, Span};
+use crate::codec::{Chunk, DecodePlan, Decoded, Decoder, Encoder};
+use crate::dead_letter::DeadLetter;
+use crate::limits::RECORD_BYTES_MAX;
+use crate::schema::{Format, Kind};
+
+/// The decoder.
+#[derive(Debug)]
+pub(crate) struct RawDecoder {
+    kind: Kind,
+    fill: bool,
+    locate: bool,
+}
+
+impl RawDecoder {
+    /// A decoder for that plan.
+    ///
+    /// # Panics
+    /// When the schema is not one field of kind `utf8` or `bytes`: the plan has checked that.
+    pub(crate) fn new(plan: &DecodePlan) -> Self {
+        let [field] = plan.schema.fields() else { panic!("raw lines have one field") };
+        assert!(matches!(field.kind, Kind::Utf8 | Kind::Bytes), "a raw line is utf8 or bytes");
+        assert!(plan.event_time.is_none(), "raw lines have no event time");
+        Self { kind: field.kind, fill: plan.needs.fill[0], locate: plan.needs.locate[0] }
+    }
+
+    /// What is wrong with a line, if anything.
+    fn fault(&self, line: &[u8], is_text: bool) -> Option<String> {
+        if line.len() > RECORD_BYTES_MAX {
+            let len = line.len();
+            return Some(format!("the record has {len} bytes, more than {RECORD_BYTES_MAX}; it is cut to these"));
+        }
+        if is_text || self.kind == Kind::Bytes || simdutf8::basic::from_utf8(line).is_ok() {
+            return None;
+        }
+        let valid = line.utf8_chunks().next().map_or(0, |chunk| chunk.valid().len());
+        Some(format!("the record is not UTF-8 from its byte {valid} on"))
+    }
+
+    /// The lines as values.
+    fn column(&self, data: &[u8], spans: &[Span]) -> ArrayRef {
+        let ends = OffsetBuffer::from_lengths(spans.iter().map(|span| (span.end - span.start) as usize));
+        let mut values = Vec::with_capacity(data.len());
+        spans.iter().for_each(|span| values.extend_from_slice(span.of(data)));
+        match self.kind {
+            Kind::Bytes => Arc::new(BinaryArray::new(ends, values.into(), None)),
+            _ => Arc::new(StringArray::new(ends, Buffer::from_vec(values), None)),
+        }
+    }
+}
+
+impl Decoder for RawDecoder {
+    fn decode(&mut self, chunk: &Chunk) -> Decoded {
+        let data = &chunk.data[..chunk.len];
+        let is_text = self.kind == Kind::Utf8 && simdutf8::basic::from_utf8(data).is_ok();
+        let (mut spans, mut lines, mut bad) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut at, mut line, mut broken) = (0, 0u32, chunk.broken.clone());
+        while at < data.len() {
+            let end = memchr(b'\n', &data[at..]).map_or(data.len(), |end| at + end);
+            let record = data[at..end].strip_suffix(b"\r").unwrap_or(&data[at..end]);
+            let reason = broken.take_if(|_| end + 1 >= data.len()).or_else(|| self.fault(record, is_text));
+            match reason {
+                Some(reason) => bad.push(letter(chunk, record, at, line, reason)),
+                None => {
+                    spans.push(Span { start: at as u32, end: (at + record.len()) as u32 });
+                    lines.push(line);
+                }
+            }
+            (at, line) = (end + 1, line + 1);
+        }
+        if let Some(reason) = broken {
+            bad.push(letter(chunk, &[], data.len(), line, reason));
+        }
+        let first = lines.first().copied().unwrap_or_default();
+        lines.iter_mut().for_each(|line| *line -= first);
+        if lines.last().is_none_or(|last| *last as usize + 1 == spans.len()) {
+            lines.clear();
+        }
+        let rows = spans.len();
+        let columns = vec![self.fill.then(|| self.column(data, &spans))];
+        let raw = Raw {
+            format: Format::Raw,
+            data: chunk.data.clone(),
+            values: if self.locate { vec![(0, spans.clone())] } else { Vec::new() },
+            spans,
+            offsets: Offsets::Bytes(chunk.offset),
+            first_line: chunk.line + u64::from(first),
+            lines,
+        };
+        let (source, partition) = (chunk.source.clone(), chunk.partition.clone());
+        let records = Records { source, partition, rows, columns, event_time: None, message: None, raw: Some(raw) };
+        Decoded { records, bad }
+    }
+}
+
+fn letter(chunk: &Chunk, record: &[u8], start: usize, line: u32, reason: String) -> DeadLetter {
+    DeadLetter {
+        at: 0,
+        source: chunk.source.clone(),
+        partition: chunk.partition.clone(),
+        offset: chunk.offset + start as u64,
+        line: Some(chunk.line + u64::from(line)),
+        stage: chunk.source.clone(),
+        component: None,
+        reason,
+        backtrace: None,
+        record: record[..record.len().min(RECORD_BYTES_MAX)].to_vec(),
+    }
+}
+
+/// The encoder.
+#[derive(Debug)]
+pub(crate) struct RawEncoder;
+
+impl Encoder for RawEncoder {
+    fn encode(&mut self, batch: &Batch, into: &mut Vec<u8>, ends: &mut Vec<u32>) {
+        let records = batch.records();
+        let from_lines = records.raw.as_ref().is_some_and(|raw| raw.format == Format::Raw);
+        let mut push = |value: &[u8]| {
+            into.extend_from_slice(value);
+            into.push(b'\n');
+            ends.push(u32::try_from(into.len()).expect("the rows of a batch are far smaller than 4 GiB"));
+        };
+        if from_lines && matches!(batch.layout().places[..], [Place::Record(_)]) {
+            for row in 0..batch.rows() {
+                push(records.bytes(batch.record(row)).expect("a record of lines has bytes"));
+            }
+            return;
+        }
+        let column = batch.column(0);
+        match column.as_string_opt::<i32>() {
+            Some(text) => (0..text.len()).for_each(|row| push(text.value(row).as_bytes())),
+            None => (0..column.len()).for_each(|row| push(column.as_binary::<i32>().value(row))),
+        }
+    }
+}

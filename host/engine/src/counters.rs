@@ -1,0 +1,94 @@
+//! What nodes count, read by whoever shows it. Added to once a batch, never waited for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::operator::{Metric, MetricKind};
+
+/// A number, mostly one that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds.
+    pub fn add(&self, by: u64) {
+        self.0.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// Sets, where the number is not a sum.
+    pub fn set(&self, to: u64) {
+        self.0.store(to, Ordering::Relaxed);
+    }
+
+    /// The number now.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What one source, stage or sink has done, over all its lanes.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Rows that came in; for a source: records found, good or bad.
+    pub rows_in: Counter,
+    /// Rows that went out, over all ports; for a sink: rows written.
+    pub rows_out: Counter,
+    /// Rows that came in and went nowhere, by the operator's choice.
+    pub filtered: Counter,
+    /// Rows that went to the dead letters.
+    pub dead: Counter,
+    /// Bytes read or written.
+    pub bytes: Counter,
+    /// Batches, that is calls that took effect.
+    pub batches: Counter,
+    /// Calls that failed as a whole: traps, limits, faults, invalid answers.
+    pub failures: Counter,
+    /// Rows that were tried again.
+    pub retries: Counter,
+    /// Rows of committed epochs, for a sink.
+    pub committed: Counter,
+    /// How far a source has come, in bytes or rows, where its end is known.
+    pub done: Counter,
+    /// How much it has in all, in the same unit; 0 = unknown.
+    pub all: Counter,
+}
+
+/// Counters shared by the lanes of a node and whoever reads them.
+pub type SharedCounters = Arc<Counters>;
+
+/// The values of an operator's own metrics, over all lanes of its stage: f64 each, in the order of its plan.
+#[derive(Debug)]
+pub struct OperatorMetrics {
+    kinds: Vec<MetricKind>,
+    bits: Vec<AtomicU64>,
+}
+
+impl OperatorMetrics {
+    /// Metrics of these kinds, all 0.
+    #[must_use]
+    pub fn new(metrics: &[Metric]) -> Arc<Self> {
+        let kinds: Vec<_> = metrics.iter().map(|metric| metric.kind).collect();
+        let bits = kinds.iter().map(|_| AtomicU64::new(0f64.to_bits())).collect();
+        Arc::new(Self { kinds, bits })
+    }
+
+    /// What a call reported; empty = nothing.
+    pub fn add(&self, values: &[f64]) {
+        for ((value, kind), bits) in values.iter().zip(&self.kinds).zip(&self.bits) {
+            match kind {
+                MetricKind::Gauge => bits.store(value.to_bits(), Ordering::Relaxed),
+                MetricKind::Counter => {
+                    let add = |before: u64| Some((f64::from_bits(before) + value).to_bits());
+                    bits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).expect("the closure never declines");
+                }
+            }
+        }
+    }
+
+    /// The values, in the order of the plan.
+    #[must_use]
+    pub fn values(&self) -> Vec<f64> {
+        self.bits.iter().map(|bits| f64::from_bits(bits.load(Ordering::Relaxed))).collect()
+    }
+}

@@ -1,0 +1,137 @@
+//! The decode node: one lane of a source, from bytes to a batch.
+//!
+//! Good records become one batch a chunk; bad ones go to the dead letters, or stop the pipeline where it has none. The
+//! lane's watermark is the largest event time that it has seen, less the lateness that the source allows.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMicrosecondType;
+use arrow_array::Array;
+
+use crate::batch::{Batch, Layout, Records};
+use crate::clock::{Clock, Micros};
+use crate::codec::{Chunk, Decoder};
+use crate::counters::SharedCounters;
+use crate::dead_letter::DeadLetter;
+use crate::edge::{Delivery, Inbox, Message, Parcel};
+use crate::node::outbox::Outbox;
+use crate::node::{Node, Step, failed};
+use crate::pace::Pace;
+
+/// One lane of a source.
+pub struct DecodeNode {
+    /// Name of the source.
+    pub name: Arc<str>,
+    /// From the read node.
+    pub inbox: Inbox,
+    /// None for a source that makes rows itself.
+    pub decoder: Option<Box<dyn Decoder>>,
+    /// Layout of the rows.
+    pub layout: Arc<Layout>,
+    /// Position of the event time among the fields, and how late a row may be.
+    pub event_time: Option<(usize, Micros)>,
+    /// To whoever reads the source.
+    pub outbox: Outbox,
+    /// Told how long records are.
+    pub pace: Arc<Pace>,
+    /// What it counts.
+    pub counters: SharedCounters,
+    /// The lane's watermark.
+    pub watermark: Micros,
+    /// Whether it has passed the end on.
+    pub ended: bool,
+}
+
+impl DecodeNode {
+    fn decode(&mut self, chunk: &Chunk, now: Micros) -> Step {
+        let decoder = self.decoder.as_mut().expect("only a source with a format sends chunks");
+        let mut decoded = decoder.decode(chunk);
+        let found = decoded.records.rows + decoded.bad.len();
+        self.pace.decoded(found, chunk.len);
+        self.counters.rows_in.add(found as u64);
+        if let (Some(first), false) = (decoded.bad.first(), self.outbox.takes_dead_letters()) {
+            return failed(&self.name, refusal(first));
+        }
+        self.counters.dead.add(decoded.bad.len() as u64);
+        for letter in &mut decoded.bad {
+            letter.at = now;
+            letter.stage = self.name.clone();
+        }
+        if !decoded.bad.is_empty() {
+            self.outbox.dead(decoded.bad);
+        }
+        self.pass(vec![decoded.records]);
+        Step::Progressed
+    }
+
+    fn pass(&mut self, records: Vec<Records>) {
+        let mut batches = Vec::with_capacity(records.len());
+        for records in records.into_iter().filter(|records| records.rows > 0) {
+            self.observe(&records);
+            self.counters.rows_out.add(records.rows as u64);
+            self.counters.batches.add(1);
+            batches.push(Batch::new(Arc::new(records), self.layout.clone()));
+        }
+        self.outbox.rows(0, Parcel { batches, watermark: self.watermark });
+    }
+
+    fn observe(&mut self, records: &Records) {
+        let Some((_, lateness)) = self.event_time else { return };
+        let latest = records.event_time.as_ref().and_then(|times| times.iter().max().copied());
+        if let Some(latest) = latest {
+            self.watermark = self.watermark.max(latest.saturating_sub(lateness));
+        }
+    }
+
+    /// Rows that the source made itself: their event time is one of their columns.
+    fn own(&mut self, parcel: Parcel) {
+        let own = |batch: &Batch| {
+            let mut records = Records::clone(batch.records());
+            if let (Some((field, _)), None) = (self.event_time, &records.event_time) {
+                let column = records.columns[field].as_ref().expect("a source that makes rows fills every column");
+                assert_eq!(column.null_count(), 0, "the event time is a required field");
+                records.event_time = Some(column.as_primitive::<TimestampMicrosecondType>().values().clone());
+            }
+            records
+        };
+        let records = parcel.batches.iter().map(own).collect();
+        self.pass(records);
+    }
+}
+
+/// What a pipeline without dead letters says of the first bad record.
+pub(crate) fn refusal(letter: &DeadLetter) -> String {
+    let line = letter.line.map_or_else(String::new, |line| format!(" line {line},"));
+    format!(
+        "{}:{line} offset {}: {}; mend the record, or add `dead_letters:` to the pipeline so that bad records go there",
+        letter.partition, letter.offset, letter.reason
+    )
+}
+
+impl Node for DecodeNode {
+    fn step(&mut self, clock: &dyn Clock) -> Step {
+        if !self.outbox.flush() {
+            return Step::Blocked;
+        }
+        if self.ended {
+            return Step::Finished;
+        }
+        match self.inbox.take() {
+            Delivery::Message(_, Message::Chunk(chunk)) => return self.decode(&chunk, clock.now()),
+            Delivery::Message(_, Message::Rows(parcel)) => self.own(parcel),
+            Delivery::Message(_, other) => panic!("a read node sends chunks and rows, not {other:?}"),
+            Delivery::Barrier(epoch) => self.outbox.broadcast(&Message::Barrier(epoch)),
+            Delivery::End => {
+                self.outbox.broadcast(&Message::End);
+                self.ended = true;
+            }
+            Delivery::Nothing => return Step::Idle { until: None },
+        }
+        Step::Progressed
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}

@@ -1,0 +1,294 @@
+//! The read node: asks a source for what is there, cuts bytes where records end, and gives chunks to the lanes in turn.
+//!
+//! A chunk holds whole records of one partition. What is left of a record waits here for its rest. A record longer than
+//! [`RECORD_BYTES_MAX`] is given up: its beginning goes on as a broken record, the rest is skipped to the next line.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+
+use arrow_buffer::Buffer;
+
+use crate::batch::{Batch, Layout, PADDING};
+use crate::clock::{Clock, Micros};
+use crate::codec::{Chunk, Framing};
+use crate::coordinator::{Order, Report};
+use crate::counters::SharedCounters;
+use crate::edge::{Message, Parcel};
+use crate::limits::RECORD_BYTES_MAX;
+use crate::node::outbox::Outbox;
+use crate::node::{Node, Step, failed};
+use crate::pace::Pace;
+use crate::source::{Position, Read, SourceReader};
+
+/// What a read node is made of.
+pub struct Parts {
+    /// Name of the source.
+    pub name: Arc<str>,
+    /// The source.
+    pub reader: Box<dyn SourceReader>,
+    /// Where records end; none for a source that makes rows itself.
+    pub framing: Option<Box<dyn Framing>>,
+    /// Layout of rows that the source makes itself.
+    pub layout: Arc<Layout>,
+    /// Lanes that decode.
+    pub lanes: usize,
+    /// To the lanes.
+    pub outbox: Outbox,
+    /// How much to read.
+    pub pace: Arc<Pace>,
+    /// What it counts.
+    pub counters: SharedCounters,
+    /// Barriers and stops.
+    pub orders: Receiver<Order>,
+    /// Where positions are reported to.
+    pub reports: Sender<Report>,
+    /// Number of the source in the graph.
+    pub number: usize,
+}
+
+/// Reads one source.
+pub struct ReadNode {
+    parts: Parts,
+    partitions: Vec<Partition>,
+    /// Partition whose bytes were read last: probably the next ones are its too.
+    last: usize,
+    /// Lane that gets the next chunk.
+    turn: usize,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Reading,
+    /// The source is exhausted or was told to stop; a last barrier is still to come.
+    Drained,
+    Finished,
+}
+
+/// A partition that is being read.
+struct Partition {
+    name: Arc<str>,
+    /// The beginning of a record whose rest has not come yet.
+    rest: Vec<u8>,
+    /// Offset and line of the first byte of `rest`.
+    offset: u64,
+    line: u64,
+    /// Whether the record at hand was given up and is skipped.
+    skipping: bool,
+    /// What it begins with, where its format has a header; and whether that is still to come.
+    header: Option<Arc<[u8]>>,
+    beginning: bool,
+}
+
+impl Partition {
+    /// Takes what the partition begins with, if anything.
+    fn begin(&mut self, header: &[u8]) {
+        self.header = (!header.is_empty()).then(|| header.into());
+        self.offset += header.len() as u64;
+        self.line += memchr::memchr_iter(b'\n', header).count() as u64;
+        self.beginning = false;
+    }
+}
+
+impl ReadNode {
+    /// A node over these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, partitions: Vec::new(), last: 0, turn: 0, state: State::Reading }
+    }
+
+    fn read(&mut self, now: Micros) -> Step {
+        let (max, max_rows) = (self.parts.pace.bytes(), self.parts.pace.rows());
+        let mut bytes = match self.partitions.get_mut(self.last) {
+            Some(partition) => std::mem::take(&mut partition.rest),
+            None => Vec::new(),
+        };
+        let kept = bytes.len();
+        bytes.reserve(max + PADDING);
+        let read = match self.parts.reader.read(now, max, max_rows, &mut bytes) {
+            Ok(read) => read,
+            Err(error) => return failed(&self.parts.name, error.message),
+        };
+        if let Some((done, all)) = self.parts.reader.progress() {
+            self.parts.counters.done.set(done);
+            self.parts.counters.all.set(all);
+        }
+        let new = bytes.len() - kept;
+        self.parts.counters.bytes.add(new as u64);
+        if let Read::Bytes { partition } = read
+            && self.number(partition) == self.last
+        {
+            self.cut(bytes);
+            return Step::Progressed;
+        }
+        let other = bytes.split_off(kept);
+        if let Some(partition) = self.partitions.get_mut(self.last) {
+            partition.rest = bytes;
+        }
+        match read {
+            Read::Bytes { partition } => {
+                self.last = self.number(partition);
+                let mut bytes = std::mem::take(&mut self.partitions[self.last].rest);
+                bytes.extend_from_slice(&other);
+                self.cut(bytes);
+            }
+            Read::End { partition } => self.end(partition, None),
+            Read::Broken { partition, reason } => self.end(partition, Some(reason)),
+            Read::Records(records) => {
+                self.parts.counters.rows_in.add(records.rows as u64);
+                let batch = Batch::new(Arc::new(*records), self.parts.layout.clone());
+                self.send(Message::Rows(Parcel { batches: vec![batch], watermark: Micros::MIN }));
+            }
+            Read::Idle { until } => return Step::Idle { until },
+            Read::Finished => self.drain(),
+        }
+        Step::Progressed
+    }
+
+    /// The position of a partition in `self.partitions`.
+    fn number(&mut self, partition: u32) -> usize {
+        let number = partition as usize;
+        while self.partitions.len() <= number {
+            let new = u32::try_from(self.partitions.len()).expect("partitions are counted by u32");
+            let Position { partition: name, offset, line } = self.parts.reader.start(new);
+            let (rest, beginning) = (Vec::new(), offset == 0);
+            self.partitions.push(Partition { name, rest, offset, line, skipping: false, header: None, beginning });
+        }
+        number
+    }
+
+    /// Sends the whole records of `bytes`, which begin where the rest of the last partition did.
+    fn cut(&mut self, mut bytes: Vec<u8>) {
+        let framing = self.parts.framing.as_mut().expect("a source of bytes has a format");
+        let partition = &mut self.partitions[self.last];
+        if partition.skipping {
+            let Some(end) = memchr::memchr(b'\n', &bytes) else {
+                partition.offset += bytes.len() as u64;
+                return;
+            };
+            bytes.drain(..=end);
+            partition.offset += end as u64 + 1;
+            partition.line += 1;
+            partition.skipping = false;
+        }
+        if partition.beginning
+            && let Some(end) = framing.header(&bytes)
+        {
+            partition.begin(bytes.drain(..end).as_slice());
+        }
+        let whole = if partition.beginning { None } else { framing.boundary(&bytes) };
+        match whole {
+            Some(end) => {
+                let mut rest = Vec::with_capacity(bytes.capacity());
+                rest.extend_from_slice(&bytes[end..]);
+                bytes.truncate(end);
+                let chunk = self.chunk(self.last, bytes, None);
+                self.partitions[self.last].rest = rest;
+                self.send(Message::Chunk(chunk));
+            }
+            None if bytes.len() > RECORD_BYTES_MAX => {
+                let dropped = (bytes.len() - RECORD_BYTES_MAX) as u64;
+                bytes.truncate(RECORD_BYTES_MAX);
+                let reason = format!(
+                    "the record is longer than {RECORD_BYTES_MAX} bytes, the limit of a record; these are its first bytes"
+                );
+                let chunk = self.chunk(self.last, bytes, Some(reason));
+                let partition = &mut self.partitions[self.last];
+                (partition.skipping, partition.beginning) = (true, false);
+                partition.offset += dropped;
+                self.send(Message::Chunk(chunk));
+            }
+            None => partition.rest = bytes,
+        }
+    }
+
+    /// The partition has ended: what is left is a record without line end, or a broken one.
+    fn end(&mut self, partition: u32, broken: Option<String>) {
+        let number = self.number(partition);
+        let rest = std::mem::take(&mut self.partitions[number].rest);
+        let Partition { skipping, beginning, .. } = self.partitions[number];
+        // What ends before its header is whole has no records.
+        if !rest.is_empty() && !skipping && !beginning || broken.is_some() {
+            let chunk = self.chunk(number, rest, broken);
+            self.send(Message::Chunk(chunk));
+        }
+    }
+
+    /// These bytes of a partition as a chunk; the partition has moved on behind them.
+    fn chunk(&mut self, number: usize, mut bytes: Vec<u8>, broken: Option<String>) -> Chunk {
+        let partition = &mut self.partitions[number];
+        let (offset, line, len) = (partition.offset, partition.line, bytes.len());
+        partition.offset += len as u64;
+        partition.line += memchr::memchr_iter(b'\n', &bytes).count() as u64;
+        bytes.resize(len + PADDING, 0);
+        let (source, name) = (self.parts.name.clone(), partition.name.clone());
+        let header = self.partitions[number].header.clone();
+        Chunk { source, partition: name, data: Buffer::from_vec(bytes), len, offset, line: line + 1, header, broken }
+    }
+
+    fn send(&mut self, message: Message) {
+        self.parts.outbox.only(self.turn, message);
+        self.turn = (self.turn + 1) % self.parts.lanes;
+    }
+
+    fn drain(&mut self) {
+        self.state = State::Drained;
+        self.report(Report::Drained { source: self.parts.number });
+    }
+
+    fn report(&self, report: Report) {
+        // A coordinator that is gone has stopped the pipeline; nobody wants the report.
+        drop(self.parts.reports.send(report));
+    }
+
+    fn obey(&mut self, order: Order) -> Step {
+        match order {
+            Order::Barrier { epoch, last } => {
+                let position = |partition: &Partition| Position {
+                    partition: partition.name.clone(),
+                    offset: partition.offset,
+                    line: partition.line,
+                };
+                let positions = self.partitions.iter().map(position).collect();
+                self.report(Report::Positions { source: self.parts.number, epoch, positions });
+                self.parts.outbox.broadcast(&Message::Barrier(epoch));
+                if last {
+                    self.parts.outbox.broadcast(&Message::End);
+                    self.state = State::Finished;
+                }
+                Step::Progressed
+            }
+            Order::Stop => {
+                if self.state == State::Reading {
+                    self.drain();
+                }
+                Step::Progressed
+            }
+            Order::Acknowledge(positions) => match self.parts.reader.acknowledge(&positions) {
+                Ok(()) => Step::Progressed,
+                Err(error) => failed(&self.parts.name, error.message),
+            },
+            Order::Commit(_) => Step::Progressed,
+        }
+    }
+}
+
+impl Node for ReadNode {
+    fn step(&mut self, clock: &dyn Clock) -> Step {
+        if !self.parts.outbox.flush() {
+            return Step::Blocked;
+        }
+        if let Ok(order) = self.parts.orders.try_recv() {
+            return self.obey(order);
+        }
+        match self.state {
+            State::Reading => self.read(clock.now()),
+            State::Drained => Step::Idle { until: None },
+            State::Finished => Step::Finished,
+        }
+    }
+
+    fn name(&self) -> &str {
+        &self.parts.name
+    }
+}

@@ -1,0 +1,183 @@
+//! The runtime: a plan applied, that is nodes wired to each other, ready to be stepped.
+//!
+//! It has no thread. Whoever drives it steps the [`Runtime::nodes`], in any order and on any threads, and calls
+//! [`Controls::pump`] between. Wiring: [`wiring`].
+
+mod wiring;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+
+use crate::coordinator::{Coordinator, Order, Recipient, Report};
+use crate::counters::{OperatorMetrics, SharedCounters};
+use crate::graph::Graph;
+use crate::node::Node;
+use crate::plan::{Part, Plan};
+use crate::sink::{SinkError, SinkWriter};
+use crate::source::SourceReader;
+
+/// The outside ends of a pipeline, opened, in the order of the graph.
+pub struct Connectors {
+    /// One for each source.
+    pub sources: Vec<Box<dyn SourceReader>>,
+    /// One for each sink.
+    pub sinks: Vec<Box<dyn SinkWriter>>,
+    /// For the dead letters, where the graph has them.
+    pub dead_letters: Option<Box<dyn SinkWriter>>,
+}
+
+/// Settings of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Bytes of state that one lane of a stage may hold.
+    pub state_bytes_max: u64,
+    /// How long a batch may take in a stage that says nothing itself, in microseconds.
+    pub latency_micros: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { state_bytes_max: 1 << 30, latency_micros: 10_000 }
+    }
+}
+
+/// Why a plan could not be applied.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// A sink could not finish or undo what an earlier process left.
+    #[error("sink {sink}: {error}")]
+    Recover {
+        /// The sink.
+        sink: Arc<str>,
+        /// What it says.
+        error: SinkError,
+    },
+    /// An operator that could be opened when the pipeline was checked cannot any more, or has another plan.
+    #[error("stage {stage}: {message}")]
+    Operator {
+        /// The stage.
+        stage: Arc<str>,
+        /// What happened.
+        message: String,
+    },
+    /// Sinks whose commits cannot both be the commit point.
+    #[error("sinks {first} and {second} both commit in a way that cannot be resumed; a pipeline can have only one such sink")]
+    TwoCommitPoints {
+        /// One of them.
+        first: Arc<str>,
+        /// The other.
+        second: Arc<str>,
+    },
+    /// A plan that changes what runs.
+    #[error("this plan changes a running pipeline ({change}), which is not supported yet; stop the pipeline and start it again")]
+    NotAStart {
+        /// The first change that does.
+        change: String,
+    },
+}
+
+/// A node with its place.
+pub struct Placed {
+    /// The lane whose thread should step it; none = it reads or writes for all lanes.
+    pub lane: Option<u32>,
+    /// The node.
+    pub node: Box<dyn Node>,
+}
+
+/// What one source, stage or sink has counted.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// What it is.
+    pub part: Part,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its counters.
+    pub counters: SharedCounters,
+    /// The operator's own metrics, for a stage.
+    pub metrics: Option<Arc<OperatorMetrics>>,
+}
+
+/// A pipeline that can be stepped.
+pub struct Runtime {
+    /// Its nodes, each after those that it reads from.
+    pub nodes: Vec<Placed>,
+    /// Its barriers and commits.
+    pub controls: Controls,
+    /// What it counts, sources first.
+    pub status: Vec<Status>,
+}
+
+/// Barriers, commits and stops of a running pipeline.
+pub struct Controls {
+    coordinator: Coordinator,
+    reports: Receiver<Report>,
+    sources: Vec<Sender<Order>>,
+    sinks: Vec<Sender<Order>>,
+}
+
+impl Runtime {
+    /// Applies a plan that starts `graph`: recovers the sinks, opens an operator a lane, and wires the nodes.
+    ///
+    /// # Errors
+    /// See [`RuntimeError`]; nothing runs then.
+    pub fn apply(
+        plan: &Plan,
+        graph: &Graph,
+        connectors: Connectors,
+        settings: &Settings,
+    ) -> Result<Self, RuntimeError> {
+        match plan.changes().iter().find(|change| change.action != crate::plan::Action::Add) {
+            Some(change) => Err(RuntimeError::NotAStart { change: change.to_string() }),
+            None => wiring::wire(graph, connectors, settings),
+        }
+    }
+}
+
+impl Controls {
+    /// Carries reports to the coordinator and orders to the nodes. True: orders were given, somebody has work.
+    pub fn pump(&mut self) -> bool {
+        let mut any = false;
+        while let Ok(report) = self.reports.try_recv() {
+            let orders = self.coordinator.report(report);
+            any |= self.give(orders);
+        }
+        any
+    }
+
+    /// Ends the epoch, if none is on its way to be complete.
+    pub fn tick(&mut self) -> bool {
+        let orders = self.coordinator.tick();
+        self.give(orders)
+    }
+
+    /// Lets the pipeline drain: sources read no more, what is on its way is finished and committed.
+    pub fn stop(&mut self) {
+        let orders = self.coordinator.stop();
+        self.give(orders);
+    }
+
+    /// The last complete epoch.
+    #[must_use]
+    pub fn complete(&self) -> Option<u64> {
+        self.coordinator.complete()
+    }
+
+    /// Whether the pipeline is done: its last epoch is complete.
+    #[must_use]
+    pub fn finished(&self) -> bool {
+        self.coordinator.finished()
+    }
+
+    fn give(&self, orders: Vec<(Recipient, Order)>) -> bool {
+        let any = !orders.is_empty();
+        for (to, order) in orders {
+            let recipient = match to {
+                Recipient::Source(source) => &self.sources[source],
+                Recipient::Sink(sink) => &self.sinks[sink],
+            };
+            // A node that is gone has failed or finished; its failure is reported by its own step.
+            drop(recipient.send(order));
+        }
+        any
+    }
+}

@@ -1,0 +1,341 @@
+//! From a graph to nodes and the edges between them.
+//!
+//! A source is one read node and a decode node a lane; a stage is a node a lane; a sink is an encode node for each lane of
+//! each of its inputs, and one write node. Edges go lane to lane where sender and receiver have as many lanes and no key
+//! moves rows between them, and from every lane to every lane otherwise.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+
+use super::{Connectors, Controls, Placed, Runtime, RuntimeError, Settings, Status};
+use crate::batch::Layout;
+use crate::clock::Micros;
+use crate::codec;
+use crate::coordinator::{Coordinator, Order, Report};
+use crate::counters::{Counters, OperatorMetrics, SharedCounters};
+use crate::dead_letter;
+use crate::edge::{Inbox, Rx, Tx, edge};
+use crate::graph::{Graph, Sink, Source, Stage, Upstream};
+use crate::node::outbox::{Outbox, Receiver as Port, Split};
+use crate::node::{decode, encode, read, stage, write};
+use crate::pace::{Pace, Throttle};
+use crate::plan::Part;
+use crate::sink::{Promise, SinkWriter, Wants};
+use crate::state::KeyedState;
+
+/// The edges of one lane of a source or stage, while they are being made.
+#[derive(Default)]
+struct Ends {
+    ports: Vec<Vec<Port>>,
+    dead: Option<Tx>,
+    inbox: Vec<Vec<Rx>>,
+}
+
+impl Ends {
+    fn lanes(count: u32, ports: usize) -> Vec<Self> {
+        let lane = |_| Self { ports: (0..ports).map(|_| Vec::new()).collect(), ..Self::default() };
+        (0..count).map(lane).collect()
+    }
+
+    fn outbox(&mut self) -> Outbox {
+        Outbox::new(std::mem::take(&mut self.ports), self.dead.take())
+    }
+
+    fn inbox(&mut self) -> Inbox {
+        Inbox::new(std::mem::take(&mut self.inbox))
+    }
+}
+
+/// A pipeline on its way to be wired.
+struct Wiring<'a> {
+    graph: &'a Graph,
+    sources: Vec<Vec<Ends>>,
+    stages: Vec<Vec<Ends>>,
+    nodes: Vec<Placed>,
+    status: Vec<Status>,
+    reports: Sender<Report>,
+    source_orders: Vec<Sender<Order>>,
+    sink_orders: Vec<Sender<Order>>,
+    promises: Vec<Promise>,
+    paces: Vec<Arc<Pace>>,
+}
+
+/// Nodes for a graph, over its connectors.
+pub(super) fn wire(graph: &Graph, connectors: Connectors, settings: &Settings) -> Result<Runtime, RuntimeError> {
+    let Connectors { sources, sinks, dead_letters } = connectors;
+    assert_eq!((sources.len(), sinks.len()), (graph.sources.len(), graph.sinks.len()), "a connector for each end");
+    let (reports, received) = channel();
+    let lanes: usize = graph.stages.iter().map(|stage| stage.lanes as usize).sum();
+    let mut wiring = Wiring {
+        graph,
+        sources: graph.sources.iter().map(|source| Ends::lanes(source.lanes, 1)).collect(),
+        stages: graph.stages.iter().map(|stage| Ends::lanes(stage.lanes, stage.plan.ports.len())).collect(),
+        nodes: Vec::new(),
+        status: Vec::new(),
+        reports,
+        source_orders: Vec::new(),
+        sink_orders: Vec::new(),
+        promises: Vec::new(),
+        paces: graph.sources.iter().map(|_| Pace::new(lanes)).collect(),
+    };
+    let dead_edges = wiring.connect_dead_letters();
+    wiring.connect_stages();
+    let sink_edges: Vec<_> = graph.sinks.iter().map(|sink| wiring.connect_sink(sink)).collect();
+    for (number, reader) in sources.into_iter().enumerate() {
+        wiring.source(number, &graph.sources[number], reader);
+    }
+    let mut bound = 0;
+    for (number, stage) in graph.stages.iter().enumerate() {
+        wiring.stage(number, stage, settings, &mut bound)?;
+    }
+    for ((sink, edges), writer) in graph.sinks.iter().zip(sink_edges).zip(sinks) {
+        wiring.sink(sink, Part::Sink, edges, writer)?;
+    }
+    if let (Some(sink), Some(writer)) = (&graph.dead_letters, dead_letters) {
+        let edges = dead_edges.into_iter().map(|rx| vec![rx]).collect();
+        wiring.dead_letters(sink, edges, writer)?;
+    }
+    wiring.one_commit_point()?;
+    let coordinator = Coordinator::new(graph.sources.len(), wiring.promises, 1);
+    let (sources, sinks) = (wiring.source_orders, wiring.sink_orders);
+    let controls = Controls { coordinator, reports: received, sources, sinks };
+    Ok(Runtime { nodes: wiring.nodes, controls, status: wiring.status })
+}
+
+impl Wiring<'_> {
+    /// An edge to the dead letters for every lane that may give a record up.
+    fn connect_dead_letters(&mut self) -> Vec<Rx> {
+        if self.graph.dead_letters.is_none() {
+            return Vec::new();
+        }
+        let lanes = self.sources.iter_mut().chain(&mut self.stages).flatten();
+        let connect = |lane: &mut Ends| {
+            let (tx, rx) = edge();
+            lane.dead = Some(tx);
+            rx
+        };
+        lanes.map(connect).collect()
+    }
+
+    /// The lanes of an upstream, and the port that is meant.
+    fn upstream(&mut self, upstream: Upstream) -> (&mut Vec<Ends>, usize) {
+        match upstream {
+            Upstream::Source(source) => (&mut self.sources[source], 0),
+            Upstream::Port(stage, port) => (&mut self.stages[stage], port),
+        }
+    }
+
+    fn connect_stages(&mut self) {
+        for (number, stage) in self.graph.stages.iter().enumerate() {
+            for input in &stage.inputs {
+                let count = stage.lanes as usize;
+                let (senders, port) = self.upstream(*input);
+                let direct = stage.key.is_empty() && senders.len() == count;
+                let inboxes = if direct { direct_edges(senders, port) } else { crossed(senders, port, stage, count) };
+                for (lane, edges) in self.stages[number].iter_mut().zip(inboxes) {
+                    lane.inbox.push(edges);
+                }
+            }
+        }
+    }
+
+    /// For each input of a sink the edges from its lanes.
+    fn connect_sink(&mut self, sink: &Sink) -> Vec<Vec<Rx>> {
+        let connect = |input: &Upstream| {
+            let (senders, port) = self.upstream(*input);
+            direct_edges(senders, port).into_iter().flatten().collect()
+        };
+        sink.inputs.iter().map(connect).collect()
+    }
+
+    fn source(&mut self, number: usize, source: &Source, reader: Box<dyn crate::source::SourceReader>) {
+        let counters = self.counters(Part::Source, &source.name, None);
+        let (orders, received) = channel();
+        self.source_orders.push(orders);
+        let (to_lanes, from_reader): (Vec<_>, Vec<_>) = (0..source.lanes).map(|_| edge()).unzip();
+        let parts = read::Parts {
+            name: source.name.clone(),
+            reader,
+            framing: source.decode.as_ref().map(|plan| codec::framing(&plan.format)),
+            layout: source.layout.clone(),
+            lanes: source.lanes as usize,
+            outbox: Outbox::new(vec![vec![Port { split: Split::Whole, lanes: to_lanes }]], None),
+            pace: self.paces[number].clone(),
+            counters: counters.clone(),
+            orders: received,
+            reports: self.reports.clone(),
+            number,
+        };
+        self.place(None, read::ReadNode::new(parts));
+        for (lane, rx) in from_reader.into_iter().enumerate() {
+            let node = decode::DecodeNode {
+                name: source.name.clone(),
+                inbox: Inbox::new(vec![vec![rx]]),
+                decoder: source.decode.clone().map(codec::decoder),
+                layout: source.layout.clone(),
+                event_time: source.event_time,
+                outbox: self.sources[number][lane].outbox(),
+                pace: self.paces[number].clone(),
+                counters: counters.clone(),
+                watermark: Micros::MIN,
+                ended: false,
+            };
+            self.place(Some(lane as u32), node);
+        }
+    }
+
+    fn stage(
+        &mut self,
+        number: usize,
+        stage: &Stage,
+        settings: &Settings,
+        bound: &mut usize,
+    ) -> Result<(), RuntimeError> {
+        let metrics = OperatorMetrics::new(&stage.plan.metrics);
+        let counters = self.counters(Part::Stage, &stage.name, Some(metrics.clone()));
+        let shared = Arc::new(stage.clone());
+        for lane in 0..stage.lanes {
+            let refused = |message: String| RuntimeError::Operator { stage: stage.name.clone(), message };
+            let opened = stage.factory.open(&stage.config, stage.schema.fields());
+            let (plan, operator) = opened.map_err(|refusal| refused(refusal.to_string()))?;
+            if plan != stage.plan {
+                return Err(refused("the operator declared another plan than when the pipeline was checked".into()));
+            }
+            let key: Vec<_> = stage.key.iter().map(|field| stage.schema.fields()[*field].kind).collect();
+            let state = || KeyedState::new(&key, &stage.plan.tables, settings.state_bytes_max);
+            let ends = &mut self.stages[number][lane as usize];
+            let target = stage.latency.unwrap_or(settings.latency_micros);
+            let node = stage::StageNode::new(
+                stage::Parts {
+                    stage: shared.clone(),
+                    lane,
+                    operator,
+                    state: (!key.is_empty()).then(state),
+                    inbox: ends.inbox(),
+                    outbox: ends.outbox(),
+                    throttle: Throttle::new(self.paces.iter().map(|pace| (pace.clone(), *bound)).collect(), target),
+                    counters: counters.clone(),
+                    metrics: metrics.clone(),
+                },
+                stage.inputs.len(),
+            );
+            *bound += 1;
+            self.place(Some(lane), node);
+        }
+        Ok(())
+    }
+
+    fn sink(
+        &mut self,
+        sink: &Sink,
+        part: Part,
+        edges: Vec<Vec<Rx>>,
+        writer: Box<dyn SinkWriter>,
+    ) -> Result<(), RuntimeError> {
+        let mut encoded = Vec::new();
+        for lanes in edges {
+            let mut from_lanes = Vec::new();
+            for (lane, rx) in lanes.into_iter().enumerate() {
+                from_lanes.push(self.encode(sink, Some(lane as u32), vec![vec![rx]], &*writer));
+            }
+            encoded.push(from_lanes);
+        }
+        self.write(sink, part, encoded, writer)
+    }
+
+    /// The dead letters come from every lane, in no order; one node encodes them.
+    fn dead_letters(
+        &mut self,
+        sink: &Sink,
+        edges: Vec<Vec<Rx>>,
+        writer: Box<dyn SinkWriter>,
+    ) -> Result<(), RuntimeError> {
+        let encoded = self.encode(sink, None, edges, &*writer);
+        self.write(sink, Part::DeadLetters, vec![vec![encoded]], writer)
+    }
+
+    /// An encode node; the edge from it to the writer.
+    fn encode(&mut self, sink: &Sink, lane: Option<u32>, inbox: Vec<Vec<Rx>>, writer: &dyn SinkWriter) -> Rx {
+        let (tx, rx) = edge();
+        let format = sink.format.as_ref().filter(|_| writer.wants() == Wants::Bytes);
+        let dead = lane.is_none().then(|| Arc::new(Layout::of_source(&dead_letter::schema())));
+        let node = encode::EncodeNode {
+            name: sink.name.clone(),
+            inbox: Inbox::new(inbox),
+            encoder: format.map(codec::encoder),
+            dead,
+            outbox: Outbox::new(vec![vec![Port { split: Split::Whole, lanes: vec![tx] }]], None),
+            expected: 0,
+            ended: false,
+        };
+        self.place(lane, node);
+        rx
+    }
+
+    fn write(
+        &mut self,
+        sink: &Sink,
+        part: Part,
+        encoded: Vec<Vec<Rx>>,
+        mut writer: Box<dyn SinkWriter>,
+    ) -> Result<(), RuntimeError> {
+        writer.recover(None).map_err(|error| RuntimeError::Recover { sink: sink.name.clone(), error })?;
+        let (orders, received) = channel();
+        let number = self.sink_orders.len();
+        self.sink_orders.push(orders);
+        self.promises.push(writer.promise());
+        let counters = self.counters(part, &sink.name, None);
+        let (inbox, reports) = (Inbox::new(encoded), self.reports.clone());
+        let parts = write::Parts { name: sink.name.clone(), inbox, writer, counters, orders: received, reports, number };
+        self.place(None, write::WriteNode::new(parts));
+        Ok(())
+    }
+
+    fn one_commit_point(&self) -> Result<(), RuntimeError> {
+        let sinks = self.graph.sinks.iter().chain(&self.graph.dead_letters).zip(&self.promises);
+        let mut points = sinks.filter(|(_, promise)| **promise == Promise::CommitPoint).map(|(sink, _)| &sink.name);
+        match (points.next(), points.next()) {
+            (Some(first), Some(second)) => {
+                Err(RuntimeError::TwoCommitPoints { first: first.clone(), second: second.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn counters(&mut self, part: Part, name: &Arc<str>, metrics: Option<Arc<OperatorMetrics>>) -> SharedCounters {
+        let counters = Arc::new(Counters::default());
+        self.status.push(Status { part, name: name.clone(), counters: counters.clone(), metrics });
+        counters
+    }
+
+    fn place(&mut self, lane: Option<u32>, node: impl crate::node::Node + 'static) {
+        self.nodes.push(Placed { lane, node: Box::new(node) });
+    }
+}
+
+/// An edge from each sending lane; one entry a receiving lane.
+fn direct_edges(senders: &mut [Ends], port: usize) -> Vec<Vec<Rx>> {
+    let connect = |sender: &mut Ends| {
+        let (tx, rx) = edge();
+        sender.ports[port].push(Port { split: Split::Whole, lanes: vec![tx] });
+        vec![rx]
+    };
+    senders.iter_mut().map(connect).collect()
+}
+
+/// Edges from every sending lane to every receiving lane; one entry a receiving lane.
+fn crossed(senders: &mut [Ends], port: usize, stage: &Stage, count: usize) -> Vec<Vec<Rx>> {
+    let mut inboxes: Vec<Vec<Rx>> = (0..count).map(|_| Vec::new()).collect();
+    for sender in senders {
+        let (lanes, receivers): (Vec<Tx>, Vec<Rx>) = (0..count).map(|_| edge()).unzip();
+        let split = match (count, stage.key.is_empty()) {
+            (1, _) => Split::Whole,
+            (_, true) => Split::Turn,
+            (_, false) => Split::Key(stage.key.clone()),
+        };
+        sender.ports[port].push(Port { split, lanes });
+        inboxes.iter_mut().zip(receivers).for_each(|(inbox, rx)| inbox.push(rx));
+    }
+    inboxes
+}
+

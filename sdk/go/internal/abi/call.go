@@ -1,0 +1,47 @@
+//go:build wasm
+
+package abi
+
+import (
+	"fmt"
+	"runtime"
+
+	"wasmill"
+)
+
+// The three functions that the adapter has beside WASI's, see wasi_snapshot_preview1.wat.
+
+//go:wasmimport wasi_snapshot_preview1 wasmill_console
+//go:noescape
+func console(buffer *[514]uint32)
+
+//go:wasmimport wasi_snapshot_preview1 wasmill_call_begins
+func callBegins(now int64, seed uint64)
+
+//go:wasmimport wasi_snapshot_preview1 wasmill_call_ends
+func callEnds()
+
+//go:wasmimport wasi_snapshot_preview1 proc_exit
+func exit(code int32)
+
+var lines [514]uint32
+
+func init() { console(&lines) }
+
+// Begin sets clock and chance to what the call's context says. Its result is deferred by every call: it lets out what was
+// printed, and turns a panic into a line of the log and a trap.
+func Begin(context wasmill.Context) func() {
+	callBegins(context.Now, context.Seed)
+	return end
+}
+
+func end() {
+	if panicked := recover(); panicked != nil {
+		stack := make([]byte, 4096)
+		stack = stack[:runtime.Stack(stack, false)]
+		callEnds()
+		wasmill.Log(wasmill.Error, fmt.Sprintf("panic: %v\n%s", panicked, stack))
+		exit(2)
+	}
+	callEnds()
+}

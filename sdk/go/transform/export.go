@@ -1,0 +1,35 @@
+//go:build wasm
+
+package transform
+
+import (
+	"wasmill"
+	"wasmill/internal/abi"
+)
+
+//go:wasmexport wasmill:operator/transform@0.1.0#open
+func open(config abi.Pointer, configLength uint32, input abi.Pointer, inputCount uint32) abi.Pointer {
+	defer abi.Begin(wasmill.Context{})()
+	return abi.Opened(exported.Open(abi.Bytes(config, configLength), abi.Fields(input, inputCount)))
+}
+
+//go:wasmexport cabi_post_wasmill:operator/transform@0.1.0#open
+func opened(abi.Pointer) { abi.PostReturn() }
+
+//go:wasmexport wasmill:operator/transform@0.1.0#process
+func process(batch uint64, attempt uint32, watermark, now int64, seed uint64,
+	count uint32, columns abi.Pointer, columnCount uint32) abi.Pointer {
+	context := wasmill.Context{Batch: batch, Attempt: attempt, Watermark: watermark, Now: now, Seed: seed}
+	defer abi.Begin(context)()
+	rows := wasmill.Rows{Count: int(count), Columns: abi.Columns(columns, columnCount)}
+	effects, failure := exported.Process(context, rows)
+	if failure != nil {
+		return abi.Failed(failure)
+	}
+	result, content := abi.Result(abi.SizeOfEffects)
+	abi.PutEffects(content, &effects)
+	return result
+}
+
+//go:wasmexport cabi_post_wasmill:operator/transform@0.1.0#process
+func processed(abi.Pointer) { abi.PostReturn() }
