@@ -1,13 +1,13 @@
 //! Keyed state in memory: what the tables of a stage keep for each key of a lane.
 //!
-//! One cell a key holds the key, the fields of all tables and the bookkeeping side by side, so that a row costs one cache
-//! miss however many fields there are; longer values lie in an arena. A call of the operator takes a [`Turn`]: its keys are
-//! found (each distinct key is a *slot*, in order of first appearance), their rows gathered as columns, and what the call
-//! made of them is written back. A turn that ends without [`Turn::apply`] leaves no trace.
+//! One cell a key holds the key, the fields of all tables and the bookkeeping side by side, so that a row costs one
+//! cache miss however many fields there are; longer values lie in an arena. A call of the operator takes a [`Turn`]:
+//! its keys are found (each distinct key is a *slot*, in order of first appearance), their rows gathered as columns,
+//! and what the call made of them is written back. A turn that ends without [`Turn::apply`] leaves no trace.
 //!
-//! What it costs, a row, for count and sum under a whole number (the benchmark `state`): about 13 ns with 10,000 keys, 37 with a
-//! million. Memory: a cell of 8 bytes a word, in tables that are 5/16 to 5/8 full. Growth is by key group, 1/128 of the whole
-//! at a time, so no call waits for all of it.
+//! What it costs, a row, for count and sum under a whole number (the benchmark `state`): about 13 ns with 10,000 keys,
+//! 37 with a million. Memory: a cell of 8 bytes a word, in tables that are 5/16 to 5/8 full. Growth is by key group,
+//! 1/128 of the whole at a time, so no call waits for all of it.
 //!
 //! Time to live: a row whose last change (a value that differs, or the first) is `ttl` or more ago is gone for every
 //! reader at once; its memory comes back when a row of its key comes or [`KeyedState::sweep`] passes by.
@@ -80,8 +80,8 @@ pub struct KeyedState {
     /// Of the running turn: for each row the cell of its key, and the rows whose search goes on.
     found: Vec<u32>,
     elsewhere: Vec<u32>,
-    /// Of the running turn: for each slot a copy of its cell, back to back. What a call changes is changed here, and put
-    /// back at once.
+    /// Of the running turn: for each slot a copy of its cell, back to back. What a call changes is changed here, and
+    /// put back at once.
     copies: Vec<u64>,
     /// Where the next sweep goes on: key group and number of the cell.
     swept: (usize, usize),
@@ -176,8 +176,8 @@ impl KeyedState {
         Ok(())
     }
 
-    /// Gives back the memory of rows past their time, looking at no more than `budget` cells from where it last stopped.
-    /// Answers how many keys it removed.
+    /// Gives back the memory of rows past their time, looking at no more than `budget` cells from where it last
+    /// stopped. Answers how many keys it removed.
     pub fn sweep(&mut self, now: Micros, budget: usize) -> usize {
         if !self.shape.expires {
             return 0;
@@ -204,9 +204,10 @@ impl KeyedState {
 
     /// Finds or adds the keys and gives them slots.
     ///
-    /// Three passes over the batch, because what a CPU waits for is a cell that is not in the cache and a branch that it
-    /// could not guess: the first looks only where each search begins, so that the misses of a batch overlap; the second
-    /// searches on for the few keys that lie elsewhere; the third, in order and without a branch for keys that exist, hands out slots.
+    /// Three passes over the batch, because what a CPU waits for is a cell that is not in the cache and a branch that
+    /// it could not guess: the first looks only where each search begins, so that the misses of a batch overlap; the
+    /// second searches on for the few keys that lie elsewhere; the third, in order and without a branch for keys that
+    /// exist, hands out slots.
     #[inline(always)]
     fn enter<'k>(&mut self, hashes: &[u64], key: impl Fn(usize) -> Wanted<'k>) -> Result<(), StateFull> {
         let rows = hashes.len();

@@ -4,8 +4,8 @@
 //! word 0    bits 0..32   slot of the key in the running call, plus 1; 0 = none
 //!           bits 32..40  0 = the cell is empty; length of the key plus 1; 255 = the key lies in the arena
 //!           bit  40      dirty: changed since it was restored
-//!           bits 41..    flags, going on in as many more words as there are: for each table whether it has a row, whether
-//!                        each nullable field is present, the value of each boolean
+//!           bits 41..    flags, going on in as many more words as there are: for each table whether it has a row,
+//!                        whether each nullable field is present, the value of each boolean
 //! then      the key: 1 word for a fixed-width column, else 2, or 3 for several columns, padded with zeros; a longer
 //!           one: its place in the arena and its hash
 //! then      for each table with a time to live: when its row was last changed

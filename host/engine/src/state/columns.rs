@@ -1,8 +1,8 @@
 //! Fields of cells to Arrow columns and back: gather before a call, scatter after it.
 //!
 //! Both go column by column over copies of the call's cells that lie back to back: the table itself, where each cell is
-//! somewhere else, is walked once before the call and once after it. A row counts as changed where a value in it differs
-//! from what was there (floats by their bits).
+//! somewhere else, is walked once before the call and once after it. A row counts as changed where a value in it
+//! differs from what was there (floats by their bits).
 
 use std::sync::Arc;
 
@@ -28,7 +28,13 @@ pub(super) struct Cells<'a> {
 }
 
 /// The rows of a table for the keys of a call, whose cells are `words`.
-pub(super) fn gather(table: &TableShape, shape: &Shape, words: &[u64], spots: &[Spot], segments: &[Segment]) -> TableRows {
+pub(super) fn gather(
+    table: &TableShape,
+    shape: &Shape,
+    words: &[u64],
+    spots: &[Spot],
+    segments: &[Segment],
+) -> TableRows {
     let cells = || words.chunks_exact(shape.words);
     let mut fresh = Vec::new();
     if !cells().all(|cell| table.has.get(cell)) {
@@ -44,7 +50,8 @@ pub(super) fn gather(table: &TableShape, shape: &Shape, words: &[u64], spots: &[
                 fixed(field.kind, Buffer::from_vec(words), spots.len(), nulls)
             }
             Place::Arena(at) => {
-                let values = || cells().zip(spots).map(|(cell, spot)| segments[spot.group as usize].arena.get(cell[at]));
+                let values =
+                    || cells().zip(spots).map(|(cell, spot)| segments[spot.group as usize].arena.get(cell[at]));
                 let ends = OffsetBuffer::from_lengths(values().map(<[u8]>::len));
                 let mut data = Vec::with_capacity(ends[spots.len()] as usize);
                 values().for_each(|value| data.extend_from_slice(value));
@@ -104,7 +111,9 @@ fn scatter_column(field: &FieldShape, column: &ArrayRef, cells: &mut Cells<'_>, 
     assert!(nulls.is_none() || field.present.is_some(), "a field that is not nullable has no null");
     let null = |slot: usize| nulls.is_some_and(|nulls| nulls.is_null(slot));
     if let Some(present) = field.present {
-        for ((slot, differs), cell) in differs.iter_mut().enumerate().zip(cells.words.chunks_exact_mut(cells.shape.words)) {
+        for ((slot, differs), cell) in
+            differs.iter_mut().enumerate().zip(cells.words.chunks_exact_mut(cells.shape.words))
+        {
             *differs |= present.get(cell) == null(slot);
             present.set(cell, !null(slot));
         }

@@ -1,4 +1,5 @@
-//! What is kept for a key, one value at a time: for inspection, tests, snapshots and restores, not for the path of rows.
+//! What is kept for a key, one value at a time: for inspection, tests, snapshots and restores, not for the path of
+//! rows.
 
 use super::arena::Arena;
 use super::cell::{DIRTY, FieldShape, Place, Shape, TableShape};

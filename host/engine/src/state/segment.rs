@@ -1,13 +1,13 @@
 //! The cells of one key group: an open-addressing table with linear probing, and its arena.
 //!
-//! One table for each of the 128 key groups, not one for all: each grows and compacts on its own, so that a stall is 1/128 of
-//! the whole (1 M keys of 32 bytes: 8,000 cells, a fraction of a millisecond), a snapshot goes group by group, and rescaling moves tables.
-//! A growing table doubles at 5/8 full: amortised, a key is moved once or twice in its life. Removal shifts back the cells
-//! behind, so there are no tombstones and probing never slows down. Hashes are not stored but computed again when a cell
-//! moves: two multiplications for a short key.
+//! One table for each of the 128 key groups, not one for all: each grows and compacts on its own, so that a stall is
+//! 1/128 of the whole (1 M keys of 32 bytes: 8,000 cells, a fraction of a millisecond), a snapshot goes group by group,
+//! and rescaling moves tables. A growing table doubles at 5/8 full: amortised, a key is moved once or twice in its
+//! life. Removal shifts back the cells behind, so there are no tombstones and probing never slows down. Hashes are not
+//! stored but computed again when a cell moves: two multiplications for a short key.
 //!
-//! Always true: `len` cells are not empty; every cell can be reached from its home over non-empty cells; while a call runs,
-//! `places[slot]` is the cell that carries that slot, wherever it moves.
+//! Always true: `len` cells are not empty; every cell can be reached from its home over non-empty cells; while a call
+//! runs, `places[slot]` is the cell that carries that slot, wherever it moves.
 
 use super::arena::{self, Arena};
 use super::cell::{KEY_LEN, KEY_LEN_8, KEY_LONG, KEY_WORDS_MAX, SLOT, Shape};
@@ -158,8 +158,8 @@ impl Segment {
         cells + long
     }
 
-    /// Puts a key that is not there into the empty cell where its search ended, with zeros in all else, and answers the cell,
-    /// which is another one if the table had to grow.
+    /// Puts a key that is not there into the empty cell where its search ended, with zeros in all else, and answers the
+    /// cell, which is another one if the table had to grow.
     pub(super) fn insert(&mut self, shape: &Shape, hash: u64, key: Wanted<'_>, at: u32, spots: &mut [Spot]) -> u32 {
         let mut at = at;
         if self.full() {
@@ -215,8 +215,8 @@ impl Segment {
         self.len -= 1;
     }
 
-    /// Gives memory back after removals: a table that is 1/8 full halves, an arena that is half dead moves. Only between
-    /// calls.
+    /// Gives memory back after removals: a table that is 1/8 full halves, an arena that is half dead moves. Only
+    /// between calls.
     pub(super) fn settle(&mut self, shape: &Shape) {
         if self.len == 0 {
             *self = Self::empty(shape);
