@@ -93,7 +93,7 @@ impl KeyedState {
     #[must_use]
     pub fn new(key: &[Kind], tables: &[Table], limit: u64) -> Self {
         let shape = Shape::new(key, tables);
-        let segments: Vec<Segment> = (0..KEY_GROUPS).map(|_| Segment::empty(&shape)).collect();
+        let segments: Vec<Segment> = (0..KEY_GROUPS).map(|_| Segment::empty(shape.frame)).collect();
         let used = segments.iter().map(Segment::bytes).sum();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let (slots, spots, found, elsewhere) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -106,7 +106,7 @@ impl KeyedState {
     /// New keys do not fit.
     pub fn resolve(&mut self, keys: &Keys, now: Micros) -> Result<Turn<'_>, StateFull> {
         assert!(self.spots.is_empty(), "a turn ends before the next begins");
-        let key_words = self.shape.key_words;
+        let key_words = self.shape.frame.key_words;
         let entered = match &keys.bytes {
             KeyBytes::Words(words) => self.enter(keys.hashes(), |row| Wanted::Word(words[row])),
             KeyBytes::Spans(..) => self.enter(keys.hashes(), |row| Wanted::new(key_words, keys.get(row))),
@@ -141,10 +141,10 @@ impl KeyedState {
             let (shape, segment) = (&self.shape, &self.segments[group as usize]);
             let entry = move |at| Entry { shape, segment, group, at, now };
             let alive = move |entry: &Entry<'_>| {
-                let cell = segment.cell(shape, entry.at);
+                let cell = segment.cell(shape.frame, entry.at);
                 shape.tables.iter().any(|table| table.alive(cell, now))
             };
-            segment.cells(shape).map(entry).filter(alive)
+            segment.cells(shape.frame).map(entry).filter(alive)
         })
     }
 
@@ -158,10 +158,10 @@ impl KeyedState {
         let long = values.map(|value| if let Value::Bytes(bytes) = value { arena::room(bytes.len()) } else { 0 }).sum();
         self.check(long)?;
         let hash = key::hash(key);
-        let (at, group) = (self.find_or_add(hash, Wanted::new(self.shape.key_words, key))?, key::group(hash) as usize);
+        let (at, group) = (self.find_or_add(hash, Wanted::new(self.shape.frame.key_words, key))?, key::group(hash) as usize);
         let segment = &mut self.segments[group];
         let before = segment.bytes();
-        let (cell, arena) = segment.cell_mut(&self.shape, at);
+        let (cell, arena) = segment.cell_mut(self.shape.frame, at);
         cell[0] &= !cell::DIRTY;
         for (table, row) in self.shape.tables.iter().zip(rows) {
             columns::clear(table, cell, arena);
@@ -170,7 +170,7 @@ impl KeyedState {
             }
         }
         if !self.shape.in_use(cell) {
-            segment.remove(&self.shape, at, &mut []);
+            segment.remove(self.shape.frame, at, &mut []);
         }
         self.used += segment.bytes() - before;
         Ok(())
@@ -186,14 +186,14 @@ impl KeyedState {
         for _ in 0..budget {
             let (group, index) = self.swept;
             let segment = &mut self.segments[group];
-            let Some((at, empty)) = segment.nth(&self.shape, index) else {
+            let Some((at, empty)) = segment.nth(self.shape.frame, index) else {
                 self.settle(group);
                 self.swept = ((group + 1) % self.segments.len(), 0);
                 continue;
             };
             self.swept.1 += 1;
-            if !empty && self.expire(group, at, now) && !self.shape.in_use(self.segments[group].cell(&self.shape, at)) {
-                self.segments[group].remove(&self.shape, at, &mut []);
+            if !empty && self.expire(group, at, now) && !self.shape.in_use(self.segments[group].cell(self.shape.frame, at)) {
+                self.segments[group].remove(self.shape.frame, at, &mut []);
                 removed += 1;
                 // Another cell may have moved here.
                 self.swept.1 = index;
@@ -210,21 +210,8 @@ impl KeyedState {
     /// exist, hands out slots.
     #[inline(always)]
     fn enter<'k>(&mut self, hashes: &[u64], key: impl Fn(usize) -> Wanted<'k>) -> Result<(), StateFull> {
+        self.look(hashes, &key);
         let rows = hashes.len();
-        self.found.clear();
-        self.elsewhere.resize(rows, 0);
-        let mut missed = 0;
-        for (row, hash) in hashes.iter().enumerate() {
-            let (at, hit) = self.segments[key::group(*hash) as usize].home(&self.shape, *hash, key(row));
-            self.found.push(at);
-            self.elsewhere[missed] = row as u32;
-            missed += usize::from(!hit);
-        }
-        for row in &self.elsewhere[..missed] {
-            let row = *row as usize;
-            let segment = &self.segments[key::group(hashes[row]) as usize];
-            self.found[row] = segment.find(&self.shape, hashes[row], key(row)).unwrap_or(ABSENT);
-        }
         self.slots.clear();
         self.slots.resize(rows, 0);
         self.spots.resize(rows, Spot { group: 0, at: 0 });
@@ -249,24 +236,45 @@ impl KeyedState {
         Ok(())
     }
 
+    /// The first two passes of [`Self::enter`]: the cell of each row's key, where it has one.
+    #[inline(always)]
+    fn look<'k>(&mut self, hashes: &[u64], key: &impl Fn(usize) -> Wanted<'k>) {
+        let Self { shape: Shape { frame, .. }, segments, found, elsewhere, .. } = self;
+        let (frame, segments) = (*frame, &segments[..]);
+        found.resize(hashes.len(), 0);
+        elsewhere.resize(hashes.len(), 0);
+        let mut count = 0;
+        for ((row, hash), found) in hashes.iter().enumerate().zip(found.iter_mut()) {
+            let (at, hit) = segments[key::group(*hash) as usize].home(frame, *hash, key(row));
+            *found = at;
+            elsewhere[count] = row as u32;
+            count += usize::from(!hit);
+        }
+        for row in &elsewhere[..count] {
+            let row = *row as usize;
+            let segment = &segments[key::group(hashes[row]) as usize];
+            found[row] = segment.find(frame, hashes[row], key(row)).unwrap_or(ABSENT);
+        }
+    }
+
     /// Copies the cells of the slots, without what is past its time. In a pass of its own: right after a slot was
     /// written into a cell, the CPU could not yet read the cell by more than a word at once.
     fn copy(&mut self, now: Micros) {
         self.copies.clear();
-        self.copies.reserve(self.spots.len() * self.shape.words);
+        self.copies.reserve(self.spots.len() * self.shape.frame.words);
         for i in 0..self.spots.len() {
             let Spot { group, at } = self.spots[i];
             if self.shape.expires {
                 self.expire(group as usize, at, now);
             }
-            self.segments[group as usize].copy(&self.shape, at, &mut self.copies);
+            self.segments[group as usize].copy(self.shape.frame, at, &mut self.copies);
         }
     }
 
     #[inline(always)]
     fn find_or_add(&mut self, hash: u64, key: Wanted<'_>) -> Result<u32, StateFull> {
         let segment = &self.segments[key::group(hash) as usize];
-        match segment.find(&self.shape, hash, key) {
+        match segment.find(self.shape.frame, hash, key) {
             Ok(at) => Ok(at),
             Err(free) => self.add(hash, key, free),
         }
@@ -275,10 +283,10 @@ impl KeyedState {
     #[inline(never)]
     fn add(&mut self, hash: u64, key: Wanted<'_>, free: u32) -> Result<u32, StateFull> {
         let group = key::group(hash) as usize;
-        self.check(self.segments[group].growth(&self.shape, key))?;
+        self.check(self.segments[group].growth(self.shape.frame, key))?;
         let segment = &mut self.segments[group];
         let before = segment.bytes();
-        let at = segment.insert(&self.shape, hash, key, free, &mut self.spots);
+        let at = segment.insert(self.shape.frame, hash, key, free, &mut self.spots);
         self.used += segment.bytes() - before;
         Ok(at)
     }
@@ -290,7 +298,7 @@ impl KeyedState {
 
     /// Takes the rows out of a cell that are past their time; whether there were any.
     fn expire(&mut self, group: usize, at: u32, now: Micros) -> bool {
-        let (cell, arena) = self.segments[group].cell_mut(&self.shape, at);
+        let (cell, arena) = self.segments[group].cell_mut(self.shape.frame, at);
         let mut any = false;
         for table in &self.shape.tables {
             if table.expired(cell, now) {
@@ -314,12 +322,12 @@ impl KeyedState {
             let Spot { group, at } = self.spots[slot];
             let segment = &mut self.segments[group as usize];
             if applied {
-                segment.write(at, &self.copies[slot * self.shape.words..(slot + 1) * self.shape.words]);
+                segment.write(at, &self.copies[slot * self.shape.frame.words..(slot + 1) * self.shape.frame.words]);
             } else {
                 *segment.meta_mut(at) &= !SLOT;
             }
-            if !self.shape.in_use(segment.cell(&self.shape, at)) {
-                segment.remove(&self.shape, at, &mut self.spots);
+            if !self.shape.in_use(segment.cell(self.shape.frame, at)) {
+                segment.remove(self.shape.frame, at, &mut self.spots);
                 loose |= 1 << group;
             } else if segment.arena.wasteful() {
                 loose |= 1 << group;

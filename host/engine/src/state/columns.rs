@@ -35,13 +35,13 @@ pub(super) fn gather(
     spots: &[Spot],
     segments: &[Segment],
 ) -> TableRows {
-    let cells = || words.chunks_exact(shape.words);
+    let cells = || words.chunks_exact(shape.frame.words);
     let mut fresh = Vec::new();
     if !cells().all(|cell| table.has.get(cell)) {
         fresh.extend(cells().map(|cell| u8::from(!table.has.get(cell))));
     }
     let column = |field: &FieldShape| -> ArrayRef {
-        let flags = |flag: Flag| BooleanBuffer::collect_bool(spots.len(), |i| flag.get(&words[i * shape.words..]));
+        let flags = |flag: Flag| BooleanBuffer::collect_bool(spots.len(), |i| flag.get(&words[i * shape.frame.words..]));
         let nulls = field.present.map(|present| NullBuffer::new(flags(present))).filter(|nulls| nulls.null_count() > 0);
         match field.place {
             Place::Flag(flag) => Arc::new(BooleanArray::new(flags(flag), nulls)),
@@ -79,7 +79,7 @@ pub(super) fn arena_bytes(table: &TableShape, changes: &TableChanges) -> usize {
 /// Writes what a call made of a table to the copies of its cells.
 pub(super) fn scatter(table: &TableShape, cells: &mut Cells<'_>, changes: &TableChanges, now: Micros) {
     let TableChanges { forget, columns } = changes;
-    let (rows, width) = (cells.spots.len(), cells.shape.words);
+    let (rows, width) = (cells.spots.len(), cells.shape.frame.words);
     if !columns.is_empty() {
         assert_eq!(columns.len(), table.fields.len(), "one column a field, or none");
         let mut differs = vec![false; rows];
@@ -112,13 +112,13 @@ fn scatter_column(field: &FieldShape, column: &ArrayRef, cells: &mut Cells<'_>, 
     let null = |slot: usize| nulls.is_some_and(|nulls| nulls.is_null(slot));
     if let Some(present) = field.present {
         for ((slot, differs), cell) in
-            differs.iter_mut().enumerate().zip(cells.words.chunks_exact_mut(cells.shape.words))
+            differs.iter_mut().enumerate().zip(cells.words.chunks_exact_mut(cells.shape.frame.words))
         {
             *differs |= present.get(cell) == null(slot);
             present.set(cell, !null(slot));
         }
     }
-    let rows = differs.iter_mut().enumerate().zip(cells.words.chunks_exact_mut(cells.shape.words));
+    let rows = differs.iter_mut().enumerate().zip(cells.words.chunks_exact_mut(cells.shape.frame.words));
     match field.place {
         Place::Flag(flag) => {
             let bits = column.as_boolean().values();

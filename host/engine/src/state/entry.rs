@@ -49,7 +49,7 @@ impl<'a> Entry<'a> {
     #[must_use]
     pub fn key(&self) -> Vec<u8> {
         let mut key = Vec::new();
-        self.segment.push_key(self.shape, self.at, &mut key);
+        self.segment.push_key(self.shape.frame, self.at, &mut key);
         key
     }
 
@@ -70,7 +70,7 @@ impl<'a> Entry<'a> {
     }
 
     fn cell(&self) -> &'a [u64] {
-        self.segment.cell(self.shape, self.at)
+        self.segment.cell(self.shape.frame, self.at)
     }
 
     fn value(&self, field: &FieldShape) -> Value<'a> {
