@@ -5,9 +5,9 @@
 //! its keys are found (each distinct key is a *slot*, in order of first appearance), their rows gathered as columns,
 //! and what the call made of them is written back. A turn that ends without [`Turn::apply`] leaves no trace.
 //!
-//! What it costs, a row, for count and sum under a whole number (the benchmark `state`): about 13 ns with 10,000 keys,
-//! 37 with a million. Memory: a cell of 8 bytes a word, in tables that are 5/16 to 5/8 full. Growth is by key group,
-//! 1/128 of the whole at a time, so no call waits for all of it.
+//! What it costs is in the benchmark `state`: a row of count and sum under a whole number takes a hash, a look at a
+//! cell, and two copies of it; a batch's cache misses overlap. Memory: a cell of 8 bytes a word, in tables that are 1/4
+//! to 1/2 full. Growth is by key group, 1/128 of the whole at a time, so no call waits for all of it.
 //!
 //! Time to live: a row whose last change (a value that differs, or the first) is `ttl` or more ago is gone for every
 //! reader at once; its memory comes back when a row of its key comes or [`KeyedState::sweep`] passes by.
@@ -158,7 +158,8 @@ impl KeyedState {
         let long = values.map(|value| if let Value::Bytes(bytes) = value { arena::room(bytes.len()) } else { 0 }).sum();
         self.check(long)?;
         let hash = key::hash(key);
-        let (at, group) = (self.find_or_add(hash, Wanted::new(self.shape.frame.key_words, key))?, key::group(hash) as usize);
+        let (at, group) =
+            (self.find_or_add(hash, Wanted::new(self.shape.frame.key_words, key))?, key::group(hash) as usize);
         let segment = &mut self.segments[group];
         let before = segment.bytes();
         let (cell, arena) = segment.cell_mut(self.shape.frame, at);
@@ -192,7 +193,10 @@ impl KeyedState {
                 continue;
             };
             self.swept.1 += 1;
-            if !empty && self.expire(group, at, now) && !self.shape.in_use(self.segments[group].cell(self.shape.frame, at)) {
+            if !empty
+                && self.expire(group, at, now)
+                && !self.shape.in_use(self.segments[group].cell(self.shape.frame, at))
+            {
                 self.segments[group].remove(self.shape.frame, at, &mut []);
                 removed += 1;
                 // Another cell may have moved here.

@@ -41,7 +41,8 @@ pub(super) fn gather(
         fresh.extend(cells().map(|cell| u8::from(!table.has.get(cell))));
     }
     let column = |field: &FieldShape| -> ArrayRef {
-        let flags = |flag: Flag| BooleanBuffer::collect_bool(spots.len(), |i| flag.get(&words[i * shape.frame.words..]));
+        let flags =
+            |flag: Flag| BooleanBuffer::collect_bool(spots.len(), |i| flag.get(&words[i * shape.frame.words..]));
         let nulls = field.present.map(|present| NullBuffer::new(flags(present))).filter(|nulls| nulls.null_count() > 0);
         match field.place {
             Place::Flag(flag) => Arc::new(BooleanArray::new(flags(flag), nulls)),
