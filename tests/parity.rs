@@ -3,6 +3,7 @@
 //! Each guest goes the way of a user's: its language's compiler, the encoder, the host's checks, compilation, calls.
 //! What is compared is what the engine would get. Neighbours: `parity/cases.rs` is the table, `parity/guests.rs`
 //! builds, `parity/tour.rs` and `parity/system.rs` look at what the four jobs do not touch.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![forbid(unsafe_code)]
 
 #[path = "parity/cases.rs"]

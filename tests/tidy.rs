@@ -52,8 +52,8 @@ const OUTSIDE: [&str; 16] = [
     "time::SystemTime",
 ];
 
-/// The files that may write `unsafe`: one where the host has to, one where the SDK meets the component ABI, and the fuzz
-/// targets, whose entry point the fuzzer's macro exports.
+/// The files that may write `unsafe`: one where the host has to, one where the SDK meets the component ABI, and the
+/// fuzz targets, whose entry point the fuzzer's macro exports.
 const UNSAFE: [&str; 4] =
     ["host/wasm/src/cache.rs", "sdk/rust/src/abi.rs", "tests/fuzz/csv.rs", "tests/fuzz/ndjson.rs"];
 

@@ -101,7 +101,8 @@ impl Decoder for RawDecoder {
             lines,
         };
         let (source, partition) = (chunk.source.clone(), chunk.partition.clone());
-        let records = Records { source, partition, rows, columns, event_time: None, message: None, raw: Some(raw), first: 0 };
+        let records =
+            Records { source, partition, rows, columns, event_time: None, message: None, raw: Some(raw), first: 0 };
         Decoded { records, bad }
     }
 }

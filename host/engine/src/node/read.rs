@@ -192,7 +192,7 @@ impl ReadNode {
                 let dropped = (bytes.len() - RECORD_BYTES_MAX) as u64;
                 bytes.truncate(RECORD_BYTES_MAX);
                 let reason = format!(
-                    "the record is longer than {RECORD_BYTES_MAX} bytes, the limit of a record; these are its first bytes"
+                    "the record is longer than the limit of {RECORD_BYTES_MAX} bytes; these are its first bytes"
                 );
                 let chunk = self.chunk(self.last, bytes, Some(reason));
                 let partition = &mut self.partitions[self.last];
