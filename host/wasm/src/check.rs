@@ -325,5 +325,6 @@ fn numbers<T: ArrowNativeType>(bytes: Vec<u8>) -> ScalarBuffer<T> {
 }
 
 fn aligned<T>(bytes: Vec<u8>) -> Buffer {
-    if bytes.as_ptr().addr().is_multiple_of(align_of::<T>()) { Buffer::from_vec(bytes) } else { Buffer::from_slice_ref(&bytes) }
+    let aligned = bytes.as_ptr().addr().is_multiple_of(align_of::<T>());
+    if aligned { Buffer::from_vec(bytes) } else { Buffer::from_slice_ref(&bytes) }
 }
