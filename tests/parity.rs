@@ -1,8 +1,9 @@
 //! The languages agree: guests in Rust, Go and C do the same jobs, and one table of cases holds for all of them.
 //!
 //! Each guest goes the way of a user's: its language's compiler, the encoder, the host's checks, compilation, calls.
-//! What is compared is what the engine would get. Neighbours: `parity/cases.rs` is the table, `parity/guests.rs` builds,
-//! `parity/tour.rs` and `parity/system.rs` look at what the four jobs do not touch.
+//! What is compared is what the engine would get. Neighbours: `parity/cases.rs` is the table, `parity/guests.rs`
+//! builds, `parity/tour.rs` and `parity/system.rs` look at what the four jobs do not touch.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![forbid(unsafe_code)]
 
 #[path = "parity/cases.rs"]

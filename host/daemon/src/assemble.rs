@@ -1,6 +1,7 @@
 //! From a pipeline file to a runtime that can be driven: connectors opened, components loaded, the plan applied.
 //!
-//! [`World`] is what a pipeline file may refer to. Neighbours: [`crate::spec`] asks it, [`crate::driver`] runs what comes out.
+//! [`World`] is what a pipeline file may refer to. Neighbours: [`crate::spec`] asks it, [`crate::driver`] runs what
+//! comes out.
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
@@ -42,7 +43,8 @@ impl World {
     /// It cannot be made on this machine.
     pub(crate) fn engine(&self) -> Result<&Engine, String> {
         if self.engine.get().is_none() {
-            let limits = Limits { component_bytes_max: wasmill_wasm::COMPONENT_BYTES_WITH_RUNTIME, ..Limits::default() };
+            let limits =
+                Limits { component_bytes_max: wasmill_wasm::COMPONENT_BYTES_WITH_RUNTIME, ..Limits::default() };
             let made = Engine::new(limits, Some(self.cache.join("components"))).map_err(|error| error.to_string())?;
             drop(self.engine.set(made));
         }
@@ -74,7 +76,7 @@ impl Outside for World {
     fn plugin(&self, plugin: &PluginRef, base: &Path) -> Result<SharedFactory, String> {
         let path = plugins::find(plugin, base)?;
         let name = plugin.to_string();
-        let component = plugins::load(&path, self)?;
+        let component = plugins::load(&path, self.engine()?)?;
         Ok(Arc::new(component.logging_to(Arc::new(move |line| log(&name, &line)))))
     }
 

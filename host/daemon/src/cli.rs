@@ -1,7 +1,7 @@
 //! The command line: one file a verb.
 //!
-//! Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 the work failed, 2 the command or a file that it
-//! names is wrong, 130 ended at once by a second interrupt.
+//! Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 the work failed, 2 the command or a file that
+//! it names is wrong, 130 ended at once by a second interrupt.
 
 mod build;
 mod generate;

@@ -1,8 +1,8 @@
 //! The driver: threads that step the nodes of a pipeline, and the loop that starts and commits its epochs.
 //!
-//! A worker owns the nodes of one lane and steps them in the order of a record's way, so that a batch goes through all of
-//! them while it is in the cache. Nodes that read or write for all lanes share the thread of a single lane, or have one of
-//! their own. A worker with nothing to do sleeps on the [`Bell`].
+//! A worker owns the nodes of one lane and steps them in the order of a record's way, so that a batch goes through all
+//! of them while it is in the cache. Nodes that read or write for all lanes share the thread of a single lane, or have
+//! one of their own. A worker with nothing to do sleeps on the [`Bell`].
 
 mod bell;
 
@@ -157,8 +157,8 @@ struct Pass {
 impl Pass {
     /// Steps a node as long as it has something of this pass to do; true = it has finished.
     ///
-    /// The first node that progresses does one step, those behind it go on until they wait: so one chunk at a time goes all
-    /// the way while it is warm.
+    /// The first node that progresses does one step, those behind it go on until they wait: so one chunk at a time goes
+    /// all the way while it is warm.
     fn step(&mut self, node: &mut dyn Node, clock: &MachineClock) -> Result<bool, Failure> {
         let first = !self.progressed;
         loop {

@@ -1,7 +1,7 @@
 //! The `wasmill` binary: pipelines of WebAssembly operators from the command line.
 //!
-//! Modules in the order in which a pipeline meets them: [`cli`] reads the command, [`spec`] the pipeline file, [`assemble`]
-//! opens what it names, [`driver`] runs it, [`report`] says what came of it.
+//! Modules in the order in which a pipeline meets them: [`cli`] reads the command, [`spec`] the pipeline file,
+//! [`assemble`] opens what it names, [`driver`] runs it, [`report`] says what came of it.
 #![forbid(unsafe_code)]
 
 mod cli;

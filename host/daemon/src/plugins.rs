@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use wasmill_wasm::Component;
+use wasmill_wasm::{Component, Engine};
 
-use crate::assemble::World;
 use crate::spec::PluginRef;
 
 /// The component that a pipeline means. Relative paths start from `base`.
@@ -40,12 +39,8 @@ pub(crate) fn built(path: &Path) -> Result<PathBuf, String> {
         .collect();
     match (components.pop(), components.is_empty()) {
         (Some(only), true) => Ok(only),
-        (Some(_), false) => {
-            Err(format!("there are several components in {}; name one of them", folder.display()))
-        }
-        (None, _) => {
-            Err(format!("{} was not built yet; run `wasmill build {}`", path.display(), path.display()))
-        }
+        (Some(_), false) => Err(format!("there are several components in {}; name one of them", folder.display())),
+        (None, _) => Err(format!("{} was not built yet; run `wasmill build {}`", path.display(), path.display())),
     }
 }
 
@@ -53,7 +48,8 @@ pub(crate) fn built(path: &Path) -> Result<PathBuf, String> {
 ///
 /// # Errors
 /// It cannot be read, or is not one that this host takes.
-pub(crate) fn load(path: &Path, world: &World) -> Result<Component, String> {
-    let bytes = std::fs::read(path).map_err(|error| format!("{} cannot be read: {error}; check the path", path.display()))?;
-    world.engine()?.load(&bytes).map_err(|error| format!("{}: {error}", path.display()))
+pub(crate) fn load(path: &Path, engine: &Engine) -> Result<Component, String> {
+    let unreadable = |error| format!("{} cannot be read: {error}; check the path", path.display());
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    engine.load(&bytes).map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -1,6 +1,7 @@
 //! What a run came to: counts that reconcile, for people and for scripts.
 //!
-//! Every record that came in is counted once more: as a row written, as filtered out by an operator, or as a dead letter.
+//! Every record that came in is counted once more: as a row written, as filtered out by an operator, or as a dead
+//! letter.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -74,7 +75,8 @@ impl Report {
         let mut text = format!("pipeline {}: done in {:.1} s\n", self.pipeline, self.seconds);
         let width = self.nodes.iter().map(|line| line.part.len() + line.name.len() + 1).max().unwrap_or(0);
         for line in &self.nodes {
-            let name = if line.part == "dead letters" { line.part.into() } else { format!("{} {}", line.part, line.name) };
+            let name =
+                if line.part == "dead letters" { line.part.into() } else { format!("{} {}", line.part, line.name) };
             let mut facts = match line.part {
                 "source" => format!("{} records, {} bytes", count(line.rows_in), count(line.bytes)),
                 "stage" => format!(
@@ -111,7 +113,8 @@ impl Report {
         text
     }
 
-    /// Whether every record went exactly one way, as it does where no stage multiplies rows and every output has one reader.
+    /// Whether every record went exactly one way, as it does where no stage multiplies rows and every output has one
+    /// reader.
     pub(crate) fn reconciles(&self) -> bool {
         self.records_in == self.rows_out + self.filtered + self.dead_letters
     }

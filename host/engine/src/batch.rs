@@ -1,12 +1,12 @@
 //! The batch: rows on their way through a pipeline, columnar, and shared where nobody changed them.
 //!
-//! A batch is its source's [`Records`] (raw bytes, spans, the columns that some stage reads), a selection of their rows,
-//! and the columns that stages have made since. A filter therefore makes a list of row numbers and nothing else; what no
-//! stage touches is never copied. What each field is and where it lies is the [`Layout`], worked out once when the
-//! pipeline is planned.
+//! A batch is its source's [`Records`] (raw bytes, spans, the columns that some stage reads), a selection of their
+//! rows, and the columns that stages have made since. A filter therefore makes a list of row numbers and nothing else;
+//! what no stage touches is never copied. What each field is and where it lies is the [`Layout`], worked out once when
+//! the pipeline is planned.
 //!
-//! Always true: `selection` and every made column have [`Batch::rows`] entries; every selected row exists in the records.
-//! Neighbours: [`crate::codec`] fills and writes records.
+//! Always true: `selection` and every made column have [`Batch::rows`] entries; every selected row exists in the
+//! records. Neighbours: [`crate::codec`] fills and writes records.
 
 use std::sync::Arc;
 
@@ -58,8 +58,8 @@ pub struct Raw {
     pub first_line: u64,
     /// Lines from the first record to each; empty = one after the other.
     pub lines: Vec<u32>,
-    /// For fields whose values may be replaced in place: the field's position in the source schema, and where the value of
-    /// each record lies (`start == end` = the record has no such field).
+    /// For fields whose values may be replaced in place: the field's position in the source schema, and where the value
+    /// of each record lies (`start == end` = the record has no such field).
     pub values: Vec<(usize, Vec<Span>)>,
 }
 
@@ -83,6 +83,8 @@ pub struct Records {
     pub message: Option<(BinaryArray, StringArray)>,
     /// The bytes; none for a source that makes columns itself.
     pub raw: Option<Raw>,
+    /// Number of the first record in its partition, where there are no bytes that tell.
+    pub first: u64,
 }
 
 impl Records {
@@ -92,7 +94,7 @@ impl Records {
         match self.raw.as_ref().map(|raw| (&raw.offsets, raw.spans[row])) {
             Some((Offsets::Bytes(base), span)) => base + u64::from(span.start),
             Some((Offsets::Each(each), _)) => each[row],
-            None => row as u64,
+            None => self.first + row as u64,
         }
     }
 
@@ -152,7 +154,8 @@ pub enum Place {
     Made(usize),
 }
 
-/// What the rows of a batch are made of and where each field lies. One for each source and port that a row can come from.
+/// What the rows of a batch are made of and where each field lies. One for each source and port that a row can come
+/// from.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Layout {
     /// The schema of the source that the records are from.
@@ -260,7 +263,9 @@ impl Batch {
                 Arc::new(Int64Array::from_iter_values(offsets))
             }
             Meta::EventTime => match &records.event_time {
-                Some(times) => self.select(&(Arc::new(TimestampMicrosecondArray::new(times.clone(), None)) as ArrayRef)),
+                Some(times) => {
+                    self.select(&(Arc::new(TimestampMicrosecondArray::new(times.clone(), None)) as ArrayRef))
+                }
                 None => new_null_array(&Kind::Timestamp.data_type(), rows),
             },
             Meta::Key => match &records.message {
@@ -290,7 +295,13 @@ impl Batch {
     /// The batch that an output port has: rows `origin` of this one (none = all), the columns that the operator made in
     /// front, behind them those made earlier that `keeps` names, under the layout that the plan gave that port.
     #[must_use]
-    pub fn derive(&self, origin: Option<&UInt32Array>, new: Vec<ArrayRef>, keeps: &[usize], layout: &Arc<Layout>) -> Self {
+    pub fn derive(
+        &self,
+        origin: Option<&UInt32Array>,
+        new: Vec<ArrayRef>,
+        keeps: &[usize],
+        layout: &Arc<Layout>,
+    ) -> Self {
         let mut made = new;
         let picked = |column: &ArrayRef| origin.map_or_else(|| column.clone(), |rows| gather(column, rows));
         made.extend(keeps.iter().map(|position| picked(&self.made[*position])));

@@ -1,9 +1,9 @@
 //! Formats: bytes to columns and back.
 //!
-//! A decoder checks every record whole, fills only the columns that the plan says somebody reads, and remembers where the
-//! values lie that somebody replaces. An encoder copies what is untouched. One file (or folder) a format and one line in
-//! [`decoder`] and [`encoder`]. Neighbours: the read node cuts chunks with [`Framing`], the decode node calls [`Decoder`], the
-//! write node calls [`Encoder`].
+//! A decoder checks every record whole, fills only the columns that the plan says somebody reads, and remembers where
+//! the values lie that somebody replaces. An encoder copies what is untouched. One file (or folder) a format and one
+//! line in [`decoder`] and [`encoder`]. Neighbours: the read node cuts chunks with [`Framing`], the decode node calls
+//! [`Decoder`], the write node calls [`Encoder`].
 
 pub(crate) mod timestamp;
 
@@ -61,8 +61,8 @@ pub struct Decoded {
 
 /// How a stream of bytes is cut.
 pub trait Framing: Send {
-    /// One past the last byte of the header that a partition begins with, which is no record: `bytes` are its first. 0 where the
-    /// format has none; none = the header is not whole.
+    /// One past the last byte of the header that a partition begins with, which is no record: `bytes` are its first. 0
+    /// where the format has none; none = the header is not whole.
     fn header(&mut self, _bytes: &[u8]) -> Option<usize> {
         Some(0)
     }

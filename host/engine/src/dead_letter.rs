@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::{Int64Builder, StringBuilder, TimestampMicrosecondBuilder};
 use arrow_array::ArrayRef;
+use arrow_array::builder::{Int64Builder, StringBuilder, TimestampMicrosecondBuilder};
 
 use crate::batch::{Batch, Layout, Records};
 use crate::clock::Micros;
@@ -36,7 +36,8 @@ pub struct DeadLetter {
     pub record: Vec<u8>,
 }
 
-/// The fields of a dead letter's row. `record` is null where the bytes are not UTF-8; `record_base64` is null otherwise.
+/// The fields of a dead letter's row. `record` is null where the bytes are not UTF-8; `record_base64` is null
+/// otherwise.
 #[must_use]
 pub fn schema() -> Schema {
     Schema::new(vec![
@@ -91,6 +92,7 @@ pub fn batch(letters: &[DeadLetter], layout: &Arc<Layout>) -> Batch {
         event_time: None,
         message: None,
         raw: None,
+        first: 0,
     };
     Batch::new(Arc::new(records), layout.clone())
 }

@@ -2,8 +2,8 @@
 //!
 //! A node that has several lanes gives its chunks out in turn, and every lane answers each message with exactly one
 //! message to every lane that it feeds, empty where there is nothing. An inbox therefore takes from the lanes of one
-//! upstream in turn and sees the rows in the order of the source, however the lanes were scheduled: rows of one key stay
-//! in order, and a pipeline of four lanes writes the same bytes as one of a single lane.
+//! upstream in turn and sees the rows in the order of the source, however the lanes were scheduled: rows of one key
+//! stay in order, and a pipeline of four lanes writes the same bytes as one of a single lane.
 //!
 //! A barrier is taken from all lanes of all upstreams before it is passed on; who has given it waits for the others.
 
@@ -180,8 +180,8 @@ impl Inbox {
 }
 
 impl Upstream {
-    /// The next message of the lane whose turn it is. Barriers and ends are noted, and the lane is passed over: they cut
-    /// all lanes at the same message, so the others have nothing before theirs, and the turn stays where it is.
+    /// The next message of the lane whose turn it is. Barriers and ends are noted, and the lane is passed over: they
+    /// cut all lanes at the same message, so the others have nothing before theirs, and the turn stays where it is.
     fn next(&mut self) -> Option<Message> {
         let count = self.lanes.len();
         for number in (self.turn..self.turn + count).map(|i| i % count) {

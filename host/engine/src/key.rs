@@ -1,14 +1,15 @@
-//! Keys: the key columns of a batch as bytes, their hash, the key group that follows from it, and the lane that owns the group.
+//! Keys: the key columns of a batch as bytes, their hash, the key group that follows from it, and the lane that owns
+//! the group.
 //!
-//! **Stable for ever.** Key bytes and hash decide which lane owns a key and where its state lies in a checkpoint, so what
-//! stands here never changes between processes, machines or releases; a test holds known values. For that reason the hash is
-//! our own (two rounds of 64 x 64 -> 128 bit multiply and fold, the core of wyhash) and none of a library, which may change.
-//! It has no secret: who may choose keys freely can make some collide.
+//! **Stable for ever.** Key bytes and hash decide which lane owns a key and where its state lies in a checkpoint, so
+//! what stands here never changes between processes, machines or releases; a test holds known values. For that reason
+//! the hash is our own (two rounds of 64 x 64 -> 128 bit multiply and fold, the core of wyhash) and none of a library,
+//! which may change. It has no secret: who may choose keys freely can make some collide.
 //!
-//! Key bytes of one column: 8 bytes little-endian of an `int64`, `timestamp` or `float64` (-0 as 0, any NaN as one), one byte
-//! of a `boolean`, the bytes themselves of the others. Null is the one byte `FF`; a `bytes` value that begins with `FF` (text
-//! never does) gets one more `FF` in front. Of several columns: for each its length (a byte; from 255 on `FF` and a u32) and
-//! its bytes. So two keys are equal exactly when their bytes are.
+//! Key bytes of one column: 8 bytes little-endian of an `int64`, `timestamp` or `float64` (-0 as 0, any NaN as one),
+//! one byte of a `boolean`, the bytes themselves of the others. Null is the one byte `FF`; a `bytes` value that begins
+//! with `FF` (text never does) gets one more `FF` in front. Of several columns: for each its length (a byte; from 255
+//! on `FF` and a u32) and its bytes. So two keys are equal exactly when their bytes are.
 //!
 //! Neighbours: an exchange splits batches with [`partition`], [`crate::state`] finds keys by [`Keys`].
 
@@ -47,12 +48,12 @@ pub(crate) enum KeyBytes {
 }
 
 impl Keys {
-    /// The keys of all rows; `columns` are the key's, at least one, all of one length. One text column and one column of
-    /// whole numbers are not copied.
+    /// The keys of all rows; `columns` are the key's, at least one, all of one length. One text column and one column
+    /// of whole numbers are not copied.
     #[must_use]
     pub fn encode(columns: &[ArrayRef]) -> Self {
         let rows = columns.first().expect("a key has at least one column").len();
-        let columns: Vec<Values<'_>> = columns.iter().map(|column| Values::of(column)).collect();
+        let columns: Vec<Values<'_>> = columns.iter().map(Values::of).collect();
         let bytes = match &columns[..] {
             [single] => single.shared().unwrap_or_else(|| build(rows, |row, into| single.push(row, into))),
             several => build(rows, |row, into| several.iter().for_each(|column| push_prefixed(column, row, into))),
@@ -153,8 +154,7 @@ fn hash_long(key: &[u8]) -> u64 {
 }
 
 /// Odd numbers without pattern: fractional digits of pi.
-const SECRETS: [u64; 4] =
-    [0x243F_6A88_85A3_08D3, 0x1319_8A2E_0370_7345, 0xA409_3822_299F_31D1, 0x082E_FA98_EC4E_6C89];
+const SECRETS: [u64; 4] = [0x243F_6A88_85A3_08D3, 0x1319_8A2E_0370_7345, 0xA409_3822_299F_31D1, 0x082E_FA98_EC4E_6C89];
 
 fn finish(state: u64, len: usize) -> u64 {
     fold(state ^ SECRETS[2], len as u64 ^ SECRETS[3])
@@ -360,7 +360,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_partition_has_every_row_once_and_in_order(hashes in prop::collection::vec(any::<u64>(), 0..300), lanes in 1u32..=128) {
+        fn a_partition_has_every_row_once_and_in_order(
+            hashes in prop::collection::vec(any::<u64>(), 0..300),
+            lanes in 1u32..=128,
+        ) {
             let lists = partition(&hashes, lanes);
             prop_assert_eq!(lists.len(), lanes as usize);
             for (lane, rows) in (0..).zip(&lists) {
@@ -372,7 +375,10 @@ mod tests {
 
         #[test]
         fn two_keys_have_the_same_bytes_exactly_when_they_are_equal(
-            rows in prop::collection::vec((prop::option::of(prop::collection::vec(prop::sample::select(vec![0u8, 1, 254, 255]), 0..3)), prop::option::of(0i64..2)), 1..30),
+            rows in prop::collection::vec((
+                prop::option::of(prop::collection::vec(prop::sample::select(vec![0u8, 1, 254, 255]), 0..3)),
+                prop::option::of(0i64..2),
+            ), 1..30),
             single in any::<bool>(),
         ) {
             let first = bytes(rows.iter().map(|row| row.0.as_deref()).collect());

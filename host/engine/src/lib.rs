@@ -1,8 +1,8 @@
 //! The pure runtime of wasmill: everything about rows, nothing about the outside world.
 //!
-//! Nothing here has a clock, a thread, a file, a socket or a random number of its own; whoever uses the engine hands them
-//! in through the seams [`clock`], [`source`], [`sink`] and [`operator`]. The modules stand in the order in which a record
-//! meets them.
+//! Nothing here has a clock, a thread, a file, a socket or a random number of its own; whoever uses the engine hands
+//! them in through the seams [`clock`], [`source`], [`sink`] and [`operator`]. The modules stand in the order in which
+//! a record meets them.
 #![forbid(unsafe_code)]
 
 pub mod limits;

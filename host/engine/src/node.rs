@@ -1,8 +1,8 @@
 //! Nodes: the parts of a running pipeline, each stepped from outside.
 //!
-//! A node takes one message, does its work and hands on what came of it; what finds no room waits in its [`Outbox`], and
-//! until it has gone the node takes nothing more. That is all the back-pressure there is. Nodes in the order in which a record
-//! meets them: [`read`], [`decode`], [`stage`], [`encode`], [`write`](mod@write).
+//! A node takes one message, does its work and hands on what came of it; what finds no room waits in its [`Outbox`],
+//! and until it has gone the node takes nothing more. That is all the back-pressure there is. Nodes in the order in
+//! which a record meets them: [`read`], [`decode`], [`stage`], [`encode`], [`write`](mod@write).
 
 pub mod decode;
 pub mod encode;

@@ -226,7 +226,9 @@ pub enum CallError {
         backtrace: String,
     },
     /// A limit was hit.
-    #[error("the operator exceeded {limit}: limit {allowed} {unit}, in use {current} {unit}, requested {requested} {unit}")]
+    #[error(
+        "the operator exceeded {limit}: limit {allowed} {unit}, in use {current} {unit}, requested {requested} {unit}"
+    )]
     Limit {
         /// Name of the limit as configuration has it.
         limit: &'static str,

@@ -1,4 +1,5 @@
-//! How large batches are: one row at a trickle, thousands under load, and small enough for every stage's latency target.
+//! How large batches are: one row at a trickle, thousands under load, and small enough for every stage's latency
+//! target.
 //!
 //! A source never waits for a batch to fill: it takes what is there. What bounds a batch is how long its slowest stage
 //! needs for a row: each stage publishes how many rows it can do within its target, and the source reads no more.

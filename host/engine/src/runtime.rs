@@ -61,7 +61,9 @@ pub enum RuntimeError {
         message: String,
     },
     /// Sinks whose commits cannot both be the commit point.
-    #[error("sinks {first} and {second} both commit in a way that cannot be resumed; a pipeline can have only one such sink")]
+    #[error(
+        "sinks {first} and {second} both commit in a way that cannot be resumed; a pipeline can have only one such sink"
+    )]
     TwoCommitPoints {
         /// One of them.
         first: Arc<str>,
@@ -69,7 +71,9 @@ pub enum RuntimeError {
         second: Arc<str>,
     },
     /// A plan that changes what runs.
-    #[error("this plan changes a running pipeline ({change}), which is not supported yet; stop the pipeline and start it again")]
+    #[error(
+        "this plan changes a running pipeline ({change}), which is not supported yet; stop it and start it again"
+    )]
     NotAStart {
         /// The first change that does.
         change: String,

@@ -1,8 +1,8 @@
 //! The sink seam: where rows go, in epochs that become visible as a whole.
 //!
-//! Rows of an epoch are written, then *prepared* (durable, not visible), then *committed* (visible). Between the two the
-//! checkpoint becomes durable. What a sink can promise after a crash is its [`Promise`]; the plan checks that they fit
-//! together. A sink never blocks: what has to wait answers [`Progress::Pending`] and is asked again.
+//! Rows of an epoch are written, then *prepared* (durable, not visible), then *committed* (visible). Between the two
+//! the checkpoint becomes durable. What a sink can promise after a crash is its [`Promise`]; the plan checks that they
+//! fit together. A sink never blocks: what has to wait answers [`Progress::Pending`] and is asked again.
 
 use crate::batch::Batch;
 use crate::clock::Micros;

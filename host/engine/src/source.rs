@@ -22,10 +22,9 @@ pub struct Position {
 
 /// What a call of [`SourceReader::read`] brought.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one a batch, and it is moved on at once")]
 pub enum Read {
-    /// Bytes of that partition were appended to the buffer. `partition` counts partitions as [`SourceReader::partition`]
-    /// names them.
+    /// Bytes of that partition were appended to the buffer. `partition` counts partitions as
+    /// [`SourceReader::partition`] names them.
     Bytes {
         /// Which partition.
         partition: u32,
@@ -43,7 +42,7 @@ pub enum Read {
         /// What is wrong and where, a sentence.
         reason: String,
     },
-    /// Rows that the source made itself, all columns filled.
+    /// Rows that the source made itself, all columns filled. Such a source has one partition, number 0.
     Records(Box<Records>),
     /// Nothing now. The waker is called when there is; or ask again at `until`.
     Idle {

@@ -1,13 +1,13 @@
 //! Keyed state in memory: what the tables of a stage keep for each key of a lane.
 //!
-//! One cell a key holds the key, the fields of all tables and the bookkeeping side by side, so that a row costs one cache
-//! miss however many fields there are; longer values lie in an arena. A call of the operator takes a [`Turn`]: its keys are
-//! found (each distinct key is a *slot*, in order of first appearance), their rows gathered as columns, and what the call
-//! made of them is written back. A turn that ends without [`Turn::apply`] leaves no trace.
+//! One cell a key holds the key, the fields of all tables and the bookkeeping side by side, so that a row costs one
+//! cache miss however many fields there are; longer values lie in an arena. A call of the operator takes a [`Turn`]:
+//! its keys are found (each distinct key is a *slot*, in order of first appearance), their rows gathered as columns,
+//! and what the call made of them is written back. A turn that ends without [`Turn::apply`] leaves no trace.
 //!
-//! What it costs, a row, for count and sum under a whole number (the benchmark `state`): about 13 ns with 10,000 keys, 37 with a
-//! million. Memory: a cell of 8 bytes a word, in tables that are 5/16 to 5/8 full. Growth is by key group, 1/128 of the whole
-//! at a time, so no call waits for all of it.
+//! What it costs is in the benchmark `state`: a row of count and sum under a whole number takes a hash, a look at a
+//! cell, and two copies of it; a batch's cache misses overlap. Memory: a cell of 8 bytes a word, in tables that are 1/4
+//! to 1/2 full. Growth is by key group, 1/128 of the whole at a time, so no call waits for all of it.
 //!
 //! Time to live: a row whose last change (a value that differs, or the first) is `ttl` or more ago is gone for every
 //! reader at once; its memory comes back when a row of its key comes or [`KeyedState::sweep`] passes by.
@@ -80,8 +80,8 @@ pub struct KeyedState {
     /// Of the running turn: for each row the cell of its key, and the rows whose search goes on.
     found: Vec<u32>,
     elsewhere: Vec<u32>,
-    /// Of the running turn: for each slot a copy of its cell, back to back. What a call changes is changed here, and put
-    /// back at once.
+    /// Of the running turn: for each slot a copy of its cell, back to back. What a call changes is changed here, and
+    /// put back at once.
     copies: Vec<u64>,
     /// Where the next sweep goes on: key group and number of the cell.
     swept: (usize, usize),
@@ -93,7 +93,7 @@ impl KeyedState {
     #[must_use]
     pub fn new(key: &[Kind], tables: &[Table], limit: u64) -> Self {
         let shape = Shape::new(key, tables);
-        let segments: Vec<Segment> = (0..KEY_GROUPS).map(|_| Segment::empty(&shape)).collect();
+        let segments: Vec<Segment> = (0..KEY_GROUPS).map(|_| Segment::empty(shape.frame)).collect();
         let used = segments.iter().map(Segment::bytes).sum();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let (slots, spots, found, elsewhere) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -106,7 +106,7 @@ impl KeyedState {
     /// New keys do not fit.
     pub fn resolve(&mut self, keys: &Keys, now: Micros) -> Result<Turn<'_>, StateFull> {
         assert!(self.spots.is_empty(), "a turn ends before the next begins");
-        let key_words = self.shape.key_words;
+        let key_words = self.shape.frame.key_words;
         let entered = match &keys.bytes {
             KeyBytes::Words(words) => self.enter(keys.hashes(), |row| Wanted::Word(words[row])),
             KeyBytes::Spans(..) => self.enter(keys.hashes(), |row| Wanted::new(key_words, keys.get(row))),
@@ -141,10 +141,10 @@ impl KeyedState {
             let (shape, segment) = (&self.shape, &self.segments[group as usize]);
             let entry = move |at| Entry { shape, segment, group, at, now };
             let alive = move |entry: &Entry<'_>| {
-                let cell = segment.cell(shape, entry.at);
+                let cell = segment.cell(shape.frame, entry.at);
                 shape.tables.iter().any(|table| table.alive(cell, now))
             };
-            segment.cells(shape).map(entry).filter(alive)
+            segment.cells(shape.frame).map(entry).filter(alive)
         })
     }
 
@@ -158,10 +158,11 @@ impl KeyedState {
         let long = values.map(|value| if let Value::Bytes(bytes) = value { arena::room(bytes.len()) } else { 0 }).sum();
         self.check(long)?;
         let hash = key::hash(key);
-        let (at, group) = (self.find_or_add(hash, Wanted::new(self.shape.key_words, key))?, key::group(hash) as usize);
+        let (at, group) =
+            (self.find_or_add(hash, Wanted::new(self.shape.frame.key_words, key))?, key::group(hash) as usize);
         let segment = &mut self.segments[group];
         let before = segment.bytes();
-        let (cell, arena) = segment.cell_mut(&self.shape, at);
+        let (cell, arena) = segment.cell_mut(self.shape.frame, at);
         cell[0] &= !cell::DIRTY;
         for (table, row) in self.shape.tables.iter().zip(rows) {
             columns::clear(table, cell, arena);
@@ -170,14 +171,14 @@ impl KeyedState {
             }
         }
         if !self.shape.in_use(cell) {
-            segment.remove(&self.shape, at, &mut []);
+            segment.remove(self.shape.frame, at, &mut []);
         }
         self.used += segment.bytes() - before;
         Ok(())
     }
 
-    /// Gives back the memory of rows past their time, looking at no more than `budget` cells from where it last stopped.
-    /// Answers how many keys it removed.
+    /// Gives back the memory of rows past their time, looking at no more than `budget` cells from where it last
+    /// stopped. Answers how many keys it removed.
     pub fn sweep(&mut self, now: Micros, budget: usize) -> usize {
         if !self.shape.expires {
             return 0;
@@ -186,14 +187,17 @@ impl KeyedState {
         for _ in 0..budget {
             let (group, index) = self.swept;
             let segment = &mut self.segments[group];
-            let Some((at, empty)) = segment.nth(&self.shape, index) else {
+            let Some((at, empty)) = segment.nth(self.shape.frame, index) else {
                 self.settle(group);
                 self.swept = ((group + 1) % self.segments.len(), 0);
                 continue;
             };
             self.swept.1 += 1;
-            if !empty && self.expire(group, at, now) && !self.shape.in_use(self.segments[group].cell(&self.shape, at)) {
-                self.segments[group].remove(&self.shape, at, &mut []);
+            if !empty
+                && self.expire(group, at, now)
+                && !self.shape.in_use(self.segments[group].cell(self.shape.frame, at))
+            {
+                self.segments[group].remove(self.shape.frame, at, &mut []);
                 removed += 1;
                 // Another cell may have moved here.
                 self.swept.1 = index;
@@ -204,26 +208,14 @@ impl KeyedState {
 
     /// Finds or adds the keys and gives them slots.
     ///
-    /// Three passes over the batch, because what a CPU waits for is a cell that is not in the cache and a branch that it
-    /// could not guess: the first looks only where each search begins, so that the misses of a batch overlap; the second
-    /// searches on for the few keys that lie elsewhere; the third, in order and without a branch for keys that exist, hands out slots.
+    /// Three passes over the batch, because what a CPU waits for is a cell that is not in the cache and a branch that
+    /// it could not guess: the first looks only where each search begins, so that the misses of a batch overlap; the
+    /// second searches on for the few keys that lie elsewhere; the third, in order and without a branch for keys that
+    /// exist, hands out slots.
     #[inline(always)]
     fn enter<'k>(&mut self, hashes: &[u64], key: impl Fn(usize) -> Wanted<'k>) -> Result<(), StateFull> {
+        self.look(hashes, &key);
         let rows = hashes.len();
-        self.found.clear();
-        self.elsewhere.resize(rows, 0);
-        let mut missed = 0;
-        for (row, hash) in hashes.iter().enumerate() {
-            let (at, hit) = self.segments[key::group(*hash) as usize].home(&self.shape, *hash, key(row));
-            self.found.push(at);
-            self.elsewhere[missed] = row as u32;
-            missed += usize::from(!hit);
-        }
-        for row in &self.elsewhere[..missed] {
-            let row = *row as usize;
-            let segment = &self.segments[key::group(hashes[row]) as usize];
-            self.found[row] = segment.find(&self.shape, hashes[row], key(row)).unwrap_or(ABSENT);
-        }
         self.slots.clear();
         self.slots.resize(rows, 0);
         self.spots.resize(rows, Spot { group: 0, at: 0 });
@@ -248,24 +240,45 @@ impl KeyedState {
         Ok(())
     }
 
+    /// The first two passes of [`Self::enter`]: the cell of each row's key, where it has one.
+    #[inline(always)]
+    fn look<'k>(&mut self, hashes: &[u64], key: &impl Fn(usize) -> Wanted<'k>) {
+        let Self { shape: Shape { frame, .. }, segments, found, elsewhere, .. } = self;
+        let (frame, segments) = (*frame, &segments[..]);
+        found.resize(hashes.len(), 0);
+        elsewhere.resize(hashes.len(), 0);
+        let mut count = 0;
+        for ((row, hash), found) in hashes.iter().enumerate().zip(found.iter_mut()) {
+            let (at, hit) = segments[key::group(*hash) as usize].home(frame, *hash, key(row));
+            *found = at;
+            elsewhere[count] = row as u32;
+            count += usize::from(!hit);
+        }
+        for row in &elsewhere[..count] {
+            let row = *row as usize;
+            let segment = &segments[key::group(hashes[row]) as usize];
+            found[row] = segment.find(frame, hashes[row], key(row)).unwrap_or(ABSENT);
+        }
+    }
+
     /// Copies the cells of the slots, without what is past its time. In a pass of its own: right after a slot was
     /// written into a cell, the CPU could not yet read the cell by more than a word at once.
     fn copy(&mut self, now: Micros) {
         self.copies.clear();
-        self.copies.reserve(self.spots.len() * self.shape.words);
+        self.copies.reserve(self.spots.len() * self.shape.frame.words);
         for i in 0..self.spots.len() {
             let Spot { group, at } = self.spots[i];
             if self.shape.expires {
                 self.expire(group as usize, at, now);
             }
-            self.segments[group as usize].copy(&self.shape, at, &mut self.copies);
+            self.segments[group as usize].copy(self.shape.frame, at, &mut self.copies);
         }
     }
 
     #[inline(always)]
     fn find_or_add(&mut self, hash: u64, key: Wanted<'_>) -> Result<u32, StateFull> {
         let segment = &self.segments[key::group(hash) as usize];
-        match segment.find(&self.shape, hash, key) {
+        match segment.find(self.shape.frame, hash, key) {
             Ok(at) => Ok(at),
             Err(free) => self.add(hash, key, free),
         }
@@ -274,10 +287,10 @@ impl KeyedState {
     #[inline(never)]
     fn add(&mut self, hash: u64, key: Wanted<'_>, free: u32) -> Result<u32, StateFull> {
         let group = key::group(hash) as usize;
-        self.check(self.segments[group].growth(&self.shape, key))?;
+        self.check(self.segments[group].growth(self.shape.frame, key))?;
         let segment = &mut self.segments[group];
         let before = segment.bytes();
-        let at = segment.insert(&self.shape, hash, key, free, &mut self.spots);
+        let at = segment.insert(self.shape.frame, hash, key, free, &mut self.spots);
         self.used += segment.bytes() - before;
         Ok(at)
     }
@@ -289,7 +302,7 @@ impl KeyedState {
 
     /// Takes the rows out of a cell that are past their time; whether there were any.
     fn expire(&mut self, group: usize, at: u32, now: Micros) -> bool {
-        let (cell, arena) = self.segments[group].cell_mut(&self.shape, at);
+        let (cell, arena) = self.segments[group].cell_mut(self.shape.frame, at);
         let mut any = false;
         for table in &self.shape.tables {
             if table.expired(cell, now) {
@@ -313,12 +326,12 @@ impl KeyedState {
             let Spot { group, at } = self.spots[slot];
             let segment = &mut self.segments[group as usize];
             if applied {
-                segment.write(at, &self.copies[slot * self.shape.words..(slot + 1) * self.shape.words]);
+                segment.write(at, &self.copies[slot * self.shape.frame.words..(slot + 1) * self.shape.frame.words]);
             } else {
                 *segment.meta_mut(at) &= !SLOT;
             }
-            if !self.shape.in_use(segment.cell(&self.shape, at)) {
-                segment.remove(&self.shape, at, &mut self.spots);
+            if !self.shape.in_use(segment.cell(self.shape.frame, at)) {
+                segment.remove(self.shape.frame, at, &mut self.spots);
                 loose |= 1 << group;
             } else if segment.arena.wasteful() {
                 loose |= 1 << group;

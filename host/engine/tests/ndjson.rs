@@ -54,7 +54,16 @@ fn chunk(bytes: &[u8]) -> Chunk {
     let mut data = bytes.to_vec();
     data.resize(bytes.len() + PADDING, 0);
     let (source, partition) = ("readings".into(), "a.ndjson".into());
-    Chunk { source, partition, data: data.into(), len: bytes.len(), offset: 1_000, line: 11, header: None, broken: None }
+    Chunk {
+        source,
+        partition,
+        data: data.into(),
+        len: bytes.len(),
+        offset: 1_000,
+        line: 11,
+        header: None,
+        broken: None,
+    }
 }
 
 /// Decodes with a fresh decoder that fills and locates all.

@@ -1,7 +1,10 @@
-//! The real engine under a scheduler that a seed drives: any node may be stepped next, any number of lanes may run, calls
-//! fail, rows are poisoned, sinks have no room. What comes out is compared with what a plain loop over the input makes.
+//! The real engine under a scheduler that a seed drives: any node may be stepped next, any number of lanes may run,
+//! calls fail, rows are poisoned, sinks have no room. What comes out is compared with what a plain loop over the input
+//! makes.
 //!
 //! Always the same for the same seed; a failure names its seed.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::disallowed_types, reason = "a sink hands what it was given to the test through a mutex")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -10,9 +13,9 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, UInt32Array};
 use serde_json::{Value, json};
+use wasmill_engine::batch::Records;
 use wasmill_engine::clock::{ManualClock, Micros};
 use wasmill_engine::dead_letter;
-use wasmill_engine::batch::Records;
 use wasmill_engine::graph::{Draft, Graph, OnError, SinkDraft, SourceDraft, StageDraft};
 use wasmill_engine::node::Step;
 use wasmill_engine::operator::{
@@ -83,6 +86,7 @@ impl SourceReader for Numbers {
             event_time: None,
             message: None,
             raw: None,
+            first: ids.start as u64,
         })))
     }
 
@@ -140,8 +144,12 @@ impl SinkWriter for Keeper {
             for (position, field) in block.batch.layout().schema.fields().iter().enumerate() {
                 let column = block.batch.column(position);
                 match field.kind {
-                    Kind::Int64 => drop(values.insert(field.name.to_string(), column.as_primitive::<Int64Type>().value(row))),
-                    Kind::Utf8 if &*field.name == "record" => kept.texts.push(column.as_string::<i32>().value(row).to_owned()),
+                    Kind::Int64 => {
+                        drop(values.insert(field.name.to_string(), column.as_primitive::<Int64Type>().value(row)))
+                    }
+                    Kind::Utf8 if &*field.name == "record" => {
+                        kept.texts.push(column.as_string::<i32>().value(row).to_owned())
+                    }
                     _ => {}
                 }
             }
@@ -203,7 +211,8 @@ impl Factory for Double {
 
     fn open(&self, _: &Value, _: &[Field]) -> Result<(OperatorPlan, Box<dyn Operator>), Refusal> {
         let metrics: Vec<Metric> = Vec::new();
-        let plan = OperatorPlan { reads: reads(&["value"]), ports: vec![port(&["value"])], tables: Vec::new(), metrics };
+        let plan =
+            OperatorPlan { reads: reads(&["value"]), ports: vec![port(&["value"])], tables: Vec::new(), metrics };
         Ok((plan, Box::new(Self)))
     }
 }
@@ -246,7 +255,8 @@ impl Factory for Sum {
     fn open(&self, _: &Value, _: &[Field]) -> Result<(OperatorPlan, Box<dyn Operator>), Refusal> {
         let columns = ["n", "sum"].map(|name| Field::required(name, Kind::Int64)).to_vec();
         let tables = vec![Table { name: "sums".into(), version: 1, columns, ttl_ms: None }];
-        let plan = OperatorPlan { reads: reads(&["value"]), ports: vec![port(&["n", "sum"])], tables, metrics: Vec::new() };
+        let plan =
+            OperatorPlan { reads: reads(&["value"]), ports: vec![port(&["n", "sum"])], tables, metrics: Vec::new() };
         Ok((plan, Box::new(Self)))
     }
 }
@@ -295,7 +305,8 @@ fn draft(lanes: [u32; 3]) -> Draft {
     }
 }
 
-/// Runs `rows` rows over so many lanes with a scheduler of this seed; what was committed to the sink and to the dead letters.
+/// Runs `rows` rows over so many lanes with a scheduler of this seed; what was committed to the sink and to the dead
+/// letters.
 fn simulate(seed: u64, rows: i64, lanes: [u32; 3]) -> (Kept, Kept) {
     let mut dice = Dice(seed);
     let graph = Graph::build(draft(lanes)).unwrap();
@@ -395,7 +406,11 @@ fn check_keys(seed: u64, rows: i64, shy: &[i64], by_key: &BTreeMap<i64, Vec<BTre
         b.sort_unstable();
         assert_eq!(a, b, "seed {seed}, key {key}: each row once");
         let counts: Vec<i64> = got.iter().map(|row| row["n"]).collect();
-        assert_eq!(counts, (1..=got.len() as i64).collect::<Vec<_>>(), "seed {seed}, key {key}: state in step with rows");
+        assert_eq!(
+            counts,
+            (1..=got.len() as i64).collect::<Vec<_>>(),
+            "seed {seed}, key {key}: state in step with rows"
+        );
         let mut sum = 0;
         for row in got {
             sum += row["value"];

@@ -114,7 +114,7 @@ impl Check<'_> {
 
     fn origin(&self, origin: Vec<u8>) -> Result<UInt32Array, String> {
         let bytes = origin.len();
-        if bytes % 4 != 0 {
+        if !bytes.is_multiple_of(4) {
             return Err(format!("`origin` has {bytes} bytes, which is not 4 a row"));
         }
         let origin: ScalarBuffer<u32> = numbers(origin);
@@ -325,5 +325,6 @@ fn numbers<T: ArrowNativeType>(bytes: Vec<u8>) -> ScalarBuffer<T> {
 }
 
 fn aligned<T>(bytes: Vec<u8>) -> Buffer {
-    if bytes.as_ptr().addr() % align_of::<T>() == 0 { Buffer::from_vec(bytes) } else { Buffer::from_slice_ref(&bytes) }
+    let aligned = bytes.as_ptr().addr().is_multiple_of(align_of::<T>());
+    if aligned { Buffer::from_vec(bytes) } else { Buffer::from_slice_ref(&bytes) }
 }

@@ -80,7 +80,7 @@ fn at_most(limit: &'static str, allowed: u64, requested: u64) -> Result<(), Comp
 
 fn walk(bytes: &[u8]) -> Result<Sections, ComponentError> {
     let malformed = |error: wasmparser::BinaryReaderError| ComponentError::Malformed {
-        offset: error.offset() as u64,
+        offset: error.offset(),
         reason: error.message().to_string(),
     };
     let mut found = Sections::default();

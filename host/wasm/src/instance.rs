@@ -131,7 +131,7 @@ where
     let missing = || CallError::Invalid(format!("`{interface}` has no function `{name}`"));
     let outer = instance.get_export_index(&mut *store, None, interface).ok_or_else(missing)?;
     let inner = instance.get_export_index(&mut *store, Some(&outer), name).ok_or_else(missing)?;
-    instance.get_typed_func(&mut *store, &inner).map_err(|reason| {
+    instance.get_typed_func(&mut *store, inner).map_err(|reason| {
         CallError::Invalid(format!("`{name}` of `{interface}` has not the contract's signature: {reason:#}"))
     })
 }

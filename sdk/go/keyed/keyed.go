@@ -1,7 +1,8 @@
 // Package keyed exports an operator with state for each key.
 //
-// The host keeps the state. The distinct keys of a call are its slots, numbered from 0; their state comes in as columns,
-// a row a slot, and the operator returns it changed. The columns may be changed in place and returned as they are.
+// The host keeps the state. The distinct keys of a call are its slots, numbered from 0; their state comes in as
+// columns, a row a slot, and the operator returns it changed. The columns may be changed in place and returned as
+// they are.
 package keyed
 
 import "wasmill"

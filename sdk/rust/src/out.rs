@@ -5,7 +5,7 @@
 //! row.
 
 use crate::effects::Emit;
-use crate::row::Made;
+use crate::row::{FixedWriter, Made};
 
 /// The outputs of an operator, as its function sees them.
 pub struct Out<T: Made = ()> {
@@ -68,36 +68,35 @@ impl<T: Made> Out<T> {
 struct Port<T: Made> {
     /// Row i came from input row i so far: `origin` is not yet written.
     in_order: bool,
-    origin: Vec<u32>,
+    origin: FixedWriter<u32>,
     len: u32,
     writers: T::Writers,
 }
 
 impl<T: Made> Port<T> {
     fn new(rows: u32) -> Self {
-        Self { in_order: true, origin: Vec::new(), len: 0, writers: T::writers(rows as usize) }
+        Self { in_order: true, origin: FixedWriter::new(0), len: 0, writers: T::writers(rows as usize) }
     }
 
     #[inline(always)]
     fn push(&mut self, from: u32, row: T) {
-        if !self.in_order {
-            self.origin.push(from);
-        } else if self.len != from {
+        if self.in_order && self.len != from {
             self.leave_order();
+        }
+        if !self.in_order {
             self.origin.push(from);
         }
         self.len += 1;
         row.write(&mut self.writers);
     }
 
-    #[cold]
     fn leave_order(&mut self) {
         self.in_order = false;
-        self.origin.extend(0..self.len);
+        self.origin = up_to(self.len);
     }
 
     fn last(&self) -> Option<u32> {
-        if self.in_order { self.len.checked_sub(1) } else { self.origin.last().copied() }
+        if self.in_order { self.len.checked_sub(1) } else { self.origin.last() }
     }
 
     fn pop(&mut self) {
@@ -111,6 +110,13 @@ impl<T: Made> Port<T> {
         if self.in_order && !whole {
             self.leave_order();
         }
-        Emit { port, origin: (!whole).then_some(self.origin), columns: T::made(self.writers) }
+        Emit { port, origin: (!whole).then(|| self.origin.into_values()), columns: T::made(self.writers) }
     }
+}
+
+#[cold]
+fn up_to(len: u32) -> FixedWriter<u32> {
+    let mut numbers = FixedWriter::new(len as usize);
+    (0..len).for_each(|number| numbers.push(number));
+    numbers
 }

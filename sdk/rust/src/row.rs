@@ -102,12 +102,57 @@ fn numbers<'a, T: Plain>(column: &Column<'a>, count: usize) -> &'a [T] {
     numbers
 }
 
+/// A column of values of one width as it is written.
+///
+/// Values go into room that is there, and room is made by value: no address of a writer ever leaves the loop over the
+/// rows, so that the compiler keeps its fields in registers.
+pub struct FixedWriter<T> {
+    /// The values so far, and zeros behind them.
+    values: Vec<T>,
+    len: usize,
+}
+
+impl<T: Plain + Default> FixedWriter<T> {
+    /// A writer with room for so many values.
+    pub(crate) fn new(room: usize) -> Self {
+        Self { values: vec![T::default(); room], len: 0 }
+    }
+
+    #[inline(always)]
+    pub(crate) fn push(&mut self, value: T) {
+        if self.len == self.values.len() {
+            self.values = grown(std::mem::take(&mut self.values));
+        }
+        self.values[self.len] = value;
+        self.len += 1;
+    }
+
+    pub(crate) fn last(&self) -> Option<T> {
+        self.values[..self.len].last().copied()
+    }
+
+    pub(crate) fn pop(&mut self) {
+        self.len = self.len.saturating_sub(1);
+    }
+
+    pub(crate) fn into_values(mut self) -> Vec<T> {
+        self.values.truncate(self.len);
+        self.values
+    }
+}
+
+#[cold]
+fn grown<T: Plain + Default>(mut values: Vec<T>) -> Vec<T> {
+    values.resize((values.len() * 2).max(64), T::default());
+    values
+}
+
 macro_rules! fixed_value {
     ($value:ty, $kind:literal, $stored:ty, $values:ident, $load:expr, $store:expr) => {
         impl<'a> Value<'a> for $value {
             const KIND: &'static str = $kind;
             type Reader = &'a [$stored];
-            type Writer = Vec<$stored>;
+            type Writer = FixedWriter<$stored>;
 
             fn reader(column: &Column<'a>, count: usize) -> Self::Reader {
                 numbers(column, count)
@@ -119,7 +164,7 @@ macro_rules! fixed_value {
             }
 
             fn writer(rows: usize) -> Self::Writer {
-                Vec::with_capacity(rows)
+                FixedWriter::new(rows)
             }
 
             #[inline(always)]
@@ -136,7 +181,7 @@ macro_rules! fixed_value {
             }
 
             fn made(writer: Self::Writer) -> MadeColumn<'static> {
-                MadeColumn::fixed(Values::$values(writer))
+                MadeColumn::fixed(Values::$values(writer.into_values()))
             }
         }
     };
@@ -168,34 +213,72 @@ impl<'a> Spans<'a> {
 
 /// A column of values of differing length as it is written.
 pub struct SpanWriter {
+    /// The values so far, and zeros behind them.
     data: Vec<u8>,
+    /// Where the values so far end.
+    end: usize,
     offsets: Vec<u32>,
 }
 
 /// Bytes for which a text column has room at first, a row.
-const SPAN_BYTES: usize = 16;
+const SPAN_BYTES: usize = 24;
 
 impl SpanWriter {
     pub(crate) fn new(rows: usize) -> Self {
         let mut offsets = Vec::with_capacity(rows + 1);
         offsets.push(0);
-        Self { data: Vec::with_capacity(rows * SPAN_BYTES), offsets }
+        Self { data: vec![0; rows * SPAN_BYTES], end: 0, offsets }
     }
 
     #[inline(always)]
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.data.extend_from_slice(bytes);
-        self.offsets.push(u32::try_from(self.data.len()).expect("a component has less than 4 GiB of memory"));
+        let end = self.end + bytes.len();
+        if end > self.data.len() {
+            self.grow(end);
+        }
+        copy(bytes, &mut self.data[self.end..end]);
+        self.end = end;
+        self.offsets.push(u32::try_from(end).expect("a component has less than 4 GiB of memory"));
+    }
+
+    #[cold]
+    fn grow(&mut self, end: usize) {
+        self.data.resize(end.max(self.data.len() * 2), 0);
     }
 
     fn pop(&mut self) {
         self.offsets.pop();
-        self.data.truncate(self.offsets.last().map_or(0, |end| *end as usize));
+        self.end = self.offsets.last().map_or(0, |end| *end as usize);
     }
 
-    pub(crate) fn made(self) -> MadeColumn<'static> {
+    pub(crate) fn made(mut self) -> MadeColumn<'static> {
+        self.data.truncate(self.end);
         let present = Values::Bytes(Vec::new());
         MadeColumn { data: Values::Bytes(self.data), offsets: self.offsets, present }
+    }
+}
+
+/// Copies between slices of one length. In a component a copy whose length is not known when it is compiled calls the
+/// host; for short texts that costs more than all else, so they are copied in pieces of known length, the last of which
+/// may overlap the one before.
+#[inline(always)]
+fn copy(from: &[u8], to: &mut [u8]) {
+    match from.len() {
+        16..=64 => pieces::<16>(from, to),
+        8..16 => pieces::<8>(from, to),
+        4..8 => pieces::<4>(from, to),
+        0..4 => from.iter().zip(to).for_each(|(from, to)| *to = *from),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+#[inline(always)]
+fn pieces<const N: usize>(from: &[u8], to: &mut [u8]) {
+    for (from, to) in from.as_chunks::<N>().0.iter().zip(to.as_chunks_mut::<N>().0) {
+        *to = *from;
+    }
+    if let (Some(from), Some(to)) = (from.last_chunk::<N>(), to.last_chunk_mut::<N>()) {
+        *to = *from;
     }
 }
 
@@ -307,5 +390,22 @@ impl<'a, T: Value<'a>> Value<'a> for Option<T> {
     fn made(writer: Self::Writer) -> MadeColumn<'static> {
         let present = if writer.nulls == 0 { Vec::new() } else { writer.present };
         MadeColumn { present: Values::Bytes(present), ..T::made(writer.values) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_any_length_are_written_back_to_back() {
+        let texts: Vec<String> = (0..100).map(|length| "abcdefghij".repeat(10)[..length].to_owned()).collect();
+        let mut writer = SpanWriter::new(1);
+        texts.iter().for_each(|text| writer.push(text.as_bytes()));
+        writer.push(b"taken back");
+        writer.pop();
+        let made = writer.made();
+        assert_eq!(made.data, Values::Bytes(texts.concat().into_bytes()));
+        assert_eq!(made.offsets.len(), 101);
     }
 }

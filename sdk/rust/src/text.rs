@@ -4,28 +4,24 @@
 
 use memchr::{memchr, memmem};
 
-/// Candidates that the first byte may bring up before the search is left to an algorithm that is linear in all cases.
-const CANDIDATES: usize = 16;
-
 /// Where `needle` first begins in `text`.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn find(text: &str, needle: &str) -> Option<usize> {
     let (bytes, wanted) = (text.as_bytes(), needle.as_bytes());
     let Some(first) = wanted.first() else { return Some(0) };
-    let mut at = 0;
-    for _ in 0..CANDIDATES {
-        at += memchr(*first, &bytes[at..])?;
-        if bytes[at..].starts_with(wanted) {
-            return Some(at);
-        }
-        at += 1;
-    }
+    let at = memchr(*first, bytes)?;
+    if bytes[at..].starts_with(wanted) { Some(at) } else { find_after(bytes, at + 1, wanted) }
+}
+
+/// The same where the first byte's first place was not it: linear in all cases.
+#[cold]
+fn find_after(bytes: &[u8], at: usize, wanted: &[u8]) -> Option<usize> {
     memmem::find(&bytes[at..], wanted).map(|found| at + found)
 }
 
 /// What is before and after the first `separator`.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn split_once<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
     let at = find(text, separator)?;
@@ -33,14 +29,14 @@ pub fn split_once<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a st
 }
 
 /// What is before the first `separator`; all of it where there is none.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn before<'a>(text: &'a str, separator: &str) -> &'a str {
     split_once(text, separator).map_or(text, |(before, _)| before)
 }
 
 /// What is after the first `separator`; all of it where there is none.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn after<'a>(text: &'a str, separator: &str) -> &'a str {
     split_once(text, separator).map_or(text, |(_, after)| after)

@@ -421,7 +421,7 @@ mod tests {
         let schema = Schema::new(Vec::new());
         let (source, partition): (Arc<str>, Arc<str>) = ("in".into(), "0".into());
         let (columns, event_time, message, raw) = (Vec::new(), None, None, None);
-        let records = Records { source, partition, rows: 1, columns, event_time, message, raw };
+        let records = Records { source, partition, rows: 1, columns, event_time, message, raw, first: 0 };
         let batch = Batch::new(Arc::new(records), Arc::new(Layout::of_source(&schema)));
         sink.write(0, &Block { batch: &batch, bytes, ends: &[bytes.len() as u32] })
     }

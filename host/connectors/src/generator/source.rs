@@ -72,6 +72,7 @@ impl Generator {
 
     fn make(&mut self, rows: usize) -> Records {
         let mut columns = Columns::new(&self.schema, rows);
+        let first = self.next;
         for number in self.next..self.next + rows as u64 {
             event::describe(&self.config, self.times, number, &mut columns);
             columns.end_row();
@@ -86,6 +87,7 @@ impl Generator {
             event_time,
             message: None,
             raw: None,
+            first,
         }
     }
 }

@@ -30,6 +30,7 @@ pub(crate) fn write(sink: &mut dyn SinkWriter, lines: &[&str]) -> Result<(), Sin
         event_time: None,
         message: None,
         raw: None,
+        first: 0,
     };
     let batch = Batch::new(Arc::new(records), Arc::new(Layout::of_source(&schema)));
     let (mut bytes, mut ends) = (Vec::new(), Vec::new());

@@ -20,7 +20,7 @@ fn open(config: &Value) -> Box<dyn SourceReader> {
 
 fn records(config: &Value, rows: usize) -> Records {
     match open(config).read(0, 0, rows, &mut Vec::new()).unwrap() {
-        Read::Records(records) => records,
+        Read::Records(records) => *records,
         other => panic!("records, not {other:?}"),
     }
 }

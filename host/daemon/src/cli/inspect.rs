@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
     let world = World::new(&setting.cache);
     let wrong = |message: String| Failed::Input(format!("error: {message}"));
     let path = plugins::built(&args.plugin).map_err(wrong)?;
-    let component = plugins::load(&path, &world).map_err(wrong)?;
+    let component = world.engine().and_then(|engine| plugins::load(&path, engine)).map_err(wrong)?;
     let info = component.info();
     let mut facts = json!({
         "path": path,
@@ -76,8 +76,13 @@ fn declared(plan: &OperatorPlan, facts: &mut Value) {
     let read = |read: &Read| format!("{}: {}{}", read.name, read.kind, if read.nullable { "?" } else { "" });
     facts["reads"] = plan.reads.iter().map(read).collect();
     let port = |port: &wasmill_engine::operator::Port| {
-        let carried = |(input, output): &(String, String)| if input == output { input.clone() } else { format!("{input} as {output}") };
-        let carries = port.carries.as_ref().map_or("everything".to_owned(), |all| all.iter().map(carried).collect::<Vec<_>>().join(", "));
+        let carried = |(input, output): &(String, String)| {
+            if input == output { input.clone() } else { format!("{input} as {output}") }
+        };
+        let carries = port
+            .carries
+            .as_ref()
+            .map_or("everything".to_owned(), |all| all.iter().map(carried).collect::<Vec<_>>().join(", "));
         format!("{}: carries {carries}; makes {}", port.name, fields(&port.makes))
     };
     facts["ports"] = plan.ports.iter().map(port).collect();

@@ -87,12 +87,11 @@ fn bar(setting: &Setting) -> ProgressBar {
 fn show(bar: &ProgressBar, status: &[Status]) {
     let of = |part: Part| status.iter().filter(move |status| status.part == part);
     let read: u64 = of(Part::Source).map(|source| source.counters.rows_in.get()).sum();
-    let (done, all): (u64, u64) = of(Part::Source).fold((0, 0), |(done, all), source| {
-        (done + source.counters.done.get(), all + source.counters.all.get())
-    });
+    let (done, all): (u64, u64) = of(Part::Source)
+        .fold((0, 0), |(done, all), source| (done + source.counters.done.get(), all + source.counters.all.get()));
     let written: u64 = of(Part::Sink).map(|sink| sink.counters.rows_out.get()).sum();
     let dead: u64 = of(Part::DeadLetters).map(|sink| sink.counters.rows_out.get()).sum();
-    let share = if all > 0 { format!("{:3}% ", done.min(all) * 100 / all) } else { String::new() };
+    let share = (done.min(all) * 100).checked_div(all).map_or_else(String::new, |share| format!("{share:3}% "));
     let rate = read as f64 / bar.elapsed().as_secs_f64().max(0.001);
     let (read, written, rate) = (count(read), count(written), count(rate as u64));
     bar.set_message(format!("{share}{read} in ({rate}/s), {written} out, {} dead-lettered", count(dead)));

@@ -11,7 +11,8 @@ Examples:
   wasmill validate pipeline.yaml
   wasmill validate pipeline.yaml --output json";
 
-/// Check a pipeline without running it: names, types, plugins, connectors. Prints every error with file, line and column.
+/// Check a pipeline without running it: names, types, plugins, connectors. Prints every error with file, line and
+/// column.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {

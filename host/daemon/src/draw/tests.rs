@@ -69,7 +69,7 @@ o direct  file a/folder/with/a/rather/long/name/for/an/ordinary/terminal/*.csv
 
 * right   generator, 2 lanes
 |
-# a       pass@1, 2 lanes
+# a       pass@1
 |
 |- # b    pass@1, 8 lanes
 |  |

@@ -20,10 +20,9 @@ struct Glyphs {
     sink: &'static str,
 }
 
+#[rustfmt::skip]
 const UNICODE: Glyphs =
-    Glyphs {
-        down: "│", branch: "├─", last: "└─", arrow: "→", dot: " · ", source: "●", stage: "■", sink: "○"
-    };
+    Glyphs { down: "│", branch: "├─", last: "└─", arrow: "→", dot: " · ", source: "●", stage: "■", sink: "○" };
 const ASCII: Glyphs =
     Glyphs { down: "|", branch: "|-", last: "`-", arrow: "->", dot: ", ", source: "*", stage: "#", sink: "o" };
 

@@ -1,7 +1,7 @@
 //! The bell: how threads that have nothing to do learn that somebody did something.
 //!
-//! Whoever makes progress rings; ringing costs one atomic addition unless somebody sleeps. A sleeper first notes the count,
-//! then looks for work, then sleeps only while the count is what it noted: no ring is missed.
+//! Whoever makes progress rings; ringing costs one atomic addition unless somebody sleeps. A sleeper first notes the
+//! count, then looks for work, then sleeps only while the count is what it noted: no ring is missed.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

@@ -1,9 +1,10 @@
 //! CSV: separated values as RFC 4180 has them.
 //!
-//! **Read.** A record is good if it keeps the rules of quoting, is UTF-8, has as many fields as the header (or the schema, without
-//! a header) and every declared field is of its kind, whether somebody reads it or not. With a header, columns are found by name
-//! in any order and others are passed over; a nullable field may have no column, and where a required one has none, every
-//! record of the partition is bad and says so. Lines end in `\n` or `\r\n`; empty ones are no records; the quote is `"`.
+//! **Read.** A record is good if it keeps the rules of quoting, is UTF-8, has as many fields as the header (or the
+//! schema, without a header) and every declared field is of its kind, whether somebody reads it or not. With a header,
+//! columns are found by name in any order and others are passed over; a nullable field may have no column, and where a
+//! required one has none, every record of the partition is bad and says so. Lines end in `\n` or `\r\n`; empty ones are
+//! no records; the quote is `"`.
 //!
 //! | kind | what is read | what is written |
 //! |---|---|---|
@@ -14,14 +15,14 @@
 //! | `bytes` | the text's UTF-8 bytes | the same; where they are not UTF-8, their base64 |
 //! | `timestamp` | RFC 3339, or milliseconds since 1970 UTC | `2026-11-21T14:50:16.123456Z` |
 //!
-//! An empty field without quotes is null where the field is nullable; else the empty text, or bad where the kind has no empty
-//! value. `""` is the empty text.
+//! An empty field without quotes is null where the field is nullable; else the empty text, or bad where the kind has no
+//! empty value. `""` is the empty text.
 //!
-//! **Where we are stricter than the `csv` crate**, which reads on: a quote within an unquoted field, text after a closing
-//! quote, a quote never closed, a `\r` without `\n`. In all else the two agree (`agreement`).
+//! **Where we are stricter than the `csv` crate**, which reads on: a quote within an unquoted field, text after a
+//! closing quote, a quote never closed, a `\r` without `\n`. In all else the two agree (`agreement`).
 //!
-//! **Written.** Quotes only where they are needed, fields in the schema's order, a nested field under its path. Null is the empty
-//! field; the empty text in a nullable field, and in a record of one field, is `""`.
+//! **Written.** Quotes only where they are needed, fields in the schema's order, a nested field under its path. Null is
+//! the empty field; the empty text in a nullable field, and in a record of one field, is `""`.
 //!
 //! `record` cuts, `column` reads values, this file puts them together; `encode` is the way back.
 
@@ -44,8 +45,8 @@ use crate::schema::{Format, Kind, Schema};
 use column::Column;
 use record::{Cutter, Fault, FieldSpan};
 
-pub use encode::header;
 pub(crate) use encode::CsvEncoder;
+pub use encode::header;
 
 /// Most bytes of a value that a reason shows.
 const SHOWN_BYTES_MAX: usize = 64;
@@ -175,9 +176,10 @@ impl CsvDecoder {
             }
         }
         match self.event_time {
-            Some(field) if !self.columns[field].last_is_present() => {
-                Err(format!("field `{}`: required, as it is the event time, but empty", self.schema.fields()[field].name))
-            }
+            Some(field) if !self.columns[field].last_is_present() => Err(format!(
+                "field `{}`: required, as it is the event time, but empty",
+                self.schema.fields()[field].name
+            )),
             _ => Ok(()),
         }
     }
@@ -198,7 +200,8 @@ impl CsvDecoder {
                 format!("{}: expected a separator or the line's end after the closing quote, found text", field(number))
             }
             Fault::BareQuote(number) => {
-                format!("{}: a quote within it, but none around it; quote the field and double the quotes in it", field(number))
+                let field = field(number);
+                format!("{field}: a quote within it, but none around it; quote the field and double the quotes in it")
             }
             Fault::BareReturn(number) => {
                 format!("{}: a carriage return without a line feed, and no quotes around it", field(number))
@@ -208,7 +211,8 @@ impl CsvDecoder {
 
     /// Goes through the records of a chunk.
     fn records(&mut self, chunk: &Chunk, data: &[u8]) -> Done {
-        let mut done = Done { values: self.locate.iter().map(|field| (*field, Vec::new())).collect(), ..Done::default() };
+        let mut done =
+            Done { values: self.locate.iter().map(|field| (*field, Vec::new())).collect(), ..Done::default() };
         let is_text = simdutf8::basic::from_utf8(data).is_ok();
         let (mut at, mut line, mut broken) = (0, 0, chunk.broken.clone());
         while at < data.len() {
@@ -285,7 +289,7 @@ impl Decoder for CsvDecoder {
         };
         let (source, partition) = (chunk.source.clone(), chunk.partition.clone());
         let columns = self.columns.iter_mut().map(Column::finish).collect();
-        let records = Records { source, partition, rows, columns, event_time, message: None, raw: Some(raw) };
+        let records = Records { source, partition, rows, columns, event_time, message: None, raw: Some(raw), first: 0 };
         Decoded { records, bad: done.bad }
     }
 }

@@ -1,7 +1,8 @@
 //! Raw lines: each line is a record, and the record is the value of the schema's only field.
 //!
-//! The line end (`\n` or `\r\n`) is not part of the value; an empty line is an empty value. A `utf8` field takes only lines that are
-//! UTF-8, a `bytes` field all. Written is the value and `\n`; a value that has line ends in it becomes several lines.
+//! The line end (`\n` or `\r\n`) is not part of the value; an empty line is an empty value. A `utf8` field takes only
+//! lines that are UTF-8, a `bytes` field all. Written is the value and `\n`; a value that has line ends in it becomes
+//! several lines.
 
 use std::sync::Arc;
 
@@ -100,7 +101,8 @@ impl Decoder for RawDecoder {
             lines,
         };
         let (source, partition) = (chunk.source.clone(), chunk.partition.clone());
-        let records = Records { source, partition, rows, columns, event_time: None, message: None, raw: Some(raw) };
+        let records =
+            Records { source, partition, rows, columns, event_time: None, message: None, raw: Some(raw), first: 0 };
         Decoded { records, bad }
     }
 }
@@ -144,5 +146,54 @@ impl Encoder for RawEncoder {
             Some(text) => (0..text.len()).for_each(|row| push(text.value(row).as_bytes())),
             None => (0..column.len()).for_each(|row| push(column.as_binary::<i32>().value(row))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Layout, PADDING};
+    use crate::codec::{Needs, decoder, encoder};
+    use crate::schema::{Field, Schema};
+
+    fn decode(kind: Kind, fill: bool, bytes: &[u8], broken: Option<&str>) -> Decoded {
+        let schema = Schema::new(vec![Field::required("line", kind)]);
+        let needs = Needs { fill: vec![fill], locate: vec![false] };
+        let data = [bytes, &[0; PADDING]].concat().into();
+        let (source, partition, broken) = ("s".into(), "p".into(), broken.map(str::to_owned));
+        let chunk = Chunk { source, partition, data, len: bytes.len(), offset: 100, line: 7, header: None, broken };
+        decoder(DecodePlan { format: Format::Raw, schema, needs, event_time: None }).decode(&chunk)
+    }
+
+    fn written(decoded: Decoded, kind: Kind) -> Vec<u8> {
+        let layout = Arc::new(Layout::of_source(&Schema::new(vec![Field::required("line", kind)])));
+        let (mut into, mut ends) = (Vec::new(), Vec::new());
+        encoder(&Format::Raw).encode(&Batch::new(Arc::new(decoded.records), layout), &mut into, &mut ends);
+        into
+    }
+
+    #[test]
+    fn a_line_is_a_value_without_its_end() {
+        let decoded = decode(Kind::Utf8, true, b"a\r\n\nb c", None);
+        let column = decoded.records.columns[0].as_ref().unwrap();
+        assert_eq!(column.as_string::<i32>().iter().flatten().collect::<Vec<_>>(), ["a", "", "b c"]);
+        assert_eq!((decoded.records.line(2), decoded.records.offset(2)), (Some(9), 104));
+    }
+
+    #[test]
+    fn text_that_is_none_costs_one_line_and_bytes_may_be_anything() {
+        let decoded = decode(Kind::Utf8, true, b"a\n\xFFb\nc\nd", Some("cut off"));
+        let reasons: Vec<_> = decoded.bad.iter().map(|letter| (letter.line, &*letter.reason)).collect();
+        assert_eq!(reasons, [(Some(8), "the record is not UTF-8 from its byte 0 on"), (Some(10), "cut off")]);
+        assert_eq!(decoded.records.line(1), Some(9));
+        assert_eq!(decode(Kind::Bytes, true, b"a\n\xFFb\n", None).records.rows, 2);
+    }
+
+    #[test]
+    fn untouched_lines_are_written_from_their_records_though_nobody_filled_the_column() {
+        assert_eq!(written(decode(Kind::Bytes, false, b"a\n\xFF\r\nc", None), Kind::Bytes), b"a\n\xFF\nc\n");
+        let mut decoded = decode(Kind::Utf8, true, b"a\nb", None);
+        decoded.records.raw = None;
+        assert_eq!(written(decoded, Kind::Utf8), b"a\nb\n");
     }
 }

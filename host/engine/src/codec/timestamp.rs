@@ -1,16 +1,16 @@
 //! Timestamps as text: RFC 3339 to microseconds since 1970-01-01 UTC and back, for every text format.
 //!
-//! The calendar is the proleptic Gregorian one. Years past 0000 to 9999, which RFC 3339 has no text for, are written and
-//! read in ISO 8601's expanded form, a sign and six digits, so that every `i64` survives the round trip. A fraction finer
-//! than a microsecond is cut; a leap second (`:60`) is the second after it, as in Unix time.
+//! The calendar is the proleptic Gregorian one. Years past 0000 to 9999, which RFC 3339 has no text for, are written
+//! and read in ISO 8601's expanded form, a sign and six digits, so that every `i64` survives the round trip. A fraction
+//! finer than a microsecond is cut; a leap second (`:60`) is the second after it, as in Unix time.
 
 use crate::clock::Micros;
 
 const SECOND: i64 = 1_000_000;
 const DAY_SECONDS: i64 = 86_400;
 
-/// Microseconds of a text such as `2026-11-21T15:04:05.25+01:00`; none where it is not exactly one such text. Between day
-/// and time stands `T`, `t` or a space; the zone is `Z`, `z` or an offset.
+/// Microseconds of a text such as `2026-11-21T15:04:05.25+01:00`; none where it is not exactly one such text. Between
+/// day and time stands `T`, `t` or a space; the zone is `Z`, `z` or an offset.
 pub(crate) fn parse_rfc3339(text: &[u8]) -> Option<Micros> {
     let (year, rest) = match text.first()? {
         sign @ (b'+' | b'-') => {
@@ -50,13 +50,9 @@ pub(crate) fn write_rfc3339(micros: Micros, out: &mut Vec<u8>) {
         out.push(if year < 0 { b'-' } else { b'+' });
         push_digits(year.abs(), 6, out);
     }
-    for (mark, value) in [
-        (b'-', month),
-        (b'-', day),
-        (b'T', second / 3_600),
-        (b':', second / 60 % 60),
-        (b':', second % 60),
-    ] {
+    for (mark, value) in
+        [(b'-', month), (b'-', day), (b'T', second / 3_600), (b':', second / 60 % 60), (b':', second % 60)]
+    {
         out.push(mark);
         push_digits(value, 2, out);
     }
@@ -158,11 +154,28 @@ mod tests {
     #[test]
     fn what_is_no_instant_is_refused() {
         for text in [
-            "", "2026", "2026-11-21", "2026-11-21T15:04:05", "2026-11-21T15:04Z", "2026-13-01T00:00:00Z",
-            "2026-02-29T00:00:00Z", "1900-02-29T00:00:00Z", "2026-00-10T00:00:00Z", "2026-01-00T00:00:00Z",
-            "2026-01-01T24:00:00Z", "2026-01-01T00:60:00Z", "2026-01-01T00:00:61Z", "2026-01-01T00:00:00.Z",
-            "2026-01-01T00:00:00+1:00", "2026-01-01T00:00:00+24:00", "2026-01-01T00:00:00Zz", " 2026-01-01T00:00:00Z",
-            "2026/01/01T00:00:00Z", "2026-01-01T00:00:00", "+999999-01-01T00:00:00Z", "26-01-01T00:00:00Z",
+            "",
+            "2026",
+            "2026-11-21",
+            "2026-11-21T15:04:05",
+            "2026-11-21T15:04Z",
+            "2026-13-01T00:00:00Z",
+            "2026-02-29T00:00:00Z",
+            "1900-02-29T00:00:00Z",
+            "2026-00-10T00:00:00Z",
+            "2026-01-00T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T00:60:00Z",
+            "2026-01-01T00:00:61Z",
+            "2026-01-01T00:00:00.Z",
+            "2026-01-01T00:00:00+1:00",
+            "2026-01-01T00:00:00+24:00",
+            "2026-01-01T00:00:00Zz",
+            " 2026-01-01T00:00:00Z",
+            "2026/01/01T00:00:00Z",
+            "2026-01-01T00:00:00",
+            "+999999-01-01T00:00:00Z",
+            "26-01-01T00:00:00Z",
         ] {
             assert_eq!(parse_rfc3339(text.as_bytes()), None, "{text}");
         }
@@ -179,7 +192,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_timestamp_survives_the_round_trip(micros in any::<i64>(), near in -5_000_000_000_000_000i64..5_000_000_000_000_000) {
+        fn every_timestamp_survives_the_round_trip(
+            micros in any::<i64>(),
+            near in -5_000_000_000_000_000i64..5_000_000_000_000_000,
+        ) {
             for micros in [micros, near] {
                 prop_assert_eq!(parse_rfc3339(written(micros).as_bytes()), Some(micros));
             }

@@ -146,7 +146,9 @@ impl Build {
     fn stage(&mut self, draft: &StageDraft, links: &[Link]) -> Option<Vec<Flow>> {
         let name = &draft.name;
         let inputs = self.flows.inputs(("stage", name), links, &mut self.errors)?;
-        let lanes = draft.lanes.unwrap_or(inputs.lanes);
+        // Between rows of several inputs there is no order that lanes could take turns in.
+        let merges = inputs.upstreams.len() > 1 && draft.key.is_empty();
+        let lanes = if merges { 1 } else { draft.lanes.unwrap_or(inputs.lanes) };
         if draft.lanes.is_some() {
             self.check_lanes(&format!("stages.{name}"), lanes);
         }

@@ -97,7 +97,8 @@ impl Outbox {
         }
     }
 
-    /// Sends a message that only `lane` of the only receiver gets: chunks to lanes that decode, encoded rows to a writer.
+    /// Sends a message that only `lane` of the only receiver gets: chunks to lanes that decode, encoded rows to a
+    /// writer.
     pub fn only(&mut self, lane: usize, message: Message) {
         self.push(Address::Lane { port: 0, receiver: 0, lane }, message);
     }

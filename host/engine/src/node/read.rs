@@ -136,6 +136,8 @@ impl ReadNode {
             Read::Broken { partition, reason } => self.end(partition, Some(reason)),
             Read::Records(records) => {
                 self.parts.counters.rows_in.add(records.rows as u64);
+                let number = self.number(0);
+                self.partitions[number].offset = records.first + records.rows as u64;
                 let batch = Batch::new(Arc::new(*records), self.parts.layout.clone());
                 self.send(Message::Rows(Parcel { batches: vec![batch], watermark: Micros::MIN }));
             }
@@ -190,7 +192,7 @@ impl ReadNode {
                 let dropped = (bytes.len() - RECORD_BYTES_MAX) as u64;
                 bytes.truncate(RECORD_BYTES_MAX);
                 let reason = format!(
-                    "the record is longer than {RECORD_BYTES_MAX} bytes, the limit of a record; these are its first bytes"
+                    "the record is longer than the limit of {RECORD_BYTES_MAX} bytes; these are its first bytes"
                 );
                 let chunk = self.chunk(self.last, bytes, Some(reason));
                 let partition = &mut self.partitions[self.last];

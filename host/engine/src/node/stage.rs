@@ -1,8 +1,8 @@
 //! The stage node: one lane of a stage. Columns in, a call, and all of its effects or none.
 //!
-//! Always true: what a call wanted is applied after it succeeded, state and rows together; a message that came in becomes
-//! one message on each port, once every row of it is emitted, filtered, or given up. Neighbours: [`crate::node::fill`] makes
-//! the columns, [`crate::node::work`] orders tries, [`crate::state`] has the keys.
+//! Always true: what a call wanted is applied after it succeeded, state and rows together; a message that came in
+//! becomes one message on each port, once every row of it is emitted, filtered, or given up. Neighbours:
+//! [`crate::node::fill`] makes the columns, [`crate::node::work`] orders tries, [`crate::state`] has the keys.
 
 use std::sync::Arc;
 

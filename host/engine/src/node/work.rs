@@ -1,7 +1,7 @@
 //! What a stage still has to do for one message: stretches of rows, each with its number of tries.
 //!
-//! A call that fails is cut in half until the row to blame stands alone; a row that shall be tried again comes back after
-//! a wait, before anything behind it. So the rows of a key stay in order whatever goes wrong.
+//! A call that fails is cut in half until the row to blame stands alone; a row that shall be tried again comes back
+//! after a wait, before anything behind it. So the rows of a key stay in order whatever goes wrong.
 
 use std::collections::VecDeque;
 

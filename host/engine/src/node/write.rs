@@ -1,7 +1,7 @@
 //! The write node: hands blocks to a sink in the order of the source, and ends epochs when told to.
 //!
-//! Rows of the next epoch are written while the last one waits for its commit. A block or an epoch that the sink could not
-//! take yet is offered again before anything else.
+//! Rows of the next epoch are written while the last one waits for its commit. A block or an epoch that the sink could
+//! not take yet is offered again before anything else.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -88,7 +88,8 @@ impl WriteNode {
             return self.prepare(epoch);
         }
         if let Some(block) = self.blocks.front() {
-            let progress = self.writer.write(now, &Block { batch: &block.batch, bytes: &block.bytes, ends: &block.ends })?;
+            let Encoded { batch, bytes, ends } = block;
+            let progress = self.writer.write(now, &Block { batch, bytes, ends })?;
             return Ok(match progress {
                 Progress::Pending { until } => Step::Idle { until },
                 Progress::Done => {

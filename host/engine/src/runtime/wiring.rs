@@ -1,8 +1,8 @@
 //! From a graph to nodes and the edges between them.
 //!
-//! A source is one read node and a decode node a lane; a stage is a node a lane; a sink is an encode node for each lane of
-//! each of its inputs, and one write node. Edges go lane to lane where sender and receiver have as many lanes and no key
-//! moves rows between them, and from every lane to every lane otherwise.
+//! A source is one read node and a decode node a lane; a stage is a node a lane; a sink is an encode node for each lane
+//! of each of its inputs, and one write node. Edges go lane to lane where sender and receiver have as many lanes and no
+//! key moves rows between them, and from every lane to every lane otherwise.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -286,7 +286,8 @@ impl Wiring<'_> {
         self.promises.push(writer.promise());
         let counters = self.counters(part, &sink.name, None);
         let (inbox, reports) = (Inbox::new(encoded), self.reports.clone());
-        let parts = write::Parts { name: sink.name.clone(), inbox, writer, counters, orders: received, reports, number };
+        let parts =
+            write::Parts { name: sink.name.clone(), inbox, writer, counters, orders: received, reports, number };
         self.place(None, write::WriteNode::new(parts));
         Ok(())
     }
@@ -338,4 +339,3 @@ fn crossed(senders: &mut [Ends], port: usize, stage: &Stage, count: usize) -> Ve
     }
     inboxes
 }
-

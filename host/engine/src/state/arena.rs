@@ -1,8 +1,8 @@
 //! Values longer than a word: bytes that cells point into.
 //!
-//! A value takes whole words of 8 bytes and stays where it is as long as it fits. What is given up is only counted; when
-//! more than half is dead, the owner moves what is alive to a new arena ([`Arena::wasteful`]). A byte is thus moved at most
-//! once for each byte that was given up.
+//! A value takes whole words of 8 bytes and stays where it is as long as it fits. What is given up is only counted;
+//! when more than half is dead, the owner moves what is alive to a new arena ([`Arena::wasteful`]). A byte is thus
+//! moved at most once for each byte that was given up.
 
 /// Where a value lies: its first word in the upper half, its length in bytes in the lower. The empty value is 0.
 pub(super) type Place = u64;

@@ -4,8 +4,8 @@
 //! word 0    bits 0..32   slot of the key in the running call, plus 1; 0 = none
 //!           bits 32..40  0 = the cell is empty; length of the key plus 1; 255 = the key lies in the arena
 //!           bit  40      dirty: changed since it was restored
-//!           bits 41..    flags, going on in as many more words as there are: for each table whether it has a row, whether
-//!                        each nullable field is present, the value of each boolean
+//!           bits 41..    flags, going on in as many more words as there are: for each table whether it has a row,
+//!                        whether each nullable field is present, the value of each boolean
 //! then      the key: 1 word for a fixed-width column, else 2, or 3 for several columns, padded with zeros; a longer
 //!           one: its place in the arena and its hash
 //! then      for each table with a time to live: when its row was last changed
@@ -94,15 +94,21 @@ impl TableShape {
     }
 }
 
-/// What all cells of a state look like.
-#[derive(Clone, Debug)]
-pub(super) struct Shape {
+/// What a search has to know of cells. Small, so that it stays in registers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
     /// Words of a cell.
     pub(super) words: usize,
     /// First word of the key.
     pub(super) key_at: usize,
     /// Words of the key.
     pub(super) key_words: usize,
+}
+
+/// What all cells of a state look like.
+#[derive(Clone, Debug)]
+pub(super) struct Shape {
+    pub(super) frame: Frame,
     pub(super) tables: Vec<TableShape>,
     /// Whether any table has a time to live.
     pub(super) expires: bool,
@@ -156,7 +162,7 @@ impl Shape {
         let in_arena = |field: &FieldShape| if let Place::Arena(at) = field.place { Some(at) } else { None };
         let arena = shapes.iter().flat_map(|table| &table.fields).filter_map(in_arena).collect();
         let expires = shapes.iter().any(|table| table.life.is_some());
-        Self { words, key_at, key_words, tables: shapes, expires, arena }
+        Self { frame: Frame { words, key_at, key_words }, tables: shapes, expires, arena }
     }
 
     /// Whether any table has a row for the key.
@@ -178,15 +184,16 @@ mod tests {
     fn two_numbers_under_a_whole_number_fill_half_a_cache_line() {
         let fields = vec![Field::required("count", Kind::Int64), Field::required("sum", Kind::Int64)];
         let shape = Shape::new(&[Kind::Int64], &[table(fields, None)]);
-        assert_eq!((shape.words, shape.key_at), (4, 1));
+        assert_eq!((shape.frame.words, shape.frame.key_at), (4, 1));
     }
 
     #[test]
     fn flags_go_on_in_more_words() {
         let fields = (0..20).map(|i| Field::nullable(&format!("f{i}"), Kind::Boolean)).collect();
         let shape = Shape::new(&[Kind::Utf8, Kind::Int64], &[table(fields, Some(5))]);
-        assert_eq!((shape.key_at, shape.key_words, shape.words), (2, 3, 6));
-        let mut cell = vec![u64::MAX; shape.words];
+        let Frame { words, key_at, key_words } = shape.frame;
+        assert_eq!((key_at, key_words, words), (2, 3, 6));
+        let mut cell = vec![u64::MAX; words];
         let Place::Flag(last) = shape.tables[0].fields[19].place else { panic!("a boolean is a flag") };
         last.set(&mut cell, false);
         assert!(!last.get(&cell) && shape.in_use(&cell));

@@ -1,8 +1,8 @@
 //! Fields of cells to Arrow columns and back: gather before a call, scatter after it.
 //!
 //! Both go column by column over copies of the call's cells that lie back to back: the table itself, where each cell is
-//! somewhere else, is walked once before the call and once after it. A row counts as changed where a value in it differs
-//! from what was there (floats by their bits).
+//! somewhere else, is walked once before the call and once after it. A row counts as changed where a value in it
+//! differs from what was there (floats by their bits).
 
 use std::sync::Arc;
 
@@ -28,14 +28,21 @@ pub(super) struct Cells<'a> {
 }
 
 /// The rows of a table for the keys of a call, whose cells are `words`.
-pub(super) fn gather(table: &TableShape, shape: &Shape, words: &[u64], spots: &[Spot], segments: &[Segment]) -> TableRows {
-    let cells = || words.chunks_exact(shape.words);
+pub(super) fn gather(
+    table: &TableShape,
+    shape: &Shape,
+    words: &[u64],
+    spots: &[Spot],
+    segments: &[Segment],
+) -> TableRows {
+    let cells = || words.chunks_exact(shape.frame.words);
     let mut fresh = Vec::new();
     if !cells().all(|cell| table.has.get(cell)) {
         fresh.extend(cells().map(|cell| u8::from(!table.has.get(cell))));
     }
     let column = |field: &FieldShape| -> ArrayRef {
-        let flags = |flag: Flag| BooleanBuffer::collect_bool(spots.len(), |i| flag.get(&words[i * shape.words..]));
+        let flags =
+            |flag: Flag| BooleanBuffer::collect_bool(spots.len(), |i| flag.get(&words[i * shape.frame.words..]));
         let nulls = field.present.map(|present| NullBuffer::new(flags(present))).filter(|nulls| nulls.null_count() > 0);
         match field.place {
             Place::Flag(flag) => Arc::new(BooleanArray::new(flags(flag), nulls)),
@@ -44,7 +51,8 @@ pub(super) fn gather(table: &TableShape, shape: &Shape, words: &[u64], spots: &[
                 fixed(field.kind, Buffer::from_vec(words), spots.len(), nulls)
             }
             Place::Arena(at) => {
-                let values = || cells().zip(spots).map(|(cell, spot)| segments[spot.group as usize].arena.get(cell[at]));
+                let values =
+                    || cells().zip(spots).map(|(cell, spot)| segments[spot.group as usize].arena.get(cell[at]));
                 let ends = OffsetBuffer::from_lengths(values().map(<[u8]>::len));
                 let mut data = Vec::with_capacity(ends[spots.len()] as usize);
                 values().for_each(|value| data.extend_from_slice(value));
@@ -72,7 +80,7 @@ pub(super) fn arena_bytes(table: &TableShape, changes: &TableChanges) -> usize {
 /// Writes what a call made of a table to the copies of its cells.
 pub(super) fn scatter(table: &TableShape, cells: &mut Cells<'_>, changes: &TableChanges, now: Micros) {
     let TableChanges { forget, columns } = changes;
-    let (rows, width) = (cells.spots.len(), cells.shape.words);
+    let (rows, width) = (cells.spots.len(), cells.shape.frame.words);
     if !columns.is_empty() {
         assert_eq!(columns.len(), table.fields.len(), "one column a field, or none");
         let mut differs = vec![false; rows];
@@ -104,12 +112,14 @@ fn scatter_column(field: &FieldShape, column: &ArrayRef, cells: &mut Cells<'_>, 
     assert!(nulls.is_none() || field.present.is_some(), "a field that is not nullable has no null");
     let null = |slot: usize| nulls.is_some_and(|nulls| nulls.is_null(slot));
     if let Some(present) = field.present {
-        for ((slot, differs), cell) in differs.iter_mut().enumerate().zip(cells.words.chunks_exact_mut(cells.shape.words)) {
+        for ((slot, differs), cell) in
+            differs.iter_mut().enumerate().zip(cells.words.chunks_exact_mut(cells.shape.frame.words))
+        {
             *differs |= present.get(cell) == null(slot);
             present.set(cell, !null(slot));
         }
     }
-    let rows = differs.iter_mut().enumerate().zip(cells.words.chunks_exact_mut(cells.shape.words));
+    let rows = differs.iter_mut().enumerate().zip(cells.words.chunks_exact_mut(cells.shape.frame.words));
     match field.place {
         Place::Flag(flag) => {
             let bits = column.as_boolean().values();

@@ -1,4 +1,5 @@
-//! What is kept for a key, one value at a time: for inspection, tests, snapshots and restores, not for the path of rows.
+//! What is kept for a key, one value at a time: for inspection, tests, snapshots and restores, not for the path of
+//! rows.
 
 use super::arena::Arena;
 use super::cell::{DIRTY, FieldShape, Place, Shape, TableShape};
@@ -48,7 +49,7 @@ impl<'a> Entry<'a> {
     #[must_use]
     pub fn key(&self) -> Vec<u8> {
         let mut key = Vec::new();
-        self.segment.push_key(self.shape, self.at, &mut key);
+        self.segment.push_key(self.shape.frame, self.at, &mut key);
         key
     }
 
@@ -69,7 +70,7 @@ impl<'a> Entry<'a> {
     }
 
     fn cell(&self) -> &'a [u64] {
-        self.segment.cell(self.shape, self.at)
+        self.segment.cell(self.shape.frame, self.at)
     }
 
     fn value(&self, field: &FieldShape) -> Value<'a> {

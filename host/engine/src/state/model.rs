@@ -1,4 +1,5 @@
-//! The state beside a model of it, a `BTreeMap`, under random histories; and the limits and costs that a history does not show.
+//! The state beside a model of it, a `BTreeMap`, under random histories; and the limits and costs that a history does
+//! not show.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -83,7 +84,13 @@ impl KeyShape {
 #[derive(Clone, Debug)]
 enum Step {
     /// A call with the rows of these keys; none for a table = it answers no columns; `fails` = it has no effect.
-    Call { ids: Vec<u8>, seed: u64, answers: [bool; 2], forgets: bool, fails: bool },
+    Call {
+        ids: Vec<u8>,
+        seed: u64,
+        answers: [bool; 2],
+        forgets: bool,
+        fails: bool,
+    },
     Wait(i64),
     Sweep(usize),
     Restore,
@@ -111,7 +118,9 @@ fn value(field: &Field, random: u64) -> Owned {
         Kind::Boolean => Owned::Boolean(small > 1),
         Kind::Int64 | Kind::Timestamp => Owned::Word(small.wrapping_neg()),
         Kind::Float64 => Owned::Word((small as f64 / 3.0).to_bits()),
-        Kind::Utf8 | Kind::Bytes | Kind::Json => Owned::Bytes(b"wasm".repeat((random >> 16 & 15) as usize * small as usize)),
+        Kind::Utf8 | Kind::Bytes | Kind::Json => {
+            Owned::Bytes(b"wasm".repeat((random >> 16 & 15) as usize * small as usize))
+        }
     }
 }
 
@@ -167,12 +176,20 @@ fn expire(model: &mut Model, now: Micros) {
 
 fn dump(state: &KeyedState, now: Micros) -> Model {
     let own = |row: Option<Row<'_>>| {
-        row.map(|row| (row.changed, row.values.iter().map(|value| match value {
-            Value::Null => Owned::Null,
-            Value::Boolean(bit) => Owned::Boolean(*bit),
-            Value::Word(word) => Owned::Word(*word),
-            Value::Bytes(bytes) => Owned::Bytes(bytes.to_vec()),
-        }).collect()))
+        row.map(|row| {
+            (
+                row.changed,
+                row.values
+                    .iter()
+                    .map(|value| match value {
+                        Value::Null => Owned::Null,
+                        Value::Boolean(bit) => Owned::Boolean(*bit),
+                        Value::Word(word) => Owned::Word(*word),
+                        Value::Bytes(bytes) => Owned::Bytes(bytes.to_vec()),
+                    })
+                    .collect(),
+            )
+        })
     };
     let mut all = Model::new();
     for entry in state.entries(0..KEY_GROUPS, now) {
@@ -188,11 +205,15 @@ fn call(state: &mut KeyedState, model: &mut Model, shape: KeyShape, step: &Step,
     let Step::Call { ids, seed, answers, forgets, fails } = step else { unreachable!() };
     let keys = Keys::encode(&shape.columns(ids));
     let mut order: Vec<Vec<u8>> = Vec::new();
-    let slots: Vec<u32> = (0..ids.len()).map(|row| {
-        let slot = order.iter().position(|key| key == keys.get(row)).unwrap_or(order.len());
-        if slot == order.len() { order.push(keys.get(row).to_vec()) }
-        slot as u32
-    }).collect();
+    let slots: Vec<u32> = (0..ids.len())
+        .map(|row| {
+            let slot = order.iter().position(|key| key == keys.get(row)).unwrap_or(order.len());
+            if slot == order.len() {
+                order.push(keys.get(row).to_vec())
+            }
+            slot as u32
+        })
+        .collect();
     let turn = state.resolve(&keys, now).unwrap();
     assert_eq!((turn.slots(), turn.count() as usize), (&slots[..], order.len()));
     let mut random = *seed;
@@ -209,9 +230,14 @@ fn call(state: &mut KeyedState, model: &mut Model, shape: KeyShape, step: &Step,
                 assert_eq!(owned_at(field.kind, column, slot), expected, "{} of slot {slot}", field.name);
             }
         }
-        let mut next = || { random = key::hash_word(random); random };
-        let forget: Vec<u8> = if *forgets { order.iter().map(|_| u8::from(next() % 3 == 0)).collect() } else { Vec::new() };
-        let new: Vec<Vec<Owned>> = order.iter().map(|_| table.columns.iter().map(|field| value(field, next())).collect()).collect();
+        let mut next = || {
+            random = key::hash_word(random);
+            random
+        };
+        let forget: Vec<u8> =
+            if *forgets { order.iter().map(|_| u8::from(next() % 3 == 0)).collect() } else { Vec::new() };
+        let new: Vec<Vec<Owned>> =
+            order.iter().map(|_| table.columns.iter().map(|field| value(field, next())).collect()).collect();
         for (slot, values) in new.iter().enumerate() {
             let now_has = match row(slot) {
                 _ if forget.get(slot) == Some(&1) => None,
@@ -223,7 +249,8 @@ fn call(state: &mut KeyedState, model: &mut Model, shape: KeyShape, step: &Step,
                 model.entry(order[slot].clone()).or_insert_with(|| vec![None; 2])[t] = now_has;
             }
         }
-        let column = |(i, field): (usize, &Field)| array(field.kind, &new.iter().map(|row| row[i].clone()).collect::<Vec<_>>());
+        let column =
+            |(i, field): (usize, &Field)| array(field.kind, &new.iter().map(|row| row[i].clone()).collect::<Vec<_>>());
         let columns = if answers[t] { table.columns.iter().enumerate().map(column).collect() } else { Vec::new() };
         changes.push(TableChanges { forget, columns });
     }

@@ -134,7 +134,8 @@ fn values_of_every_kind_are_written_as_documented() {
     ];
     let source = fields(&["live: boolean?", "rate: float64", "blob: bytes", "at: timestamp", "tags: json"]);
     let (name, partition) = ("made".into(), "".into());
-    let records = Records { source: name, partition, rows: 2, columns, event_time: None, message: None, raw: None };
+    let records =
+        Records { source: name, partition, rows: 2, columns, event_time: None, message: None, raw: None, first: 0 };
     let batch = Batch::new(Arc::new(records), Arc::new(Layout::of_source(&source)));
     let expected = [
         "{\"live\":true,\"rate\":0.1,\"blob\":\"text\",\"at\":\"1969-12-31T23:59:59.999999Z\",\"tags\":[1, 2]}\n",

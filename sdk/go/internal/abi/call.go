@@ -28,8 +28,8 @@ var lines [514]uint32
 
 func init() { console(&lines) }
 
-// Begin sets clock and chance to what the call's context says. Its result is deferred by every call: it lets out what was
-// printed, and turns a panic into a line of the log and a trap.
+// Begin sets clock and chance to what the call's context says. Its result is deferred by every call: it lets out what
+// was printed, and turns a panic into a line of the log and a trap.
 func Begin(context wasmill.Context) func() {
 	callBegins(context.Now, context.Seed)
 	return end

@@ -3,9 +3,9 @@
 // Package abi is the canonical ABI of the contract, written by hand: how the records of wit/data.wit lie in memory.
 // Offsets and sizes are those of the contract's version in the export names of wasmill/transform and wasmill/keyed.
 //
-// Arguments, and the records of results, lie in an arena that is used again for the next call. The buffers that a result
-// points to are Go's own and are held until the host has read them: Go's collector does not move memory, but it must see
-// a reference.
+// Arguments, and the records of results, lie in an arena that is used again for the next call. The buffers that a
+// result points to are Go's own and are held until the host has read them: Go's collector does not move memory, but
+// it must see a reference.
 package abi
 
 import "unsafe"
@@ -25,8 +25,8 @@ var (
 	finished bool
 )
 
-// realloc is where the host puts arguments. The contract promises no alignment for its buffers; here they get it, so that
-// every view is in place.
+// realloc is where the host puts arguments. The contract promises no alignment for its buffers; here they get it, so
+// that every view is in place.
 //
 //go:wasmexport cabi_realloc
 func realloc(old unsafe.Pointer, oldSize, align, size uint32) unsafe.Pointer {

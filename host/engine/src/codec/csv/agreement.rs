@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::ArrayRef;
 use proptest::prelude::*;
 
 use crate::batch::{Batch, Layout, PADDING, Records, Span};
@@ -39,7 +39,11 @@ fn texts(column: &ArrayRef) -> Vec<Option<&str>> {
 }
 
 fn reading() -> Vec<Field> {
-    vec![Field::required("sensor", Kind::Utf8), Field::nullable("value", Kind::Float64), Field::nullable("note", Kind::Utf8)]
+    vec![
+        Field::required("sensor", Kind::Utf8),
+        Field::nullable("value", Kind::Float64),
+        Field::nullable("note", Kind::Utf8),
+    ]
 }
 
 #[test]
@@ -84,18 +88,23 @@ fn an_empty_field_is_null_and_quotes_make_it_the_empty_text() {
 
 #[test]
 fn a_bad_record_names_its_line_its_offset_its_field_and_what_was_found() {
-    let fields = [Field::required("n", Kind::Int64), Field::required("ok", Kind::Boolean), Field::nullable("j", Kind::Json)];
-    let rows = "1,true,\"[1,\n2]\"\n\nx,true,\n2,yes,\n3,true,{\n4,true\n99999999999999999999,true,\n5,\"true\"x,\n6,false,{}\n";
+    let fields =
+        [Field::required("n", Kind::Int64), Field::required("ok", Kind::Boolean), Field::nullable("j", Kind::Json)];
+    let good_and_bad = "1,true,\"[1,\n2]\"\n\nx,true,\n2,yes,\n3,true,{\n4,true\n";
+    let rows = &format!("{good_and_bad}99999999999999999999,true,\n5,\"true\"x,\n6,false,{{}}\n");
     let decoded = decode(&fields, "n,ok,j\n", rows);
     assert_eq!(decoded.records.columns[0].as_ref().unwrap().as_primitive::<Int64Type>().values(), &[1, 6]);
-    assert_eq!(reasons(&decoded), [
-        "field `n`: expected int64, found `x`",
-        "field `ok`: expected boolean, found `yes`",
-        "field `j`: expected json, found `{`",
-        "expected 3 fields, found 2",
-        "field `n`: expected int64, found `99999999999999999999`",
-        "field `ok`: expected a separator or the line's end after the closing quote, found text",
-    ]);
+    assert_eq!(
+        reasons(&decoded),
+        [
+            "field `n`: expected int64, found `x`",
+            "field `ok`: expected boolean, found `yes`",
+            "field `j`: expected json, found `{`",
+            "expected 3 fields, found 2",
+            "field `n`: expected int64, found `99999999999999999999`",
+            "field `ok`: expected a separator or the line's end after the closing quote, found text",
+        ]
+    );
     let first = &decoded.bad[0];
     assert_eq!((first.line, first.offset, &*first.record), (Some(5), 7 + 17, &b"x,true,"[..]));
     assert_eq!((decoded.records.line(0), decoded.records.line(1)), (Some(2), Some(11)));
@@ -176,24 +185,43 @@ fn expected(data: &[u8], width: usize) -> Vec<(Vec<Vec<u8>>, bool)> {
     let records: Vec<csv::ByteRecord> = reader.byte_records().map(Result::unwrap).collect();
     let starts: Vec<usize> = records.iter().map(|record| record.position().unwrap().byte() as usize).collect();
     let end = |byte: &u8| matches!(byte, b'\r' | b'\n');
-    records.iter().enumerate().map(|(i, record)| {
-        let raw = &data[starts[i]..starts.get(i + 1).copied().unwrap_or(data.len())];
-        let start = raw.iter().position(|byte| !end(byte)).unwrap_or(0);
-        let stop = raw.iter().rposition(|byte| !end(byte)).map_or(0, |last| last + 1);
-        let good = strict(&raw[start..stop]) && std::str::from_utf8(raw).is_ok() && record.len() == width;
-        (record.iter().map(<[u8]>::to_vec).collect(), good)
-    }).collect()
+    records
+        .iter()
+        .enumerate()
+        .map(|(i, record)| {
+            let raw = &data[starts[i]..starts.get(i + 1).copied().unwrap_or(data.len())];
+            let start = raw.iter().position(|byte| !end(byte)).unwrap_or(0);
+            let stop = raw.iter().rposition(|byte| !end(byte)).map_or(0, |last| last + 1);
+            let good = strict(&raw[start..stop]) && std::str::from_utf8(raw).is_ok() && record.len() == width;
+            (record.iter().map(<[u8]>::to_vec).collect(), good)
+        })
+        .collect()
 }
 
 fn pieces() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(vec![
-        &b"a"[..], b"bc", b"\xC3\xA9", b",", b",", b",", b"\n", b"\n", b"\r\n", b"\"", b"\"", b"\"\"", b"\"x,\n\"", b" ", b"\xFF",
+        &b"a"[..],
+        b"bc",
+        b"\xC3\xA9",
+        b",",
+        b",",
+        b",",
+        b"\n",
+        b"\n",
+        b"\r\n",
+        b"\"",
+        b"\"",
+        b"\"\"",
+        b"\"x,\n\"",
+        b" ",
+        b"\xFF",
     ]);
     prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
 }
 
 fn any_field() -> impl Strategy<Value = String> {
-    prop::sample::select(vec!["", "a", "b c", "\"", "a,b", "x\ny", "\r", "\r\n", "\"\"", " ", "é", "null"]).prop_map(str::to_owned)
+    prop::sample::select(vec!["", "a", "b c", "\"", "a,b", "x\ny", "\r", "\r\n", "\"\"", " ", "é", "null"])
+        .prop_map(str::to_owned)
 }
 
 proptest! {
@@ -213,7 +241,9 @@ proptest! {
     }
 
     #[test]
-    fn what_the_csv_crate_writes_we_read(rows in prop::collection::vec([any_field(), any_field(), any_field()], 1..20)) {
+    fn what_the_csv_crate_writes_we_read(
+        rows in prop::collection::vec([any_field(), any_field(), any_field()], 1..20),
+    ) {
         let mut writer = csv::Writer::from_writer(Vec::new());
         rows.iter().for_each(|row| writer.write_record(row).unwrap());
         let data = writer.into_inner().unwrap();
@@ -231,7 +261,9 @@ proptest! {
         let whole = decoder(plan(BARE, &fields)).decode(&chunk(&data, None));
         let cut = crate::codec::framing(&BARE).boundary(&data[..at.index(data.len() + 1)]).unwrap_or(0);
         let parts = [&data[..cut], &data[cut..]].map(|part| decoder(plan(BARE, &fields)).decode(&chunk(part, None)));
-        let records = |decoded: &Decoded| (0..decoded.records.rows).map(|row| decoded.records.bytes(row).unwrap().to_vec()).collect::<Vec<_>>();
+        let records = |decoded: &Decoded| -> Vec<Vec<u8>> {
+            (0..decoded.records.rows).map(|row| decoded.records.bytes(row).unwrap().to_vec()).collect()
+        };
         prop_assert_eq!(records(&whole), parts.iter().flat_map(records).collect::<Vec<_>>());
         prop_assert_eq!(whole.bad.len(), parts[0].bad.len() + parts[1].bad.len());
     }
@@ -252,8 +284,12 @@ proptest! {
     ) {
         let format = Format::Csv { separator, header: true };
         let fields = [
-            Field::required("site.name", Kind::Utf8), Field::nullable("b, c", Kind::Utf8), Field::nullable("n", Kind::Int64),
-            Field::required("f", Kind::Float64), Field::required("ok", Kind::Boolean), Field::nullable("at", Kind::Timestamp),
+            Field::required("site.name", Kind::Utf8),
+            Field::nullable("b, c", Kind::Utf8),
+            Field::nullable("n", Kind::Int64),
+            Field::required("f", Kind::Float64),
+            Field::required("ok", Kind::Boolean),
+            Field::nullable("at", Kind::Timestamp),
         ];
         let schema = Schema::new(fields.to_vec());
         let columns: [ArrayRef; 6] = [
@@ -265,11 +301,18 @@ proptest! {
             Arc::new(rows.iter().map(|row| row.1.2).collect::<arrow_array::TimestampMicrosecondArray>()),
         ];
         let records = Records {
-            source: "s".into(), partition: "p".into(), rows: rows.len(), columns: columns.iter().cloned().map(Some).collect(),
-            event_time: None, message: None, raw: None,
+            source: "s".into(),
+            partition: "p".into(),
+            rows: rows.len(),
+            columns: columns.iter().cloned().map(Some).collect(),
+            event_time: None,
+            message: None,
+            raw: None,
+            first: 0,
         };
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
-        encoder(&format).encode(&Batch::new(Arc::new(records), Arc::new(Layout::of_source(&schema))), &mut bytes, &mut ends);
+        let batch = Batch::new(Arc::new(records), Arc::new(Layout::of_source(&schema)));
+        encoder(&format).encode(&batch, &mut bytes, &mut ends);
         prop_assert_eq!((ends.len(), ends.last().copied().unwrap_or(0) as usize), (rows.len(), bytes.len()));
         let head = header(&format, &schema);
         let decoded = decoder(plan(format, &fields)).decode(&chunk(&bytes, Some(&head)));

@@ -1,7 +1,7 @@
 //! Values of one field: text to the column's kind, checked, and kept only where somebody reads it.
 //!
-//! Strict, so that a mistake becomes a dead letter and not a number: no white space around values, `true` and `false` in
-//! lower case, whole numbers that fit in 64 bits, floats that are not too large, timestamps in RFC 3339 or as whole
+//! Strict, so that a mistake becomes a dead letter and not a number: no white space around values, `true` and `false`
+//! in lower case, whole numbers that fit in 64 bits, floats that are not too large, timestamps in RFC 3339 or as whole
 //! milliseconds since 1970, JSON that is JSON.
 
 use std::sync::Arc;
@@ -186,10 +186,22 @@ mod tests {
     #[test]
     fn whole_numbers_are_exact_or_refused() {
         for (text, number) in [
-            ("0", Some(0)), ("-7", Some(-7)), ("+7", Some(7)), ("007", Some(7)),
-            ("9223372036854775807", Some(i64::MAX)), ("-9223372036854775808", Some(i64::MIN)),
-            ("9223372036854775808", None), ("-9223372036854775809", None), ("00000000000000000000001", Some(1)),
-            ("", None), ("-", None), ("1.0", None), (" 1", None), ("1e3", None), ("0x1", None), ("--1", None),
+            ("0", Some(0)),
+            ("-7", Some(-7)),
+            ("+7", Some(7)),
+            ("007", Some(7)),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("9223372036854775808", None),
+            ("-9223372036854775809", None),
+            ("00000000000000000000001", Some(1)),
+            ("", None),
+            ("-", None),
+            ("1.0", None),
+            (" 1", None),
+            ("1e3", None),
+            ("0x1", None),
+            ("--1", None),
         ] {
             assert_eq!(int64(text.as_bytes()), number, "{text}");
         }

@@ -1,9 +1,9 @@
 //! Columns to CSV.
 
+use arrow_array::TimestampMicrosecondArray;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray};
-use arrow_array::TimestampMicrosecondArray;
 
 use crate::batch::Batch;
 use crate::codec::Encoder;
@@ -80,7 +80,8 @@ impl Encoder for CsvEncoder {
     fn encode(&mut self, batch: &Batch, into: &mut Vec<u8>, ends: &mut Vec<u32>) {
         let fields = batch.layout().schema.fields();
         let columns: Vec<ArrayRef> = (0..fields.len()).map(|position| batch.column(position)).collect();
-        let values: Vec<_> = fields.iter().zip(&columns).map(|(field, column)| Values::of(field.kind, column)).collect();
+        let values: Vec<_> =
+            fields.iter().zip(&columns).map(|(field, column)| Values::of(field.kind, column)).collect();
         for row in 0..batch.rows() {
             for (i, (field, column)) in fields.iter().zip(&columns).enumerate() {
                 if i > 0 {
@@ -102,7 +103,8 @@ impl Encoder for CsvEncoder {
 /// Writes a text, with quotes where it needs them.
 fn text(text: &[u8], visible: bool, separator: u8, into: &mut Vec<u8>) {
     let special = |byte: &u8| *byte == separator || matches!(byte, b'"' | b'\r' | b'\n');
-    if !text.iter().any(special) && !(text.is_empty() && visible) {
+    let quoted = text.iter().any(special) || (text.is_empty() && visible);
+    if !quoted {
         return into.extend_from_slice(text);
     }
     into.push(b'"');

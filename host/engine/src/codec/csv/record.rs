@@ -1,9 +1,10 @@
 //! Where a record ends and where its fields lie: RFC 4180, seen byte by byte.
 //!
 //! A field that begins with a quote goes on to its closing quote, whatever is in between; any other ends at the next
-//! separator or line end, `\n` or `\r\n`. What breaks the rules (a quote within an unquoted field, text after a closing quote, a
-//! `\r` on its own, a quote never closed) is a [`Fault`], and cutting goes on as the `csv` crate does: at the next line end.
-//! So the framing and the decoder, which both cut with [`Cutter`], always agree, and one bad line costs one record.
+//! separator or line end, `\n` or `\r\n`. What breaks the rules (a quote within an unquoted field, text after a closing
+//! quote, a `\r` on its own, a quote never closed) is a [`Fault`], and cutting goes on as the `csv` crate does: at the
+//! next line end. So the framing and the decoder, which both cut with [`Cutter`], always agree, and one bad line costs
+//! one record.
 
 use memchr::{memchr, memrchr};
 

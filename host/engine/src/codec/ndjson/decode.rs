@@ -161,7 +161,7 @@ impl NdjsonDecoder {
             values,
         };
         let (source, partition) = (chunk.source.clone(), chunk.partition.clone());
-        let records = Records { source, partition, rows, columns, event_time, message: None, raw: Some(raw) };
+        let records = Records { source, partition, rows, columns, event_time, message: None, raw: Some(raw), first: 0 };
         Decoded { records, bad: done.bad }
     }
 }

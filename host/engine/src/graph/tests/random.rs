@@ -105,7 +105,7 @@ fn from_source(graph: &Graph, number: usize, fresh: &mut i64) -> Pair {
     }
     let (source, layout) = (source.name.clone(), source.layout.clone());
     let (event_time, message, raw) = (None, None, None);
-    let records = Records { source, partition: "p".into(), rows: 1, columns, event_time, message, raw };
+    let records = Records { source, partition: "p".into(), rows: 1, columns, event_time, message, raw, first: 0 };
     (Batch::new(Arc::new(records), layout), row)
 }
 
