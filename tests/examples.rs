@@ -83,7 +83,9 @@ fn an_example_runs_as_it_stands_and_comes_to_what_it_says() {
 fn what_a_document_shows_in_a_terminal_is_what_happens() {
     let _alone = alone();
     built("examples/currency/plugin");
-    for document in ["docs/cli.md", "examples/currency/README.md"] {
-        assert!(terminal::check(document) > 0, "{document} shows no command");
+    let examples = folders(&house().join("examples")).into_iter().map(|example| example.join("README.md"));
+    let of_examples = examples.map(|path| path.strip_prefix(house()).unwrap().to_str().unwrap().to_owned());
+    for document in ["README.md".to_owned(), "docs/cli.md".to_owned()].into_iter().chain(of_examples) {
+        assert!(terminal::check(&document) > 0, "{document} shows no command");
     }
 }

@@ -1,7 +1,7 @@
 //! Stories of formats: rows come in as one and go out as another.
 
-use serde_json::json;
-use wasmill_tests::process::Folder;
+use serde_json::{Value, json};
+use wasmill_tests::process::{Folder, rows};
 
 const FROM_CSV: &str = "\
 name: from-csv
@@ -68,4 +68,36 @@ fn ndjson_becomes_csv_with_a_header() {
     assert_eq!(records.len(), 2, "{out}");
     assert_eq!((&records[0][0], records[0][2].parse(), &records[0][3]), ("a", Ok(1.5), "here"));
     assert_eq!((&records[1][0], &records[1][2], &records[1][3]), ("b, \"the\nother\"", "", ""));
+}
+
+#[test]
+fn what_the_generator_makes_in_a_pipeline_is_what_it_writes_as_text() {
+    for (config, what) in
+        [("kind: nexmark, only: bids", "bids"), ("kind: sensors", "sensors"), ("kind: nexmark", "nexmark")]
+    {
+        let folder = Folder::with(&format!(
+            "name: made
+sources:
+  made: {{ generator: {{ {config}, events: 5000, seed: 3 }} }}
+sinks:
+  out: {{ from: made, file: {{ path: out/ }}, format: ndjson }}
+"
+        ));
+        assert_eq!(folder.run().report()["rows_out"], 5_000, "{what}");
+        let text = folder.wasmill(&["generate", what, "--events", "5000", "--seed", "3"]).with_code(0).stdout;
+        for (made, written) in folder.rows("out").iter().zip(&rows(&text)) {
+            assert_eq!(present(made), present(written), "{what}");
+        }
+    }
+}
+
+/// A row without its nulls: a row of columns has every field, a text leaves out those that are not there.
+fn present(row: &Value) -> Value {
+    match row {
+        Value::Object(fields) => {
+            let there = fields.iter().map(|(name, value)| (name.clone(), present(value)));
+            Value::Object(there.filter(|(_, value)| !value.is_null() && *value != json!({})).collect())
+        }
+        other => other.clone(),
+    }
 }

@@ -260,8 +260,22 @@ impl Running {
 
     /// Interrupts it, as Ctrl-C does.
     pub fn interrupt(&self) {
+        self.signal("-INT");
+    }
+
+    /// Asks it to end, as `kill` and service managers do.
+    pub fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().expect("there is `kill`").success());
+        assert!(Command::new("kill").args([signal, &pid]).status().expect("there is `kill`").success());
+    }
+
+    /// Reads no more of what it writes: its standard output is closed.
+    pub fn turn_away(&mut self) {
+        self.stdout = sync_channel(0).1;
     }
 
     /// Ends it without a warning, as `kill -9` does.
@@ -270,7 +284,7 @@ impl Running {
         self.child.wait().expect("it is our child");
     }
 
-    /// Waits for its end without reading what it writes.
+    /// Waits for its end without reading what it writes to its standard output.
     #[track_caller]
     pub fn end_unread(mut self) -> Option<i32> {
         until("the process ends", || self.child.try_wait().expect("it is our child").is_some());

@@ -103,7 +103,7 @@ fn a_second_interrupt_ends_at_once_a_run_that_cannot_drain() {
 }
 
 #[test]
-fn files_are_followed_while_they_grow_until_an_interrupt() {
+fn files_are_followed_while_they_grow_until_somebody_ends_it() {
     let following = TO_FILES.replace("stdin: {}", "file: { path: \"in/*.ndjson\", follow: true }");
     let folder = Folder::with(&following);
     let first = folder.write("in/a.ndjson", "{\"n\":0}\n{\"n\":");
@@ -115,9 +115,40 @@ fn files_are_followed_while_they_grow_until_an_interrupt() {
     folder.write("in/b.ndjson", "{\"n\":3}\n");
     let all = format!("{grown}{{\"n\":3}}\n");
     until("a file that was added is out", || folder.visible("out") == all);
-    running.interrupt();
+    running.terminate();
     let report = running.end().report();
     assert_eq!((&report["records_in"], &report["rows_out"]), (&4.into(), &4.into()));
     assert_eq!(folder.visible("out"), all);
     assert!(folder.names("out").iter().all(|name| !name.starts_with('.')));
+}
+
+#[test]
+fn a_reader_of_the_output_that_goes_away_ends_the_run_with_a_word() {
+    let folder = Folder::with(TO_STDOUT);
+    let mut running = folder.start(&[]);
+    pour(running.stdin.take().unwrap(), String::new());
+    running.line();
+    running.turn_away();
+    running.end().with_code(1).says(&["pipeline stream stopped: out: stdout was closed by its reader"]);
+}
+
+#[test]
+fn a_run_that_is_killed_keeps_what_it_committed_and_the_next_one_adds_to_it() {
+    let folder = Folder::with(TO_FILES);
+    let mut running = folder.start(&["--commit-every", "1"]);
+    let poured = pour(running.stdin.take().unwrap(), String::new());
+    until("an epoch is committed", || !folder.visible("out").is_empty());
+    let so_far = poured.load(Ordering::SeqCst);
+    until("the next one is being written", || poured.load(Ordering::SeqCst) > so_far + (1 << 20));
+    running.kill();
+    let committed = folder.visible("out");
+    let rows = committed.lines().count() as u64;
+    let numbers = (0..).filter(|n| n % BAD_EVERY != 0).take(usize::try_from(rows).unwrap());
+    assert!(numbers.map(|n| line(n, "")).collect::<String>() == committed, "{rows} rows, not all of them whole");
+
+    let mut again = folder.start(&[]);
+    again.stdin.as_mut().unwrap().write_all(b"{\"n\":-1}\n").unwrap();
+    assert_eq!(again.end().report()["rows_out"], 1);
+    assert!(folder.visible("out") == committed + "{\"n\":-1}\n");
+    assert!(folder.names("out").iter().chain(&folder.names("dead")).all(|name| !name.starts_with('.')));
 }
