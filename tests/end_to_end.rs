@@ -2,6 +2,7 @@
 //!
 //! Neighbours: `end_to_end/process.rs` runs the binary, `end_to_end/house.rs` builds guests in Rust, `end_to_end/guests.rs`
 //! assembles guests that no compiler would make; each other file there is one kind of story.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![forbid(unsafe_code)]
 
 #[path = "end_to_end/guests.rs"]

@@ -2,6 +2,7 @@
 //! is what happens.
 //!
 //! Neighbours: `end_to_end/house.rs` copies the examples, `examples/terminal.rs` reads documents.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![forbid(unsafe_code)]
 
 #[path = "examples/terminal.rs"]

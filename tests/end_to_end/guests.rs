@@ -1,12 +1,11 @@
-//! Guests that trap on one row, assembled by hand.
+//! Guests that do something evil on one row, assembled by hand.
 
 use wasmill_engine::operator::OperatorKind;
 use wasmill_tests::assembled::Image;
 use wasmill_wasm::encode;
 
-/// A component that passes every row on, but traps, three functions deep, where the int64 `n` is `poison` and the
-/// condition holds.
-fn trapping(poison: u64, condition: &str) -> Vec<u8> {
+/// A component that passes every row on, but does `attack` where the int64 `n` is `poison` and the condition holds.
+fn attacking(poison: u64, condition: &str, attack: &str) -> Vec<u8> {
     let mut image = Image::default();
     let (read, port) = (image.read("n", "int64"), image.port("main", &[]));
     let plan = image.plan(&[read], &[port], &[]);
@@ -17,7 +16,7 @@ fn trapping(poison: u64, condition: &str) -> Vec<u8> {
          (local.set $at (i32.load (local.get $columns)))
          (block $done (loop $next
            (br_if $done (i32.ge_u (local.get $i) (local.get $count)))
-           (if (i32.and {condition} (i64.eq (i64.load (local.get $at)) (i64.const {poison}))) (then (call $outer)))
+           (if (i32.and {condition} (i64.eq (i64.load (local.get $at)) (i64.const {poison}))) (then {attack}))
            (local.set $at (i32.add (local.get $at) (i32.const 8)))
            (local.set $i (i32.add (local.get $i) (i32.const 1)))
            (br $next)))
@@ -27,17 +26,22 @@ fn trapping(poison: u64, condition: &str) -> Vec<u8> {
     encode(&image.guest(OperatorKind::Transform, plan, &body, extra), None).expect("it fits the contract")
 }
 
-/// A guest that always traps on the row whose `n` is `poison`.
-pub(crate) fn poisoned_by(poison: u64) -> Vec<u8> {
-    trapping(poison, "(i32.const 1)")
+/// A guest that always does `attack` on the row whose `n` is `poison`.
+pub(crate) fn attacking_at(poison: u64, attack: &str) -> Vec<u8> {
+    attacking(poison, "(i32.const 1)", attack)
 }
 
-/// A guest that traps on it the first time, and takes it when it is tried again.
+/// A guest that always traps there, two functions deep.
+pub(crate) fn poisoned_by(poison: u64) -> Vec<u8> {
+    attacking_at(poison, "(call $outer)")
+}
+
+/// A guest that traps there the first time, and takes the row when it is tried again.
 pub(crate) fn poisoned_once_by(poison: u64) -> Vec<u8> {
-    trapping(poison, "(i32.eqz (local.get $attempt))")
+    attacking(poison, "(i32.eqz (local.get $attempt))", "unreachable")
 }
 
 /// A guest that passes every row on.
 pub(crate) fn passing() -> Vec<u8> {
-    trapping(0, "(i32.const 0)")
+    attacking(0, "(i32.const 0)", "unreachable")
 }

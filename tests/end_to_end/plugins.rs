@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 use wasmill_tests::process::Folder;
 
-use crate::guests::{passing, poisoned_by, poisoned_once_by};
+use crate::guests::{attacking_at, passing, poisoned_by, poisoned_once_by};
 
 /// A pipeline of one stage, which is the plugin `guest.wasm`; `more` are further keys of the stage.
 fn pipeline(more: &str, dead_letters: bool) -> String {
@@ -91,14 +91,43 @@ fn a_row_that_is_taken_when_it_is_tried_again_is_not_lost() {
 }
 
 #[test]
+fn a_row_on_which_the_plugin_never_ends_or_takes_all_memory_costs_that_row_and_nothing_else() {
+    let attacks = [
+        ("(loop $on (br $on))", "call_ms_max"),
+        (
+            "(loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) unreachable",
+            "memory_bytes_max",
+        ),
+        ("(return (i32.const 7))", ""),
+    ];
+    for (attack, named) in attacks {
+        let folder = folder("", true, &attacking_at(1, attack));
+        folder.write("in.ndjson", (0..3).map(line).collect::<String>());
+        let report = folder.run().report();
+        assert_eq!((&report["rows_out"], &report["dead_letters"]), (&2.into(), &1.into()), "{attack}");
+        assert_eq!(folder.visible("out"), [line(0), line(2)].concat());
+        let letters = folder.rows("dead");
+        assert_eq!(letters[0]["line"], 2);
+        let reason = letters[0]["reason"].as_str().unwrap();
+        assert!(!reason.is_empty() && reason.contains(named), "expected `{named}`, was: {reason}");
+    }
+}
+
+#[test]
 fn a_plugin_that_is_none_is_told_with_line_and_column_of_the_pipeline() {
     let core = b"\0asm\x01\0\0\0".to_vec();
     let cut = passing();
-    let refused: [(&[u8], &str); 4] = [
+    let component = |text: &str| wat::parse_str(format!("(component {text})")).unwrap();
+    let wasi = component(r#"(import "wasi:filesystem/types@0.2.0" (instance))"#);
+    let hollow = component(r#"(instance) (export "wasmill:operator/transform@0.1.0" (instance 0))"#);
+    let refused: [(&[u8], &str); 7] = [
         (b"#!/bin/sh\n", "not WebAssembly: the file begins with"),
         (&core, "this is a core WebAssembly module, not a component: run `wasmill build` on it"),
         (&cut[..cut.len() / 2], "guest.wasm: "),
         (b"", "the file is empty: a component was expected"),
+        (&component(""), "found nothing"),
+        (&wasi, "`wasi:filesystem/types@0.2.0`"),
+        (&hollow, "has no function `open`"),
     ];
     for (bytes, said) in refused {
         let folder = folder("", true, bytes);

@@ -9,6 +9,8 @@ use std::thread;
 
 use wasmill_tests::process::{Folder, until};
 
+use crate::guests::passing;
+
 const TO_STDOUT: &str = "\
 name: stream
 sources:
@@ -52,8 +54,10 @@ fn pour(stdin: ChildStdin, padding: String) -> Arc<AtomicU64> {
 }
 
 #[test]
-fn at_a_trickle_a_row_is_out_before_the_next_one_comes() {
-    let folder = Folder::with(TO_STDOUT);
+fn at_a_trickle_a_row_is_through_a_plugin_and_out_before_the_next_one_comes() {
+    let stage = "stages:\n  pass: { from: rows, plugin: ./guest.wasm }\nsinks:\n  out: { from: pass,";
+    let folder = Folder::with(&TO_STDOUT.replace("sinks:\n  out: { from: rows,", stage));
+    folder.write("guest.wasm", passing());
     let mut running = folder.start(&[]);
     for n in 0..100 {
         let line = format!("{{\"n\":{n},\"untouched\": [1,  2]}}");
