@@ -37,6 +37,8 @@ pub(super) struct Slot {
     nulls: Vec<u32>,
     /// Where each value lies in the chunk, if the plan asks for it; an empty stretch where there is none.
     places: Vec<Span>,
+    /// Reads timestamps that are texts.
+    clock: time::Clock,
 }
 
 /// Bit of [`Span::start`] that says that the stretch is one of the unescaped texts.
@@ -54,7 +56,8 @@ impl Slot {
     pub(super) fn new(position: u32, field: &Field, required: bool, fill: bool, locate: bool) -> Self {
         let (words, texts, nulls, places) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let nullable = field.nullable && !required;
-        Self { field: position, kind: field.kind, nullable, fill, locate, words, texts, nulls, places }
+        let clock = time::Clock::default();
+        Self { field: position, kind: field.kind, nullable, fill, locate, words, texts, nulls, places, clock }
     }
 
     /// Takes the value at `p`, within `depth` open containers; answers the position after it.
@@ -126,9 +129,9 @@ impl Slot {
         let micros = if text.escaped {
             let start = unescaped.len();
             string::unescape(b, text, unescaped);
-            time::parse(&unescaped.as_bytes()[start..])
+            self.clock.parse(&unescaped.as_bytes()[start..])
         } else {
-            time::parse(&b[text.start..text.end])
+            self.clock.parse(&b[text.start..text.end])
         };
         micros.map(|micros| self.word(micros, text.end + 1)).ok_or(Fault { at: p, what: What::Kind(self.field) })
     }
