@@ -118,8 +118,11 @@ fn a_plugin_that_is_none_is_told_with_line_and_column_of_the_pipeline() {
     let core = b"\0asm\x01\0\0\0".to_vec();
     let cut = passing();
     let component = |text: &str| wat::parse_str(format!("(component {text})")).unwrap();
-    let wasi = component(r#"(import "wasi:filesystem/types@0.2.0" (instance))"#);
     let hollow = component(r#"(instance) (export "wasmill:operator/transform@0.1.0" (instance 0))"#);
+    let wasi = component(
+        r#"(import "wasi:filesystem/types@0.2.0" (instance))
+           (export "wasmill:operator/transform@0.1.0" (instance 0))"#,
+    );
     let refused: [(&[u8], &str); 7] = [
         (b"#!/bin/sh\n", "not WebAssembly: the file begins with"),
         (&core, "this is a core WebAssembly module, not a component: run `wasmill build` on it"),
