@@ -1,7 +1,7 @@
 //! The whole of wasmill from the outside: stories told through the binary, its files and its streams.
 //!
-//! Neighbours: `end_to_end/process.rs` runs the binary, `end_to_end/house.rs` builds guests in Rust, `end_to_end/guests.rs`
-//! assembles guests that no compiler would make; each other file there is one kind of story.
+//! Neighbours: `end_to_end/process.rs` runs the binary, `end_to_end/house.rs` builds guests in Rust,
+//! `end_to_end/guests.rs` assembles guests that no compiler would make; each other file there is one kind of story.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![forbid(unsafe_code)]
 

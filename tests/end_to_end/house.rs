@@ -1,8 +1,8 @@
-//! A copy of what users build and run: the examples and the guests in Rust, below the target folder, so that what a test
-//! builds and writes is never in the repository.
+//! A copy of what users build and run: the examples and the guests in Rust, below the target folder, so that what a
+//! test builds and writes is never in the repository.
 //!
-//! Always true: the copy is as the repository was when the first test asked; the compiler's own output is kept from run to
-//! run. Neighbour: [`crate::process`] runs `wasmill`.
+//! Always true: the copy is as the repository was when the first test asked; the compiler's own output is kept from
+//! run to run. Neighbour: [`crate::process`] runs `wasmill`.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -31,7 +31,8 @@ fn folder(stage: &str, lanes: u32) -> Folder {
     folder
 }
 
-/// Dead letters without the time at which they were given up, in the order of the source: they are written as they come.
+/// Dead letters without the time at which they were given up, in the order of the source: they are written as they
+/// come.
 fn letters(folder: &Folder) -> Vec<Value> {
     let mut letters = folder.rows("dead");
     letters.iter_mut().for_each(|letter| drop(letter.as_object_mut().unwrap().remove("at")));

@@ -1,7 +1,8 @@
 //! The real `wasmill` binary, run as a user runs it: in a folder, with arguments, its streams in the test's hands.
 //!
-//! Always true: nothing waits for a time to pass. What must happen is waited for until it does, and a test fails when it
-//! has not within [`PATIENCE`]. A process that a test leaves behind is killed. Neighbours: `end_to_end.rs`, `examples.rs`.
+//! Always true: nothing waits for a time to pass. What must happen is waited for until it does, and a test fails when
+//! it has not within [`PATIENCE`]. A process that a test leaves behind is killed. Neighbours: `end_to_end.rs`,
+//! `examples.rs`.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
-//! Terminal sessions in documents: blocks marked `console`, in which a line that begins with `$ ` is a command and the
-//! lines below it are what is seen, `...` standing for anything that may differ. Where nothing is shown below a command,
-//! what it says may be anything, but it must succeed.
+//! Terminal sessions in documents: blocks marked `console`, in which a line that begins with `$ ` is a command and
+//! the lines below it are what is seen, `...` standing for anything that may differ. Where nothing is shown below a
+//! command, what it says may be anything, but it must succeed.
 
 use std::fmt::Write as _;
 use std::fs;
