@@ -33,7 +33,7 @@ dead_letters: { file: { path: dead/ } }
 const BAD_EVERY: u64 = 1_000;
 
 fn line(n: u64, padding: &str) -> String {
-    if n % BAD_EVERY == 0 { format!("bad {n}\n") } else { format!("{{\"n\":{n}{padding}}}\n") }
+    if n.is_multiple_of(BAD_EVERY) { format!("bad {n}\n") } else { format!("{{\"n\":{n}{padding}}}\n") }
 }
 
 /// Writes numbered lines until nobody reads any more; answers how many bytes went so far.
