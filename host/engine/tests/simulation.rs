@@ -145,7 +145,7 @@ impl SinkWriter for Keeper {
                 let column = block.batch.column(position);
                 match field.kind {
                     Kind::Int64 => {
-                        drop(values.insert(field.name.to_string(), column.as_primitive::<Int64Type>().value(row)))
+                        values.insert(field.name.to_string(), column.as_primitive::<Int64Type>().value(row));
                     }
                     Kind::Utf8 if &*field.name == "record" => {
                         kept.texts.push(column.as_string::<i32>().value(row).to_owned())
