@@ -2,12 +2,12 @@
 //! one would write by hand.
 //!
 //! Cost model: a row costs a hash and a search of its key, which is a cache miss where the keys are more than the cache
-//! holds; a distinct key of a batch a copy of its fields out and back; on top come the boundary (two columns and the slots
-//! in, three columns and the state out, all checked) and the guest's own loop over the rows. The loop by hand
+//! holds; a distinct key of a batch a copy of its fields out and back; on top come the boundary (two columns and the
+//! slots in, three columns and the state out, all checked) and the guest's own loop over the rows. The loop by hand
 //! (`hashbrown::HashMap`, the same keys, batches and answers) has no columns, no sandbox, no rollback, no limit.
 //!
-//! Where it goes is told by running the parts one after the other: keys alone, with the search, with the state's columns
-//! out, with them back, and the whole stage, whose rest is the call and the stage's own work.
+//! Where it goes is told by running the parts one after the other: keys alone, with the search, with the state's
+//! columns out, with them back, and the whole stage, whose rest is the call and the stage's own work.
 //!
 //! Not measured: text keys, time to live, growth (all keys are there before the first round), decoding and encoding.
 //! CPU time of this thread, the best of the rounds, which take turns.
@@ -46,7 +46,9 @@ const PARTS: [&str; 6] = ["by hand", "keys", "+ search", "+ out", "+ back", "sta
 
 fn main() -> anyhow::Result<ExitCode> {
     let component = guest("keyed")?;
-    println!("count, sum, average per key, {ROWS} random keys a batch, ns of CPU time a row (least of {ROUNDS} rounds)");
+    println!(
+        "count, sum, average per key, {ROWS} random keys a batch, ns of CPU time a row (least of {ROUNDS} rounds)"
+    );
     println!("{:>10} {} {:>8}", "keys", PARTS.map(|part| format!("{part:>9}")).join(" "), "ratio");
     let mut enough = true;
     for keys in [10_000, 1_000_000] {
@@ -67,7 +69,10 @@ fn measure(component: &Component, keys: u64) -> anyhow::Result<[f64; 6]> {
     let mut native = Native::default();
     let mut state = Parts::new(&table);
     for start in (0..keys).step_by(ROWS) {
-        let columns = [integers((start..keys.min(start + ROWS as u64)).map(number)), integers(start..keys.min(start + ROWS as u64))];
+        let columns = [
+            integers((start..keys.min(start + ROWS as u64)).map(number)),
+            integers(start..keys.min(start + ROWS as u64)),
+        ];
         native.batch(&columns);
         state.run(&columns, 4)?;
         lane.run(&lane.batch(&columns))?;

@@ -1,7 +1,8 @@
 //! One lane of a stage by itself: batches in, batches out, on the path that they take in a pipeline.
 //!
 //! The stage is planned by the real planner, for rows of 64-bit integers and texts that a source made; the node is the
-//! runtime's, with its edges. What stands for the world is a clock that stands still and a bound on state that nobody meets.
+//! runtime's, with its edges. What stands for the world is a clock that stands still and a bound on state that nobody
+//! meets.
 
 use std::sync::Arc;
 

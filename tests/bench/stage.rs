@@ -1,15 +1,16 @@
 //! A typed stage: the same operator as a guest and as native code, both in the engine.
 //!
-//! Cost model: a stage pays for each batch (two edges, the columns that are read, the layout of what comes out), whoever
-//! computes. A guest pays on top for the boundary (see the boundary benchmark): a call, a copy of what it reads and of
-//! what it makes, checks of both; and computes in sandboxed code that is a little slower than native. Texts are searched
-//! by `memchr` with 128-bit vectors in the guest, by the standard library in the native operator, because that is what
-//! one would write.
+//! Cost model: a stage pays for each batch (two edges, the columns that are read, the layout of what comes out),
+//! whoever computes. A guest pays on top for the boundary (see the boundary benchmark): a call, a copy of what it reads
+//! and of what it makes, checks of both; and computes in sandboxed code that is a little slower than native. Texts are
+//! searched by `memchr` with 128-bit vectors in the guest, by the standard library in the native operator, because that
+//! is what one would write.
 //!
-//! Jobs: Nexmark q1 (price to euros: an integer in, one out), q2 (bids on some auctions: an integer in, row numbers out),
-//! url to domain (a text in, a text out). The guests are those of `tests/guests/rust`.
+//! Jobs: Nexmark q1 (price to euros: an integer in, one out), q2 (bids on some auctions: an integer in, row numbers
+//! out), url to domain (a text in, a text out). The guests are those of `tests/guests/rust`.
 //!
-//! Not measured: decoding and encoding, other languages. CPU time of this thread, the best of the rounds, which take turns.
+//! Not measured: decoding and encoding, other languages. CPU time of this thread, the best of the rounds, which take
+//! turns.
 //!
 //! Exits with 1 where a guest takes more than 1.5x the native operator's CPU, or 1.0x for texts.
 
@@ -34,7 +35,8 @@ use wasmill_engine::schema::{Field, Kind};
 
 use lane::{Lane, ROWS, cpu_ns, guest};
 
-/// Different batches of a round, and rounds: short ones, so that some are undisturbed on a machine that does other work.
+/// Different batches of a round, and rounds: short ones, so that some are undisturbed on a machine that does other
+/// work.
 const BATCHES: usize = 64;
 const PASSES: usize = 8;
 const ROUNDS: usize = 60;

@@ -28,7 +28,8 @@ pub(super) fn parse(text: &[u8]) -> Option<i64> {
     Some(seconds * MICROS + fraction)
 }
 
-/// Reads timestamps, most of which are of the same minute as the one before: what `2026-11-21T14:50:` means is remembered.
+/// Reads timestamps, most of which are of the same minute as the one before: what `2026-11-21T14:50:` means is
+/// remembered.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     /// Zeros at first, which begin no timestamp.
