@@ -1,14 +1,14 @@
 //! Memory: a long input, piped, stays in little of it.
 //!
-//! Cost model: what is resident is the program and the compiled guest's memory (a constant), the pipe's chunks (2.5 MB), and
-//! what is on its way: each node holds one batch, each edge at most four, each batch its bytes. Nothing grows with the input;
-//! what is written goes to the page cache, which is not the process's. The input is one block of generated bids over and
-//! over, because what is measured is not the generator.
+//! Cost model: what is resident is the program and the compiled guest's memory (a constant), the pipe's chunks (2.5
+//! MB), and what is on its way: each node holds one batch, each edge at most four, each batch its bytes. Nothing grows
+//! with the input; what is written goes to the page cache, which is not the process's. The input is one block of
+//! generated bids over and over, because what is measured is not the generator.
 //!
 //! The figure is the kernel's high-water mark of resident memory, read when the last byte has been written to the pipe.
 //!
-//! Not measured: keyed state, more lanes, and formats other than NDJSON. The output goes to a file that a folder of temporary
-//! files must have room for; `cargo bench --bench memory -- --gigabytes 1` for less.
+//! Not measured: keyed state, more lanes, and formats other than NDJSON. The output goes to a file that a folder of
+//! temporary files must have room for; `cargo bench --bench memory -- --gigabytes 1` for less.
 //!
 //! Exits with 1 where more than 300 MB were resident.
 

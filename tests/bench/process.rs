@@ -1,7 +1,8 @@
 //! Whole processes and what they cost: `wasmill` as users run it, and programs to compare it with.
 //!
-//! CPU time is what the kernel has charged a process for when it ends, all threads, user and system. The operator is the
-//! one of `examples/currency`, built by `wasmill build`; components are compiled into a cache of the benchmark's own.
+//! CPU time is what the kernel has charged a process for when it ends, all threads, user and system. The operator is
+//! the one of `examples/currency`, built by `wasmill build`; components are compiled into a cache of the benchmark's
+//! own.
 
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
@@ -65,7 +66,9 @@ sources:
   bids:
     {source}
     format:
-      ndjson: {{ columns: {{ auction: int64, bidder: int64, price: int64, channel: utf8, url: utf8, date_time: timestamp, extra: utf8 }} }}
+      ndjson:
+        columns:
+          {{ auction: int64, bidder: int64, price: int64, channel: utf8, url: utf8, date_time: timestamp, extra: utf8 }}
 stages:
   convert: {{ from: bids, plugin: {plugin:?} }}
 sinks:

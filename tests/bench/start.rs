@@ -1,9 +1,10 @@
 //! Start: from `wasmill run` to its first row.
 //!
-//! Cost model: a process is loaded; the pipeline file is read and checked; the component's bytes are hashed, its compiled form
-//! is mapped from the cache; an instance is made and opened, once for the plan and once a lane; threads are started. What is
-//! measured is the whole process over an input of one line, which is more than the way to the first row: the output is flushed
-//! to the disk and renamed too. Beside it: `wasmill --version`, the price of a process.
+//! Cost model: a process is loaded; the pipeline file is read and checked; the component's bytes are hashed, its
+//! compiled form is mapped from the cache; an instance is made and opened, once for the plan and once a lane; threads
+//! are started. What is measured is the whole process over an input of one line, which is more than the way to the
+//! first row: the output is flushed to the disk and renamed too. Beside it: `wasmill --version`, the price of a
+//! process.
 //!
 //! Not measured: compiling the component (the first run has done it), larger components.
 //!

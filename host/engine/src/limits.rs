@@ -16,8 +16,8 @@ pub const BATCH_ROWS_MAX: usize = 8_192;
 /// Rows of a batch that a pipeline starts with, before it has measured anything.
 pub const BATCH_ROWS_START: usize = 1_024;
 
-/// Bytes that a source is asked for at once, at most. Spans are u32; a batch and what is made of it must stay in a CPU's
-/// second cache.
+/// Bytes that a source is asked for at once, at most. Spans are u32; a batch and what is made of it must stay in a
+/// CPU's second cache.
 pub const READ_BYTES_MAX: usize = 256 << 10;
 
 /// Bytes of one record; a longer one goes to the dead letters, cut to this length.

@@ -5,7 +5,7 @@ use arrow_buffer::Buffer;
 
 use super::fault::{not_utf8, too_long};
 use super::reader::Reader;
-use super::slot::CHUNK_BYTES_MAX;
+use super::slot::{CHUNK_BYTES_MAX, Slot};
 use crate::batch::{Offsets, PADDING, Raw, Records, Span};
 use crate::codec::{Chunk, DecodePlan, Decoded, Decoder};
 use crate::dead_letter::DeadLetter;
@@ -140,8 +140,10 @@ impl NdjsonDecoder {
     fn finish(&mut self, chunk: &Chunk, data: Buffer, done: Progress) -> Decoded {
         let rows = done.spans.len();
         self.rows = rows;
-        let text = simdutf8::basic::from_utf8(&data[..chunk.len]).expect("what is not UTF-8 was scrubbed");
         let Reader { slots, unescaped, .. } = &mut self.reader;
+        // The bytes were checked, but only another check makes them text, so it is made only for those who want text.
+        let wanted = if slots.iter().any(Slot::wants_text) { chunk.len } else { 0 };
+        let text = simdutf8::basic::from_utf8(&data[..wanted]).expect("what is not UTF-8 was scrubbed");
         let values =
             slots.iter_mut().enumerate().filter_map(|(field, slot)| Some((field, slot.finish_places()?))).collect();
         let columns: Vec<_> = slots.iter_mut().map(|slot| slot.finish(rows, text, unescaped)).collect();

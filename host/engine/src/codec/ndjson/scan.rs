@@ -4,6 +4,8 @@
 //! word may be loaded at any position within the records. A zero, like a line end, is no part of any JSON token:
 //! nothing here runs past the end of its line, but to say that it has ended.
 
+use wide::u8x16;
+
 /// The byte in every place of a word.
 pub(super) const fn repeat(byte: u8) -> u64 {
     byte as u64 * 0x0101_0101_0101_0101
@@ -33,13 +35,17 @@ const fn is_special(byte: u8) -> bool {
     byte == b'"' || byte == b'\\' || byte < 0x20
 }
 
-/// A bit for each byte that is a quote, a backslash or a control character, the first one lowest. Compiles to vector
-/// instructions: a flag a byte, eight of which a multiplication gathers.
+/// A bit for each byte that is a quote, a backslash or a control character, the first one lowest.
 #[inline(always)]
 fn block_bits(block: &[u8; 64]) -> u64 {
-    let flags = block.map(|byte| u8::from(is_special(byte)));
-    let gathered = |number: usize| (word(&flags, 8 * number).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * number);
-    (0..8).fold(0, |bits, number| bits | gathered(number))
+    let bits = |number: usize| {
+        let bytes: &[u8; 16] = block[16 * number..][..16].try_into().expect("a slice of sixteen bytes");
+        let bytes = u8x16::new(*bytes);
+        let control = bytes.simd_eq(bytes.min(u8x16::splat(0x1f)));
+        let special = bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\')) | control;
+        u64::from(special.to_bitmask()) << (16 * number)
+    };
+    bits(0) | bits(1) | bits(2) | bits(3)
 }
 
 /// Position of the first quote, backslash or control character at or after `p`. Sixty-four bytes at a time, because how

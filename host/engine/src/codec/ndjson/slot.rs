@@ -60,6 +60,11 @@ impl Slot {
         Self { field: position, kind: field.kind, nullable, fill, locate, words, texts, nulls, places, clock }
     }
 
+    /// Whether its column is made of stretches of the chunk.
+    pub(super) fn wants_text(&self) -> bool {
+        self.fill && self.kind.is_variable()
+    }
+
     /// Takes the value at `p`, within `depth` open containers; answers the position after it.
     #[inline(always)]
     pub(super) fn take(&mut self, b: &[u8], p: usize, depth: u8, unescaped: &mut String) -> Result<usize, Fault> {

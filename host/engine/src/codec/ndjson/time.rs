@@ -5,6 +5,8 @@
 //! second after it. Written: always six digits of a second and `Z`; a year that does not have four digits cannot be
 //! written so, and is written as an integer of milliseconds, which is the other form that is read.
 
+use super::scan::{decimal, leading_digits};
+
 const DAY: i64 = 86_400;
 const MICROS: i64 = 1_000_000;
 
@@ -26,7 +28,8 @@ pub(super) fn parse(text: &[u8]) -> Option<i64> {
     Some(seconds * MICROS + fraction)
 }
 
-/// Reads timestamps, most of which are of the same minute as the one before: what `2026-11-21T14:50:` means is remembered.
+/// Reads timestamps, most of which are of the same minute as the one before: what `2026-11-21T14:50:` means is
+/// remembered.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     /// Zeros at first, which begin no timestamp.
@@ -42,11 +45,11 @@ impl Clock {
         let Some((minute, &[s, t, b'.', a, b, c, d, e, f, b'Z'])) = text.split_first_chunk::<17>() else {
             return parse(text);
         };
-        let digits = [s, t, a, b, c, d, e, f].map(|digit| digit.wrapping_sub(b'0'));
-        if digits.iter().any(|digit| *digit > 9) || digits[0] > 5 {
+        let digits = u64::from_le_bytes([s, t, a, b, c, d, e, f]);
+        if leading_digits(digits) < 8 || s > b'5' {
             return parse(text);
         }
-        let micros = digits.iter().fold(0, |value, digit| value * 10 + i64::from(*digit));
+        let micros = decimal(digits, 8).cast_signed();
         if *minute != self.minute {
             self.start = parse(text)? - micros;
             self.minute = *minute;
