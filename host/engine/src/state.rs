@@ -5,9 +5,9 @@
 //! its keys are found (each distinct key is a *slot*, in order of first appearance), their rows gathered as columns,
 //! and what the call made of them is written back. A turn that ends without [`Turn::apply`] leaves no trace.
 //!
-//! What it costs is in the benchmark `state`: a row of count and sum under a whole number takes a hash, a look at a
-//! cell, and two copies of it; a batch's cache misses overlap. Memory: a cell of 8 bytes a word, in tables that are 1/4
-//! to 1/2 full. Growth is by key group, 1/128 of the whole at a time, so no call waits for all of it.
+//! What it costs is in the benchmark `state`: a row takes a hash, a look at its cell, a slot; a distinct key a pass out
+//! and one back over its fields; a batch's cache misses overlap. Memory: a cell of 8 bytes a word, in a table that is
+//! 1/4 to 1/2 full. The call that fills the table to more than that waits for all cells to move, see [`cells`].
 //!
 //! Time to live: a row whose last change (a value that differs, or the first) is `ttl` or more ago is gone for every
 //! reader at once; its memory comes back when a row of its key comes or [`KeyedState::sweep`] passes by.
@@ -17,7 +17,7 @@
 
 mod arena;
 mod cell;
-mod segment;
+mod cells;
 mod columns;
 mod entry;
 #[cfg(test)]
@@ -27,11 +27,11 @@ use std::ops::Range;
 
 use crate::clock::Micros;
 use crate::key::{self, KeyBytes, Keys};
-use crate::limits::KEY_GROUPS;
 use crate::operator::{CallError, Table, TableChanges, TableRows};
 use crate::schema::Kind;
 use cell::{SLOT, Shape};
-use segment::{Segment, Spot, Wanted};
+use cells::{Cells, Wanted};
+use columns::Changes;
 
 pub use entry::{Entry, Row, Value};
 
@@ -62,42 +62,37 @@ impl From<StateFull> for CallError {
     }
 }
 
-/// In place of a cell: the key has none.
-const ABSENT: u32 = u32::MAX;
+/// Most bytes that a lane can keep, whatever its limit: 32 bits number the words.
+const BYTES_MAX: u64 = 8 << 32;
 
 /// The state of one lane of a stage.
 #[derive(Debug)]
 pub struct KeyedState {
     shape: Shape,
-    /// One a key group, those of other lanes empty.
-    segments: Vec<Segment>,
-    limit: usize,
-    used: usize,
+    cells: Cells,
+    limit: u64,
     /// Of the running turn: for each row its slot.
     slots: Vec<u32>,
-    /// Of the running turn: for each slot its cell.
-    spots: Vec<Spot>,
+    /// Of the running turn: for each slot its cell, which carries the slot.
+    spots: Vec<u32>,
     /// Of the running turn: for each row the cell of its key, and the rows whose search goes on.
     found: Vec<u32>,
     elsewhere: Vec<u32>,
-    /// Of the running turn: for each slot a copy of its cell, back to back. What a call changes is changed here, and
-    /// put back at once.
-    copies: Vec<u64>,
-    /// Where the next sweep goes on: key group and number of the cell.
-    swept: (usize, usize),
+    /// Of the running turn: the slots whose cells are left without a row.
+    loose: Vec<u32>,
+    /// Number of the cell where the next sweep goes on.
+    swept: usize,
 }
 
 impl KeyedState {
-    /// Empty state for keys of these kinds, in memory of at most `limit` bytes (the spare room of arenas,
-    /// at most a quarter, not counted).
+    /// Empty state for keys of these kinds, in memory of at most `limit` bytes, 32 GiB at most (the spare room of the
+    /// arena, at most a quarter, not counted).
     #[must_use]
     pub fn new(key: &[Kind], tables: &[Table], limit: u64) -> Self {
         let shape = Shape::new(key, tables);
-        let segments: Vec<Segment> = (0..KEY_GROUPS).map(|_| Segment::empty(shape.frame)).collect();
-        let used = segments.iter().map(Segment::bytes).sum();
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let (slots, spots, found, elsewhere) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { shape, segments, limit, used, slots, spots, found, elsewhere, copies: Vec::new(), swept: (0, 0) }
+        let (cells, limit) = (Cells::empty(shape.frame), limit.min(BYTES_MAX));
+        let (slots, spots, found, elsewhere, loose) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { shape, cells, limit, slots, spots, found, elsewhere, loose, swept: 0 }
     }
 
     /// Finds the keys of a call. `now` decides which rows are past their time and dates the changes.
@@ -107,20 +102,23 @@ impl KeyedState {
     pub fn resolve(&mut self, keys: &Keys, now: Micros) -> Result<Turn<'_>, StateFull> {
         assert!(self.spots.is_empty(), "a turn ends before the next begins");
         let key_words = self.shape.frame.key_words;
-        let entered = match &keys.bytes {
-            KeyBytes::Words(words) => self.enter(keys.hashes(), |row| Wanted::Word(words[row])),
-            KeyBytes::Spans(..) => self.enter(keys.hashes(), |row| Wanted::new(key_words, keys.get(row))),
-        };
-        let turn = Turn { state: self, now, applied: false };
-        entered?;
-        turn.state.copy(now);
-        Ok(turn)
+        match &keys.bytes {
+            KeyBytes::Words(words) => self.enter(keys.hashes(), |row| Wanted::Word(words[row]))?,
+            KeyBytes::Spans(..) => self.enter(keys.hashes(), |row| Wanted::new(key_words, keys.get(row)))?,
+        }
+        self.number();
+        if self.shape.expires {
+            for at in &self.spots {
+                expire(&self.shape, &mut self.cells, *at, now);
+            }
+        }
+        Ok(Turn { state: self, now, applied: false })
     }
 
     /// Number of keys, those past their time but not swept yet included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.segments.iter().map(Segment::len).sum()
+        self.cells.len()
     }
 
     /// Whether there is no key.
@@ -132,20 +130,15 @@ impl KeyedState {
     /// Bytes of memory in use.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.used as u64
+        self.cells.bytes() as u64
     }
 
-    /// What is kept for the keys of these key groups, group by group, in no order within one.
+    /// What is kept for the keys of these key groups, in no order. Goes over the whole table once, however few groups.
     pub fn entries(&self, groups: Range<u32>, now: Micros) -> impl Iterator<Item = Entry<'_>> {
-        groups.flat_map(move |group| {
-            let (shape, segment) = (&self.shape, &self.segments[group as usize]);
-            let entry = move |at| Entry { shape, segment, group, at, now };
-            let alive = move |entry: &Entry<'_>| {
-                let cell = segment.cell(shape.frame, entry.at);
-                shape.tables.iter().any(|table| table.alive(cell, now))
-            };
-            segment.cells(shape.frame).map(entry).filter(alive)
-        })
+        let Self { shape, cells, .. } = self;
+        let alive = move |at: &u32| shape.tables.iter().any(|table| table.alive(cells.cell(*at), now));
+        let entry = move |at| Entry { shape, cells, at, now };
+        cells.keys().filter(alive).map(entry).filter(move |entry| groups.contains(&entry.group()))
     }
 
     /// Puts back what an [`Entry`] had, in place of what is there for that key.
@@ -157,12 +150,8 @@ impl KeyedState {
         let values = rows.iter().flatten().flat_map(|row| &row.values);
         let long = values.map(|value| if let Value::Bytes(bytes) = value { arena::room(bytes.len()) } else { 0 }).sum();
         self.check(long)?;
-        let hash = key::hash(key);
-        let (at, group) =
-            (self.find_or_add(hash, Wanted::new(self.shape.frame.key_words, key))?, key::group(hash) as usize);
-        let segment = &mut self.segments[group];
-        let before = segment.bytes();
-        let (cell, arena) = segment.cell_mut(self.shape.frame, at);
+        let (at, _) = self.find_or_add(key::hash(key), Wanted::new(self.shape.frame.key_words, key))?;
+        let (cell, arena) = self.cells.cell_mut(at);
         cell[0] &= !cell::DIRTY;
         for (table, row) in self.shape.tables.iter().zip(rows) {
             columns::clear(table, cell, arena);
@@ -171,9 +160,8 @@ impl KeyedState {
             }
         }
         if !self.shape.in_use(cell) {
-            segment.remove(self.shape.frame, at, &mut []);
+            self.cells.remove(at, &mut []);
         }
-        self.used += segment.bytes() - before;
         Ok(())
     }
 
@@ -185,173 +173,155 @@ impl KeyedState {
         }
         let mut removed = 0;
         for _ in 0..budget {
-            let (group, index) = self.swept;
-            let segment = &mut self.segments[group];
-            let Some((at, empty)) = segment.nth(self.shape.frame, index) else {
-                self.settle(group);
-                self.swept = ((group + 1) % self.segments.len(), 0);
+            let Some((at, empty)) = self.cells.nth(self.swept) else {
+                self.cells.settle(&self.shape);
+                self.swept = 0;
                 continue;
             };
-            self.swept.1 += 1;
-            if !empty
-                && self.expire(group, at, now)
-                && !self.shape.in_use(self.segments[group].cell(self.shape.frame, at))
-            {
-                self.segments[group].remove(self.shape.frame, at, &mut []);
+            self.swept += 1;
+            if !empty && expire(&self.shape, &mut self.cells, at, now) && !self.shape.in_use(self.cells.cell(at)) {
+                self.cells.remove(at, &mut []);
                 removed += 1;
                 // Another cell may have moved here.
-                self.swept.1 = index;
+                self.swept -= 1;
             }
         }
         removed
     }
 
-    /// Finds or adds the keys and gives them slots.
+    /// Finds or adds the keys: `found` has then the cell of each row's.
     ///
-    /// Three passes over the batch, because what a CPU waits for is a cell that is not in the cache and a branch that
-    /// it could not guess: the first looks only where each search begins, so that the misses of a batch overlap; the
-    /// second searches on for the few keys that lie elsewhere; the third, in order and without a branch for keys that
-    /// exist, hands out slots.
+    /// Passes over the batch, because what a CPU waits for is a cell that is not in the cache and a branch that it could
+    /// not guess: the first looks only where each search begins, so that the misses of a batch overlap; the second
+    /// goes on for the few keys that lie elsewhere or nowhere yet. If the table grew, all are looked for again.
     #[inline(always)]
     fn enter<'k>(&mut self, hashes: &[u64], key: impl Fn(usize) -> Wanted<'k>) -> Result<(), StateFull> {
-        self.look(hashes, &key);
-        let rows = hashes.len();
-        self.slots.clear();
-        self.slots.resize(rows, 0);
-        self.spots.resize(rows, Spot { group: 0, at: 0 });
-        let (mut count, mut moved) = (0, false);
-        for (row, hash) in hashes.iter().enumerate() {
-            let mut at = self.found[row];
-            if at == ABSENT || moved {
-                let before = self.used;
-                at = self.find_or_add(*hash, key(row)).inspect_err(|_| self.spots.truncate(count))?;
-                moved |= self.used != before;
+        self.found.resize(hashes.len(), 0);
+        self.elsewhere.resize(hashes.len(), 0);
+        let count = self.cells.look(hashes, &key, &mut self.found, &mut self.elsewhere);
+        let mut grew = false;
+        for i in 0..count {
+            let row = self.elsewhere[i] as usize;
+            match self.find_or_add(hashes[row], key(row)) {
+                Ok((at, moved)) => {
+                    self.found[row] = at;
+                    grew |= moved;
+                }
+                Err(full) => {
+                    self.elsewhere.truncate(i);
+                    self.leave(hashes, &key);
+                    return Err(full);
+                }
             }
-            let group = key::group(*hash);
-            let meta = self.segments[group as usize].meta_mut(at);
-            let mark = (*meta & SLOT) as u32;
-            let slot = if mark == 0 { count as u32 } else { mark - 1 };
-            *meta = *meta & !SLOT | u64::from(slot + 1);
-            self.slots[row] = slot;
-            self.spots[count] = Spot { group, at };
-            count += usize::from(mark == 0);
         }
-        self.spots.truncate(count);
+        if grew {
+            for (row, (found, hash)) in self.found.iter_mut().zip(hashes).enumerate() {
+                *found = self.cells.find(*hash, key(row)).expect("every key of the batch was added");
+            }
+        }
         Ok(())
     }
 
-    /// The first two passes of [`Self::enter`]: the cell of each row's key, where it has one.
-    #[inline(always)]
-    fn look<'k>(&mut self, hashes: &[u64], key: &impl Fn(usize) -> Wanted<'k>) {
-        let Self { shape: Shape { frame, .. }, segments, found, elsewhere, .. } = self;
-        let (frame, segments) = (*frame, &segments[..]);
-        found.resize(hashes.len(), 0);
-        elsewhere.resize(hashes.len(), 0);
-        let mut count = 0;
-        for ((row, hash), found) in hashes.iter().enumerate().zip(found.iter_mut()) {
-            let (at, hit) = segments[key::group(*hash) as usize].home(frame, *hash, key(row));
-            *found = at;
-            elsewhere[count] = row as u32;
-            count += usize::from(!hit);
-        }
-        for row in &elsewhere[..count] {
+    /// Removes the keys that a call added before it failed: among the rows in `elsewhere`, those without a row in any
+    /// table.
+    #[cold]
+    fn leave<'k>(&mut self, hashes: &[u64], key: impl Fn(usize) -> Wanted<'k>) {
+        for row in &self.elsewhere {
             let row = *row as usize;
-            let segment = &segments[key::group(hashes[row]) as usize];
-            found[row] = segment.find(frame, hashes[row], key(row)).unwrap_or(ABSENT);
-        }
-    }
-
-    /// Copies the cells of the slots, without what is past its time. In a pass of its own: right after a slot was
-    /// written into a cell, the CPU could not yet read the cell by more than a word at once.
-    fn copy(&mut self, now: Micros) {
-        self.copies.clear();
-        self.copies.reserve(self.spots.len() * self.shape.frame.words);
-        for i in 0..self.spots.len() {
-            let Spot { group, at } = self.spots[i];
-            if self.shape.expires {
-                self.expire(group as usize, at, now);
+            if let Ok(at) = self.cells.find(hashes[row], key(row))
+                && !self.shape.in_use(self.cells.cell(at))
+            {
+                self.cells.remove(at, &mut []);
             }
-            self.segments[group as usize].copy(self.shape.frame, at, &mut self.copies);
         }
+        self.cells.settle(&self.shape);
     }
 
+    /// Gives the cells in `found` their slots, without a branch that could be guessed wrong.
+    fn number(&mut self) {
+        let Self { found, slots, spots, cells, .. } = self;
+        let words = &mut cells.words[..];
+        slots.resize(found.len(), 0);
+        spots.resize(found.len(), 0);
+        let mut count = 0;
+        for (at, slot) in found.iter().zip(&mut *slots) {
+            let meta = &mut words[*at as usize];
+            let mark = (*meta & SLOT) as u32;
+            *slot = if mark == 0 { count } else { mark - 1 };
+            *meta = *meta & !SLOT | u64::from(*slot + 1);
+            spots[count as usize] = *at;
+            count += u32::from(mark == 0);
+        }
+        spots.truncate(count as usize);
+    }
+
+    /// The cell of a key, and whether all cells moved for it.
     #[inline(always)]
-    fn find_or_add(&mut self, hash: u64, key: Wanted<'_>) -> Result<u32, StateFull> {
-        let segment = &self.segments[key::group(hash) as usize];
-        match segment.find(self.shape.frame, hash, key) {
-            Ok(at) => Ok(at),
-            Err(free) => self.add(hash, key, free),
+    fn find_or_add(&mut self, hash: u64, key: Wanted<'_>) -> Result<(u32, bool), StateFull> {
+        match self.cells.find(hash, key) {
+            Ok(at) => Ok((at, false)),
+            Err(free) => {
+                self.check(self.cells.growth(key))?;
+                Ok(self.cells.insert(hash, key, free))
+            }
         }
-    }
-
-    #[inline(never)]
-    fn add(&mut self, hash: u64, key: Wanted<'_>, free: u32) -> Result<u32, StateFull> {
-        let group = key::group(hash) as usize;
-        self.check(self.segments[group].growth(self.shape.frame, key))?;
-        let segment = &mut self.segments[group];
-        let before = segment.bytes();
-        let at = segment.insert(self.shape.frame, hash, key, free, &mut self.spots);
-        self.used += segment.bytes() - before;
-        Ok(at)
     }
 
     fn check(&self, requested: usize) -> Result<(), StateFull> {
-        let full = StateFull { limit: self.limit as u64, current: self.used as u64, requested: requested as u64 };
-        if requested > 0 && self.used + requested > self.limit { Err(full) } else { Ok(()) }
+        let full = StateFull { limit: self.limit, current: self.bytes(), requested: requested as u64 };
+        if requested > 0 && full.current + full.requested > full.limit { Err(full) } else { Ok(()) }
     }
 
-    /// Takes the rows out of a cell that are past their time; whether there were any.
-    fn expire(&mut self, group: usize, at: u32, now: Micros) -> bool {
-        let (cell, arena) = self.segments[group].cell_mut(self.shape.frame, at);
-        let mut any = false;
-        for table in &self.shape.tables {
-            if table.expired(cell, now) {
-                columns::clear(table, cell, arena);
-                any = true;
-            }
-        }
-        any
-    }
-
-    fn settle(&mut self, group: usize) {
-        let before = self.segments[group].bytes();
-        self.segments[group].settle(&self.shape);
-        self.used = self.used + self.segments[group].bytes() - before;
-    }
-
-    /// Ends a turn: the copies go back if they count, no cell carries a slot, and those without a row are removed.
+    /// Ends a turn: no cell carries a slot, and those without a row are removed.
     fn end(&mut self, applied: bool) {
-        let mut loose = 0u128;
-        for slot in 0..self.spots.len() {
-            let Spot { group, at } = self.spots[slot];
-            let segment = &mut self.segments[group as usize];
-            if applied {
-                segment.write(at, &self.copies[slot * self.shape.frame.words..(slot + 1) * self.shape.frame.words]);
-            } else {
-                *segment.meta_mut(at) &= !SLOT;
-            }
-            if !self.shape.in_use(segment.cell(self.shape.frame, at)) {
-                segment.remove(self.shape.frame, at, &mut self.spots);
-                loose |= 1 << group;
-            } else if segment.arena.wasteful() {
-                loose |= 1 << group;
-            }
+        let Self { shape, cells, spots, loose, .. } = self;
+        if !applied {
+            release(shape, cells, spots, 0, loose);
         }
-        self.spots.clear();
-        while loose != 0 {
-            self.settle(loose.trailing_zeros() as usize);
-            loose &= loose - 1;
+        for slot in loose.iter() {
+            cells.remove(spots[*slot as usize], spots);
+        }
+        if !loose.is_empty() || cells.arena.wasteful() {
+            cells.settle(shape);
+        }
+        loose.clear();
+        spots.clear();
+    }
+}
+
+/// Takes the slots, from `first` on, from the cells at `spots`; those without a row go to `loose`, and keep their slots
+/// so that they are followed where they move.
+#[inline(always)]
+fn release(shape: &Shape, cells: &mut Cells, spots: &[u32], first: u32, loose: &mut Vec<u32>) {
+    for (slot, at) in (first..).zip(spots) {
+        let cell = &mut cells.words[*at as usize..];
+        if shape.in_use(cell) {
+            cell[0] &= !SLOT;
+        } else {
+            loose.push(slot);
         }
     }
 }
 
-const _: () = assert!(KEY_GROUPS <= u128::BITS, "a set of key groups is a u128");
+/// Takes the rows out of a cell that are past their time; whether there were any.
+fn expire(shape: &Shape, cells: &mut Cells, at: u32, now: Micros) -> bool {
+    let (cell, arena) = cells.cell_mut(at);
+    let mut any = false;
+    for table in &shape.tables {
+        if table.expired(cell, now) {
+            columns::clear(table, cell, arena);
+            any = true;
+        }
+    }
+    any
+}
 
 /// A call's hold on the state. Dropped without [`Turn::apply`], it leaves no trace.
 #[derive(Debug)]
 pub struct Turn<'a> {
     state: &'a mut KeyedState,
     now: Micros,
+    /// Whether the cells have given back their slots.
     applied: bool,
 }
 
@@ -371,8 +341,8 @@ impl Turn<'_> {
     /// For each table the rows of the slots. What is new has zero, false, the empty text or null.
     #[must_use]
     pub fn gather(&self) -> Vec<TableRows> {
-        let KeyedState { shape, segments, spots, copies, .. } = &*self.state;
-        shape.tables.iter().map(|table| columns::gather(table, shape, copies, spots, segments)).collect()
+        let KeyedState { shape, cells, spots, .. } = &*self.state;
+        shape.tables.iter().map(|table| columns::gather(table, cells, spots)).collect()
     }
 
     /// Does what the call wants done: `changes` has one entry a table, or is empty. Whoever made them from outside data
@@ -385,15 +355,16 @@ impl Turn<'_> {
         assert!(changes.is_empty() || changes.len() == tables.len(), "one entry a table, or none");
         let long = tables.iter().zip(changes).map(|(table, changes)| columns::arena_bytes(table, changes)).sum();
         self.state.check(long)?;
-        let KeyedState { shape, segments, spots, copies, .. } = &mut *self.state;
-        let mut cells = columns::Cells { shape, words: copies, spots, segments };
-        for (table, changes) in shape.tables.iter().zip(changes) {
-            columns::scatter(table, &mut cells, changes, self.now);
+        let KeyedState { shape, cells, spots, loose, .. } = &mut *self.state;
+        let changes = shape.tables.iter().zip(changes).map(|(table, of)| Changes::new(table, of, spots.len()));
+        let changes: Vec<Changes<'_>> = changes.collect();
+        for (first, block) in (0..).step_by(columns::BLOCK).zip(spots.chunks(columns::BLOCK)) {
+            for of_table in &changes {
+                of_table.scatter(cells, block, first as usize, self.now);
+            }
+            release(shape, cells, block, first, loose);
         }
         self.applied = true;
-        if long > 0 {
-            self.state.used = self.state.segments.iter().map(Segment::bytes).sum();
-        }
         Ok(())
     }
 }

@@ -4,8 +4,8 @@
 //! word 0    bits 0..32   slot of the key in the running call, plus 1; 0 = none
 //!           bits 32..40  0 = the cell is empty; length of the key plus 1; 255 = the key lies in the arena
 //!           bit  40      dirty: changed since it was restored
-//!           bits 41..    flags, going on in as many more words as there are: for each table whether it has a row,
-//!                        whether each nullable field is present, the value of each boolean
+//!           bits 41..    flags, going on in as many more words as there are: for each table whether it has a row, then
+//!                        whether each nullable field is present and the value of each boolean
 //! then      the key: 1 word for a fixed-width column, else 2, or 3 for several columns, padded with zeros; a longer
 //!           one: its place in the arena and its hash
 //! then      for each table with a time to live: when its row was last changed
@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Always true: a table without a row has only zeros in its fields, which is what an absent row reads as.
-//! Neighbours: [`super::segment`] keeps cells, [`super::columns`] moves their fields.
+//! Neighbours: [`super::cells`] keeps cells, [`super::columns`] moves their fields.
 
 use crate::clock::Micros;
 use crate::operator::Table;
@@ -49,6 +49,11 @@ impl Flag {
     pub(super) fn set(self, cell: &mut [u64], value: bool) {
         let word = &mut cell[self.word];
         *word = *word & !(1 << self.shift) | u64::from(value) << self.shift;
+    }
+
+    /// Sets the flag if so told, else leaves it.
+    pub(super) fn raise(self, cell: &mut [u64], value: bool) {
+        cell[self.word] |= u64::from(value) << self.shift;
     }
 }
 
@@ -110,6 +115,8 @@ pub(super) struct Frame {
 pub(super) struct Shape {
     pub(super) frame: Frame,
     pub(super) tables: Vec<TableShape>,
+    /// Of the first word, the flags of tables.
+    rows: u64,
     /// Whether any table has a time to live.
     pub(super) expires: bool,
     /// The words of all fields that lie in the arena.
@@ -123,9 +130,11 @@ impl Shape {
             flags += 1;
             Flag { word: (flags - 1) / 64, shift: (flags - 1) % 64 }
         };
+        let has: Vec<Flag> = tables.iter().map(|_| flag()).collect();
         let mut shapes: Vec<TableShape> = tables
             .iter()
-            .map(|table| {
+            .zip(has)
+            .map(|(table, has)| {
                 let field = |field: &crate::schema::Field, flag: &mut dyn FnMut() -> Flag| FieldShape {
                     kind: field.kind,
                     present: field.nullable.then(&mut *flag),
@@ -136,7 +145,6 @@ impl Shape {
                     },
                 };
                 let ttl = table.ttl_ms.map(|ms| Micros::try_from(ms).unwrap_or(Micros::MAX).saturating_mul(1_000));
-                let has = flag();
                 let fields = table.columns.iter().map(|column| field(column, &mut flag)).collect();
                 TableShape { has, life: ttl.map(|ttl| (0, ttl)), fields }
             })
@@ -162,12 +170,14 @@ impl Shape {
         let in_arena = |field: &FieldShape| if let Place::Arena(at) = field.place { Some(at) } else { None };
         let arena = shapes.iter().flat_map(|table| &table.fields).filter_map(in_arena).collect();
         let expires = shapes.iter().any(|table| table.life.is_some());
-        Self { frame: Frame { words, key_at, key_words }, tables: shapes, expires, arena }
+        let first = |has: Flag| if has.word == 0 { 1 << has.shift } else { 0 };
+        let rows = shapes.iter().fold(0, |rows, table| rows | first(table.has));
+        Self { frame: Frame { words, key_at, key_words }, tables: shapes, rows, expires, arena }
     }
 
     /// Whether any table has a row for the key.
     pub(super) fn in_use(&self, cell: &[u64]) -> bool {
-        self.tables.iter().any(|table| table.has.get(cell))
+        cell[0] & self.rows != 0 || self.tables.iter().any(|table| table.has.get(cell))
     }
 }
 

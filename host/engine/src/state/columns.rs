@@ -1,7 +1,7 @@
 //! Fields of cells to Arrow columns and back: gather before a call, scatter after it.
 //!
-//! Both go column by column over copies of the call's cells that lie back to back: the table itself, where each cell is
-//! somewhere else, is walked once before the call and once after it. A row counts as changed where a value in it
+//! Fields of a word, the most common, go by blocks of cells: a block's cells are in the cache from its first field on,
+//! and what kind of field it is is asked once a block and not once a row. A row counts as changed where a value in it
 //! differs from what was there (floats by their bits).
 
 use std::sync::Arc;
@@ -12,47 +12,41 @@ use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, StringArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer};
 
 use super::arena::Arena;
-use super::cell::{DIRTY, FieldShape, Flag, Place, Shape, TableShape};
-use super::segment::{Segment, Spot};
+use super::cell::{DIRTY, FieldShape, Flag, Place, TableShape};
+use super::cells::Cells;
 use crate::batch::fixed;
 use crate::clock::Micros;
 use crate::operator::{TableChanges, TableRows};
 use crate::schema::Kind;
 
-/// Copies of the cells of a call, back to back, and where their arenas are.
-pub(super) struct Cells<'a> {
-    pub(super) shape: &'a Shape,
-    pub(super) words: &'a mut [u64],
-    pub(super) spots: &'a [Spot],
-    pub(super) segments: &'a mut [Segment],
-}
+/// Cells of a block: few enough for a CPU's first cache.
+pub(super) const BLOCK: usize = 64;
 
-/// The rows of a table for the keys of a call, whose cells are `words`.
-pub(super) fn gather(
-    table: &TableShape,
-    shape: &Shape,
-    words: &[u64],
-    spots: &[Spot],
-    segments: &[Segment],
-) -> TableRows {
-    let cells = || words.chunks_exact(shape.frame.words);
-    let mut fresh = Vec::new();
-    if !cells().all(|cell| table.has.get(cell)) {
-        fresh.extend(cells().map(|cell| u8::from(!table.has.get(cell))));
+/// The rows of a table for the keys of a call, whose cells are at `spots`.
+pub(super) fn gather(table: &TableShape, cells: &Cells, spots: &[u32]) -> TableRows {
+    let words = &cells.words[..];
+    let flag = |flag: Flag, i: usize| flag.get(&words[spots[i] as usize..]);
+    let flags = |of: Flag| BooleanBuffer::collect_bool(spots.len(), |i| flag(of, i));
+    let mut fixed_width = words_of(table).map(|at| (at, Vec::with_capacity(spots.len()))).collect::<Vec<_>>();
+    let mut old = true;
+    for block in spots.chunks(BLOCK) {
+        old &= block.iter().fold(true, |old, spot| old & table.has.get(&words[*spot as usize..]));
+        for (at, column) in &mut fixed_width {
+            column.extend(block.iter().map(|spot| words[*spot as usize + *at]));
+        }
     }
+    let fresh = if old { Vec::new() } else { (0..spots.len()).map(|i| u8::from(!flag(table.has, i))).collect() };
+    let mut fixed_width = fixed_width.into_iter();
     let column = |field: &FieldShape| -> ArrayRef {
-        let flags =
-            |flag: Flag| BooleanBuffer::collect_bool(spots.len(), |i| flag.get(&words[i * shape.frame.words..]));
         let nulls = field.present.map(|present| NullBuffer::new(flags(present))).filter(|nulls| nulls.null_count() > 0);
         match field.place {
             Place::Flag(flag) => Arc::new(BooleanArray::new(flags(flag), nulls)),
-            Place::Word(at) => {
-                let words: Vec<u64> = cells().map(|cell| cell[at]).collect();
+            Place::Word(_) => {
+                let (_, words) = fixed_width.next().expect("one for each field of a word");
                 fixed(field.kind, Buffer::from_vec(words), spots.len(), nulls)
             }
             Place::Arena(at) => {
-                let values =
-                    || cells().zip(spots).map(|(cell, spot)| segments[spot.group as usize].arena.get(cell[at]));
+                let values = || spots.iter().map(|spot| cells.arena.get(words[*spot as usize + at]));
                 let ends = OffsetBuffer::from_lengths(values().map(<[u8]>::len));
                 let mut data = Vec::with_capacity(ends[spots.len()] as usize);
                 values().for_each(|value| data.extend_from_slice(value));
@@ -66,6 +60,10 @@ pub(super) fn gather(
     TableRows { fresh, columns: table.fields.iter().map(column).collect() }
 }
 
+fn words_of(table: &TableShape) -> impl Iterator<Item = usize> {
+    table.fields.iter().filter_map(|field| if let Place::Word(at) = field.place { Some(at) } else { None })
+}
+
 /// Bytes that the longer values of these columns may add to arenas, at most.
 pub(super) fn arena_bytes(table: &TableShape, changes: &TableChanges) -> usize {
     let fields = table.fields.iter().zip(&changes.columns).filter(|(field, _)| matches!(field.place, Place::Arena(_)));
@@ -77,73 +75,115 @@ pub(super) fn arena_bytes(table: &TableShape, changes: &TableChanges) -> usize {
         .sum()
 }
 
-/// Writes what a call made of a table to the copies of its cells.
-pub(super) fn scatter(table: &TableShape, cells: &mut Cells<'_>, changes: &TableChanges, now: Micros) {
-    let TableChanges { forget, columns } = changes;
-    let (rows, width) = (cells.spots.len(), cells.shape.frame.words);
-    if !columns.is_empty() {
-        assert_eq!(columns.len(), table.fields.len(), "one column a field, or none");
-        let mut differs = vec![false; rows];
-        for (field, column) in table.fields.iter().zip(columns) {
-            scatter_column(field, column, cells, &mut differs);
-        }
-        for (cell, differs) in cells.words.chunks_exact_mut(width).zip(differs) {
-            if differs || !table.has.get(cell) {
-                table.has.set(cell, true);
-                cell[0] |= DIRTY;
-                if let Some((at, _)) = table.life {
+/// What a call made of a table, taken apart once for all blocks.
+pub(super) struct Changes<'a> {
+    table: &'a TableShape,
+    forget: &'a [u8],
+    columns: Vec<Change<'a>>,
+}
+
+struct Change<'a> {
+    present: Option<Flag>,
+    nulls: Option<&'a NullBuffer>,
+    values: New<'a>,
+}
+
+/// Where values go and what they are.
+enum New<'a> {
+    Flags(Flag, &'a BooleanBuffer),
+    Words(usize, &'a [u64]),
+    Arena(usize, Values<'a>),
+}
+
+impl<'a> Changes<'a> {
+    /// Of so many slots.
+    pub(super) fn new(table: &'a TableShape, changes: &'a TableChanges, slots: usize) -> Self {
+        let TableChanges { forget, columns } = changes;
+        assert!(columns.is_empty() || columns.len() == table.fields.len(), "one column a field, or none");
+        assert!(forget.is_empty() || forget.len() == slots, "one forget byte a slot");
+        let columns = table.fields.iter().zip(columns).map(|(field, column)| {
+            assert_eq!(column.len(), slots, "one value a slot");
+            let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
+            assert!(nulls.is_none() || field.present.is_some(), "a field that is not nullable has no null");
+            let values = match field.place {
+                Place::Flag(flag) => New::Flags(flag, column.as_boolean().values()),
+                Place::Word(at) => New::Words(at, words(field.kind, column)),
+                Place::Arena(at) => New::Arena(at, values(column)),
+            };
+            Change { present: field.present, nulls, values }
+        });
+        Self { table, forget, columns: columns.collect() }
+    }
+
+    /// Writes it to the cells of one block, whose first slot is `first`.
+    pub(super) fn scatter(&self, cells: &mut Cells, block: &[u32], first: usize, now: Micros) {
+        let Cells { words, arena, .. } = cells;
+        if !self.columns.is_empty() {
+            let mut differs = [0; BLOCK];
+            for column in &self.columns {
+                column.scatter(words, arena, block, first, &mut differs);
+            }
+            for (at, differs) in block.iter().zip(differs) {
+                let cell = &mut words[*at as usize..];
+                let changed = differs != 0 || !self.table.has.get(cell);
+                self.table.has.raise(cell, changed);
+                cell[0] |= DIRTY * u64::from(changed);
+                if let Some((at, _)) = self.table.life
+                    && changed
+                {
                     cell[at] = now as u64;
                 }
             }
         }
-    }
-    assert!(forget.is_empty() || forget.len() == rows, "one forget byte a slot");
-    for ((cell, spot), _) in
-        cells.words.chunks_exact_mut(width).zip(cells.spots).zip(forget).filter(|(_, forget)| **forget != 0)
-    {
-        clear(table, cell, &mut cells.segments[spot.group as usize].arena);
-        cell[0] |= DIRTY;
+        for (at, forget) in block.iter().zip(self.forget.iter().skip(first)) {
+            if *forget != 0 {
+                clear(self.table, &mut words[*at as usize..], arena);
+                words[*at as usize] |= DIRTY;
+            }
+        }
     }
 }
 
-fn scatter_column(field: &FieldShape, column: &ArrayRef, cells: &mut Cells<'_>, differs: &mut [bool]) {
-    assert_eq!(column.len(), cells.spots.len(), "one value a slot");
-    let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
-    assert!(nulls.is_none() || field.present.is_some(), "a field that is not nullable has no null");
-    let null = |slot: usize| nulls.is_some_and(|nulls| nulls.is_null(slot));
-    if let Some(present) = field.present {
-        for ((slot, differs), cell) in
-            differs.iter_mut().enumerate().zip(cells.words.chunks_exact_mut(cells.shape.frame.words))
-        {
-            *differs |= present.get(cell) == null(slot);
-            present.set(cell, !null(slot));
-        }
-    }
-    let rows = differs.iter_mut().enumerate().zip(cells.words.chunks_exact_mut(cells.shape.frame.words));
-    match field.place {
-        Place::Flag(flag) => {
-            let bits = column.as_boolean().values();
-            for ((slot, differs), cell) in rows {
-                let new = bits.value(slot) && !null(slot);
-                *differs |= flag.get(cell) != new;
-                flag.set(cell, new);
+impl Change<'_> {
+    /// Writes the values; not 0 in `differs` is then where one is another than before.
+    fn scatter(&self, words: &mut [u64], arena: &mut Arena, block: &[u32], first: usize, differs: &mut [u64; BLOCK]) {
+        let null = |slot: usize| self.nulls.is_some_and(|nulls| nulls.is_null(slot));
+        let rows = || (first..).zip(block.iter().map(|at| *at as usize));
+        if let Some(present) = self.present {
+            for ((slot, at), differs) in rows().zip(&mut *differs) {
+                *differs |= u64::from(present.get(&words[at..]) == null(slot));
+                present.set(&mut words[at..], !null(slot));
             }
         }
-        Place::Word(at) => {
-            for (((slot, differs), cell), new) in rows.zip(words(field.kind, column)) {
-                let new = if null(slot) { 0 } else { *new };
-                *differs |= cell[at] != new;
-                cell[at] = new;
+        match self.values {
+            New::Words(word, new) if self.nulls.is_none() => {
+                for ((at, differs), new) in block.iter().zip(differs).zip(&new[first..]) {
+                    let word = &mut words[*at as usize + word];
+                    *differs |= *word ^ new;
+                    *word = *new;
+                }
             }
-        }
-        Place::Arena(at) => {
-            let values = values(column);
-            for (((slot, differs), cell), spot) in rows.zip(cells.spots) {
-                let arena = &mut cells.segments[spot.group as usize].arena;
-                let new = if null(slot) { &[] } else { values.get(slot) };
-                if arena.get(cell[at]) != new {
-                    *differs = true;
-                    cell[at] = arena.replace(cell[at], new);
+            New::Words(word, new) => {
+                for ((slot, at), differs) in rows().zip(differs) {
+                    let new = if null(slot) { 0 } else { new[slot] };
+                    *differs |= words[at + word] ^ new;
+                    words[at + word] = new;
+                }
+            }
+            New::Flags(flag, bits) => {
+                for ((slot, at), differs) in rows().zip(differs) {
+                    let new = bits.value(slot) && !null(slot);
+                    *differs |= u64::from(flag.get(&words[at..]) != new);
+                    flag.set(&mut words[at..], new);
+                }
+            }
+            New::Arena(word, ref values) => {
+                for ((slot, at), differs) in rows().zip(differs) {
+                    let new = if null(slot) { &[] } else { values.get(slot) };
+                    if arena.get(words[at + word]) != new {
+                        *differs = 1;
+                        words[at + word] = arena.replace(words[at + word], new);
+                    }
                 }
             }
         }

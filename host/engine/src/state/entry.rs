@@ -3,8 +3,9 @@
 
 use super::arena::Arena;
 use super::cell::{DIRTY, FieldShape, Place, Shape, TableShape};
-use super::segment::Segment;
+use super::cells::Cells;
 use crate::clock::Micros;
+use crate::key;
 
 /// A value of a field.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,8 +33,7 @@ pub struct Row<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
     pub(super) shape: &'a Shape,
-    pub(super) segment: &'a Segment,
-    pub(super) group: u32,
+    pub(super) cells: &'a Cells,
     pub(super) at: u32,
     pub(super) now: Micros,
 }
@@ -42,14 +42,14 @@ impl<'a> Entry<'a> {
     /// The key group.
     #[must_use]
     pub fn group(&self) -> u32 {
-        self.group
+        key::group(self.cells.hash(self.at))
     }
 
     /// The key, as [`crate::key`] encodes it.
     #[must_use]
     pub fn key(&self) -> Vec<u8> {
         let mut key = Vec::new();
-        self.segment.push_key(self.shape.frame, self.at, &mut key);
+        self.cells.push_key(self.at, &mut key);
         key
     }
 
@@ -70,7 +70,7 @@ impl<'a> Entry<'a> {
     }
 
     fn cell(&self) -> &'a [u64] {
-        self.segment.cell(self.shape.frame, self.at)
+        self.cells.cell(self.at)
     }
 
     fn value(&self, field: &FieldShape) -> Value<'a> {
@@ -79,7 +79,7 @@ impl<'a> Entry<'a> {
             _ if field.present.is_some_and(|present| !present.get(cell)) => Value::Null,
             Place::Flag(flag) => Value::Boolean(flag.get(cell)),
             Place::Word(at) => Value::Word(cell[at]),
-            Place::Arena(at) => Value::Bytes(self.segment.arena.get(cell[at])),
+            Place::Arena(at) => Value::Bytes(self.cells.arena.get(cell[at])),
         }
     }
 }
