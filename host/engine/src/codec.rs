@@ -5,7 +5,7 @@
 //! line in [`decoder`] and [`encoder`]. Neighbours: the read node cuts chunks with [`Framing`], the decode node calls
 //! [`Decoder`], the write node calls [`Encoder`].
 
-pub(crate) mod timestamp;
+pub mod timestamp;
 
 use std::sync::Arc;
 

@@ -71,9 +71,7 @@ pub enum RuntimeError {
         second: Arc<str>,
     },
     /// A plan that changes what runs.
-    #[error(
-        "this plan changes a running pipeline ({change}), which is not supported yet; stop it and start it again"
-    )]
+    #[error("this plan changes a running pipeline ({change}), which is not supported yet; stop it and start it again")]
     NotAStart {
         /// The first change that does.
         change: String,

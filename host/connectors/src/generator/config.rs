@@ -4,9 +4,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use wasmill_engine::clock::Micros;
 
-use super::timestamp;
 use crate::config;
 use crate::error::ConnectorError;
+use wasmill_engine::codec::timestamp;
 
 /// Microseconds of event time between two events where no rate is given: 10,000 events a second.
 const STEP: Micros = 100;
@@ -98,7 +98,7 @@ impl Config {
         if !(1..=1_000_000).contains(&this.sensors) {
             return wrong("sensors", format!("`sensors` is a number from 1 to 1000000, not {}", this.sensors));
         }
-        if timestamp::parse(&this.start).is_none() {
+        if timestamp::parse(this.start.as_bytes()).is_none() {
             let problem = format!("`start` is a time like 2026-01-01T00:00:00Z, not `{}`", this.start);
             return wrong("start", problem);
         }
@@ -108,6 +108,6 @@ impl Config {
     /// Event time of event 0, and microseconds to each next.
     pub(super) fn times(&self) -> (Micros, Micros) {
         let step = self.rate.map_or(STEP, |rate| ((1e6 / rate) as Micros).max(1));
-        (timestamp::parse(&self.start).expect("`parse` has read it"), step)
+        (timestamp::parse(self.start.as_bytes()).expect("`parse` has read it"), step)
     }
 }

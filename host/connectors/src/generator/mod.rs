@@ -3,7 +3,6 @@
 //! Always true: event `i` is a function of the configuration and `i` alone, so any stretch of events can be made
 //! again, as columns or as lines ([`write_ndjson`]), and `id`s rise without a gap.
 
-mod timestamp;
 mod config;
 mod random;
 mod fields;

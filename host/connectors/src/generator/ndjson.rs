@@ -8,7 +8,7 @@ use super::config::Config;
 use super::event::describe;
 use super::fields::Fields;
 use super::random::Random;
-use super::timestamp;
+use wasmill_engine::codec::timestamp;
 
 /// Appends the events of `range` as lines of JSON, the share `malformed` of them (0 to 1) spoilt so that no reader of
 /// JSON takes them: cut short, with a byte that is no UTF-8, with something behind the object, with a wrong

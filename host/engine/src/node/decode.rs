@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
+use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
-use arrow_array::Array;
 
 use crate::batch::{Batch, Layout, Records};
 use crate::clock::{Clock, Micros};

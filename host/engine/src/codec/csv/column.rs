@@ -11,7 +11,7 @@ use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer
 use serde::de::IgnoredAny;
 
 use crate::batch::fixed;
-use crate::codec::timestamp::parse_rfc3339;
+use crate::codec::timestamp;
 use crate::schema::{Field, Kind};
 
 /// A column that grows.
@@ -143,7 +143,7 @@ fn parse(kind: Kind, text: &[u8]) -> Option<Parsed> {
         Kind::Float64 => Parsed::Word(float64(text)?.to_bits()),
         Kind::Timestamp => {
             let millis = || int64(text).and_then(|millis| millis.checked_mul(1_000));
-            Parsed::Word(millis().or_else(|| parse_rfc3339(text))? as u64)
+            Parsed::Word(millis().or_else(|| timestamp::parse(text))? as u64)
         }
         Kind::Json => {
             serde_json::from_slice::<IgnoredAny>(text).ok()?;

@@ -7,7 +7,7 @@ use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int6
 
 use crate::batch::Batch;
 use crate::codec::Encoder;
-use crate::codec::timestamp::write_rfc3339;
+use crate::codec::timestamp;
 use crate::dead_letter::base64;
 use crate::schema::{Kind, Schema};
 
@@ -71,7 +71,7 @@ impl<'a> Values<'a> {
                 Ok(value) => text(value.as_bytes(), visible, separator, into),
                 Err(_) => text(base64(values.value(row)).as_bytes(), visible, separator, into),
             },
-            Self::Timestamp(values) => write_rfc3339(values.value(row), into),
+            Self::Timestamp(values) => timestamp::write(values.value(row), into),
         }
     }
 }

@@ -5,7 +5,7 @@ use arrow_array::{
 };
 
 use super::scan::special_bits;
-use super::time;
+use crate::codec::timestamp;
 use crate::dead_letter::base64;
 use crate::schema::Kind;
 
@@ -58,7 +58,11 @@ impl Values {
             Self::Float64(values) if values.is_valid(row) && values.value(row).is_finite() => {
                 into.extend_from_slice(ryu::Buffer::new().format_finite(values.value(row)).as_bytes());
             }
-            Self::Timestamp(values) if values.is_valid(row) => time::write(values.value(row), into),
+            Self::Timestamp(values) if values.is_valid(row) => {
+                into.push(b'"');
+                timestamp::write(values.value(row), into);
+                into.push(b'"');
+            }
             Self::Boolean(values) if values.is_valid(row) => {
                 into.extend_from_slice(if values.value(row) { b"true" } else { b"false" });
             }
