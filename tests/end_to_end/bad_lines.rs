@@ -118,6 +118,15 @@ fn without_dead_letters_a_bad_line_stops_the_pipeline_with_where_why_and_what_to
         let place = format!("in.ndjson: line 2, offset {}: ", first.len() + 1);
         let todo = "mend the record, or add `dead_letters:` to the pipeline";
         folder.run().with_code(1).says(&["pipeline bad-lines stopped: lines: ", &place, reason, todo]);
-        assert_eq!(folder.visible("out"), "", "nothing is committed: {reason}");
+        assert!(folder.names("out").is_empty(), "what was written is withdrawn: {reason}");
     }
+}
+
+#[test]
+fn what_a_run_that_stops_has_written_is_removed() {
+    let folder = Folder::with(PIPELINE);
+    let rows = (0..50_000).map(good).collect::<Vec<_>>().join(&b'\n');
+    folder.write("in.ndjson", [rows, b"bad".to_vec()].join(&b'\n'));
+    folder.run().with_code(1).says(&["in.ndjson: line 50001, ", "what was not committed yet was withdrawn"]);
+    assert!(folder.names("out").is_empty(), "{:?}", folder.names("out"));
 }

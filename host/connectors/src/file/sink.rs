@@ -132,6 +132,17 @@ impl Drop for Preparing {
     }
 }
 
+impl Drop for FileSink {
+    /// Removes what is not prepared: nobody can ask for it any more, and a run that failed should not fill the disk.
+    fn drop(&mut self) {
+        let full = self.full.iter().map(|(target, _)| target);
+        for target in self.part.iter().map(|part| &part.target).chain(full) {
+            // What cannot be removed is found by the next `recover`.
+            drop(fs::remove_file(self.folder.join(open_name(target))));
+        }
+    }
+}
+
 impl FileSink {
     fn new(config: &SinkConfig, context: &SinkContext, create: fn(&Path) -> io::Result<File>) -> Self {
         let path = context.base.join(&config.path);
