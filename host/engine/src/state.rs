@@ -285,12 +285,14 @@ impl KeyedState {
 
 /// Takes the slots, from `first` on, from the cells at `spots`; those without a row go to `loose`, and keep their slots
 /// so that they are followed where they move.
-#[inline(always)]
+#[inline(never)]
 fn release(shape: &Shape, cells: &mut Cells, spots: &[u32], first: u32, loose: &mut Vec<u32>) {
+    let (words, rows) = (&mut cells.words[..], shape.rows);
     for (slot, at) in (first..).zip(spots) {
-        let cell = &mut cells.words[*at as usize..];
-        if shape.in_use(cell) {
-            cell[0] &= !SLOT;
+        let at = *at as usize;
+        // Most have a row in one of the first tables, which one look can tell.
+        if words[at] & rows != 0 || shape.in_use(&words[at..]) {
+            words[at] &= !SLOT;
         } else {
             loose.push(slot);
         }

@@ -77,10 +77,10 @@ impl Cells {
         (&mut self.words[at as usize..at as usize + self.frame.words], &mut self.arena)
     }
 
-    /// For each row the cell of its key in `found`; the rows whose key has none in `absent`.
+    /// For each row the cell of its key in `found`; in `absent` the rows whose key has none.
     ///
-    /// What a CPU waits for is a cell that is not in its cache, and a branch that it guessed wrong. So each round takes one
-    /// step for all rows whose search goes on: their misses overlap, and which rows those are is no branch.
+    /// What a CPU waits for is a cell that is not in its cache, and a branch that it guessed wrong. So each round takes
+    /// one step for all rows whose search goes on: their misses overlap, and which rows those are is no branch.
     #[inline(always)]
     pub(super) fn look<'k>(
         &self,
