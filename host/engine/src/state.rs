@@ -75,9 +75,10 @@ pub struct KeyedState {
     slots: Vec<u32>,
     /// Of the running turn: for each slot its cell, which carries the slot.
     spots: Vec<u32>,
-    /// Of the running turn: for each row the cell of its key, and the rows whose search goes on.
+    /// Of the running turn: for each row the cell of its key; the rows whose search goes on; those whose key is new.
     found: Vec<u32>,
-    elsewhere: Vec<u32>,
+    searching: Vec<u32>,
+    absent: Vec<u32>,
     /// Of the running turn: the slots whose cells are left without a row.
     loose: Vec<u32>,
     /// Number of the cell where the next sweep goes on.
@@ -91,8 +92,8 @@ impl KeyedState {
     pub fn new(key: &[Kind], tables: &[Table], limit: u64) -> Self {
         let shape = Shape::new(key, tables);
         let (cells, limit) = (Cells::empty(shape.frame), limit.min(BYTES_MAX));
-        let (slots, spots, found, elsewhere, loose) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { shape, cells, limit, slots, spots, found, elsewhere, loose, swept: 0 }
+        let [slots, spots, found, searching, absent, loose] = [const { Vec::new() }; 6];
+        Self { shape, cells, limit, slots, spots, found, searching, absent, loose, swept: 0 }
     }
 
     /// Finds the keys of a call. `now` decides which rows are past their time and dates the changes.
@@ -103,7 +104,11 @@ impl KeyedState {
         assert!(self.spots.is_empty(), "a turn ends before the next begins");
         let key_words = self.shape.frame.key_words;
         match &keys.bytes {
-            KeyBytes::Words(words) => self.enter(keys.hashes(), |row| Wanted::Word(words[row]))?,
+            // Cut to the rows, so that the compiler sees that every row has one.
+            KeyBytes::Words(words) => {
+                let words = &words[..keys.hashes().len()];
+                self.enter(keys.hashes(), |row| Wanted::Word(words[row]))?;
+            }
             KeyBytes::Spans(..) => self.enter(keys.hashes(), |row| Wanted::new(key_words, keys.get(row)))?,
         }
         self.number();
@@ -189,48 +194,37 @@ impl KeyedState {
         removed
     }
 
-    /// Finds or adds the keys: `found` has then the cell of each row's.
-    ///
-    /// Passes over the batch, because what a CPU waits for is a cell that is not in the cache and a branch that it could
-    /// not guess: the first looks only where each search begins, so that the misses of a batch overlap; the second
-    /// goes on for the few keys that lie elsewhere or nowhere yet. If the table grew, all are looked for again.
+    /// Finds or adds the keys: `found` has then the cell of each row's. If the table grew, all are looked for again.
     #[inline(always)]
     fn enter<'k>(&mut self, hashes: &[u64], key: impl Fn(usize) -> Wanted<'k>) -> Result<(), StateFull> {
-        self.found.resize(hashes.len(), 0);
-        self.elsewhere.resize(hashes.len(), 0);
-        let count = self.cells.look(hashes, &key, &mut self.found, &mut self.elsewhere);
+        self.cells.look(hashes, &key, [&mut self.found, &mut self.searching, &mut self.absent]);
         let mut grew = false;
-        for i in 0..count {
-            let row = self.elsewhere[i] as usize;
+        for i in 0..self.absent.len() {
+            let row = self.absent[i] as usize;
             match self.find_or_add(hashes[row], key(row)) {
                 Ok((at, moved)) => {
                     self.found[row] = at;
                     grew |= moved;
                 }
                 Err(full) => {
-                    self.elsewhere.truncate(i);
-                    self.leave(hashes, &key);
+                    let added = std::mem::take(&mut self.absent);
+                    self.leave(added[..i].iter().map(|row| (hashes[*row as usize], key(*row as usize))));
                     return Err(full);
                 }
             }
         }
         if grew {
-            for (row, (found, hash)) in self.found.iter_mut().zip(hashes).enumerate() {
-                *found = self.cells.find(*hash, key(row)).expect("every key of the batch was added");
-            }
+            self.cells.look(hashes, &key, [&mut self.found, &mut self.searching, &mut self.absent]);
+            assert!(self.absent.is_empty(), "every key of the call was added");
         }
         Ok(())
     }
 
-    /// Removes the keys that a call added before it failed: among the rows in `elsewhere`, those without a row in any
-    /// table.
-    #[cold]
-    fn leave<'k>(&mut self, hashes: &[u64], key: impl Fn(usize) -> Wanted<'k>) {
-        for row in &self.elsewhere {
-            let row = *row as usize;
-            if let Ok(at) = self.cells.find(hashes[row], key(row))
-                && !self.shape.in_use(self.cells.cell(at))
-            {
+    /// Removes the keys that a call added before it failed.
+    fn leave<'k>(&mut self, added: impl Iterator<Item = (u64, Wanted<'k>)>) {
+        for (hash, key) in added {
+            // A key that came twice is gone already.
+            if let Ok(at) = self.cells.find(hash, key) {
                 self.cells.remove(at, &mut []);
             }
         }
@@ -291,12 +285,14 @@ impl KeyedState {
 
 /// Takes the slots, from `first` on, from the cells at `spots`; those without a row go to `loose`, and keep their slots
 /// so that they are followed where they move.
-#[inline(always)]
+#[inline(never)]
 fn release(shape: &Shape, cells: &mut Cells, spots: &[u32], first: u32, loose: &mut Vec<u32>) {
+    let (words, rows) = (&mut cells.words[..], shape.rows);
     for (slot, at) in (first..).zip(spots) {
-        let cell = &mut cells.words[*at as usize..];
-        if shape.in_use(cell) {
-            cell[0] &= !SLOT;
+        let at = *at as usize;
+        // Most have a row in one of the first tables, which one look can tell.
+        if words[at] & rows != 0 || shape.in_use(&words[at..]) {
+            words[at] &= !SLOT;
         } else {
             loose.push(slot);
         }

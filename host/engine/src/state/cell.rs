@@ -4,10 +4,11 @@
 //! word 0    bits 0..32   slot of the key in the running call, plus 1; 0 = none
 //!           bits 32..40  0 = the cell is empty; length of the key plus 1; 255 = the key lies in the arena
 //!           bit  40      dirty: changed since it was restored
-//!           bits 41..    flags, going on in as many more words as there are: for each table whether it has a row, then
-//!                        whether each nullable field is present and the value of each boolean
+//!           bits 41..    flags: for each table whether it has a row, then for each field whether it is present, if
+//!                        nullable, and its value, if boolean
 //! then      the key: 1 word for a fixed-width column, else 2, or 3 for several columns, padded with zeros; a longer
 //!           one: its place in the arena and its hash
+//! then      the flags that word 0 has no room for
 //! then      for each table with a time to live: when its row was last changed
 //! then      for each other field a word: the value, or its place in the arena
 //! ```
@@ -31,29 +32,37 @@ pub(super) const KEY_LONG: u64 = 0xFF << 32;
 pub(super) const DIRTY: u64 = 1 << 40;
 const FIRST_FLAG: usize = 41;
 
+/// First word of the key.
+pub(super) const KEY_AT: usize = 1;
 /// Most words that a key has in its cell.
 pub(super) const KEY_WORDS_MAX: usize = 3;
 
-/// A flag of a cell.
+/// A flag: a bit of a word of a cell.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flag {
     word: usize,
-    shift: usize,
+    bit: u64,
 }
 
 impl Flag {
     pub(super) fn get(self, cell: &[u64]) -> bool {
-        cell[self.word] >> self.shift & 1 == 1
+        self.at(cell, 0)
+    }
+
+    /// The flag of the cell that begins at `at`.
+    #[inline(always)]
+    pub(super) fn at(self, words: &[u64], at: usize) -> bool {
+        words[at + self.word] & self.bit != 0
     }
 
     pub(super) fn set(self, cell: &mut [u64], value: bool) {
-        let word = &mut cell[self.word];
-        *word = *word & !(1 << self.shift) | u64::from(value) << self.shift;
+        cell[self.word] = cell[self.word] & !self.bit | self.bit * u64::from(value);
     }
 
-    /// Sets the flag if so told, else leaves it.
-    pub(super) fn raise(self, cell: &mut [u64], value: bool) {
-        cell[self.word] |= u64::from(value) << self.shift;
+    /// Sets the flag of the cell that begins at `at` if so told, else leaves it.
+    #[inline(always)]
+    pub(super) fn raise(self, words: &mut [u64], at: usize, value: bool) {
+        words[at + self.word] |= self.bit * u64::from(value);
     }
 }
 
@@ -104,8 +113,6 @@ impl TableShape {
 pub(super) struct Frame {
     /// Words of a cell.
     pub(super) words: usize,
-    /// First word of the key.
-    pub(super) key_at: usize,
     /// Words of the key.
     pub(super) key_words: usize,
 }
@@ -116,7 +123,7 @@ pub(super) struct Shape {
     pub(super) frame: Frame,
     pub(super) tables: Vec<TableShape>,
     /// Of the first word, the flags of tables.
-    rows: u64,
+    pub(super) rows: u64,
     /// Whether any table has a time to live.
     pub(super) expires: bool,
     /// The words of all fields that lie in the arena.
@@ -125,10 +132,16 @@ pub(super) struct Shape {
 
 impl Shape {
     pub(super) fn new(key: &[Kind], tables: &[Table]) -> Self {
+        let key_words = match key {
+            [single] if !single.is_variable() => 1,
+            [_] => 2,
+            _ => KEY_WORDS_MAX,
+        };
         let mut flags = FIRST_FLAG;
         let mut flag = || {
             flags += 1;
-            Flag { word: (flags - 1) / 64, shift: (flags - 1) % 64 }
+            let word = (flags - 1) / 64;
+            Flag { word: if word == 0 { 0 } else { key_words + word }, bit: 1 << ((flags - 1) % 64) }
         };
         let has: Vec<Flag> = tables.iter().map(|_| flag()).collect();
         let mut shapes: Vec<TableShape> = tables
@@ -149,13 +162,7 @@ impl Shape {
                 TableShape { has, life: ttl.map(|ttl| (0, ttl)), fields }
             })
             .collect();
-        let key_at = flags.div_ceil(64);
-        let key_words = match key {
-            [single] if !single.is_variable() => 1,
-            [_] => 2,
-            _ => KEY_WORDS_MAX,
-        };
-        let mut words = key_at + key_words;
+        let mut words = key_words + flags.div_ceil(64);
         let mut take = || {
             words += 1;
             words - 1
@@ -170,14 +177,14 @@ impl Shape {
         let in_arena = |field: &FieldShape| if let Place::Arena(at) = field.place { Some(at) } else { None };
         let arena = shapes.iter().flat_map(|table| &table.fields).filter_map(in_arena).collect();
         let expires = shapes.iter().any(|table| table.life.is_some());
-        let first = |has: Flag| if has.word == 0 { 1 << has.shift } else { 0 };
+        let first = |has: Flag| if has.word == 0 { has.bit } else { 0 };
         let rows = shapes.iter().fold(0, |rows, table| rows | first(table.has));
-        Self { frame: Frame { words, key_at, key_words }, tables: shapes, rows, expires, arena }
+        Self { frame: Frame { words, key_words }, tables: shapes, rows, expires, arena }
     }
 
     /// Whether any table has a row for the key.
     pub(super) fn in_use(&self, cell: &[u64]) -> bool {
-        cell[0] & self.rows != 0 || self.tables.iter().any(|table| table.has.get(cell))
+        self.tables.iter().any(|table| table.has.get(cell))
     }
 }
 
@@ -194,15 +201,15 @@ mod tests {
     fn two_numbers_under_a_whole_number_fill_half_a_cache_line() {
         let fields = vec![Field::required("count", Kind::Int64), Field::required("sum", Kind::Int64)];
         let shape = Shape::new(&[Kind::Int64], &[table(fields, None)]);
-        assert_eq!((shape.frame.words, shape.frame.key_at), (4, 1));
+        assert_eq!(shape.frame.words, 4);
     }
 
     #[test]
     fn flags_go_on_in_more_words() {
         let fields = (0..20).map(|i| Field::nullable(&format!("f{i}"), Kind::Boolean)).collect();
         let shape = Shape::new(&[Kind::Utf8, Kind::Int64], &[table(fields, Some(5))]);
-        let Frame { words, key_at, key_words } = shape.frame;
-        assert_eq!((key_at, key_words, words), (2, 3, 6));
+        let Frame { words, key_words } = shape.frame;
+        assert_eq!((key_words, words), (3, 6));
         let mut cell = vec![u64::MAX; words];
         let Place::Flag(last) = shape.tables[0].fields[19].place else { panic!("a boolean is a flag") };
         last.set(&mut cell, false);

@@ -10,7 +10,7 @@
 //! empty cell.
 
 use super::arena::{self, Arena};
-use super::cell::{Frame, KEY_LEN, KEY_LEN_8, KEY_LONG, KEY_WORDS_MAX, SLOT, Shape};
+use super::cell::{Frame, KEY_AT, KEY_LEN, KEY_LEN_8, KEY_LONG, KEY_WORDS_MAX, SLOT, Shape};
 use crate::key;
 
 /// Cells of a table that has any.
@@ -77,26 +77,44 @@ impl Cells {
         (&mut self.words[at as usize..at as usize + self.frame.words], &mut self.arena)
     }
 
-    /// For each hash the cell where the search for its key begins, and in `elsewhere` the rows whose key is not there;
-    /// answers how many those are. Without a branch: it would be guessed wrong for every fifth row.
+    /// For each row the cell of its key in `found`; in `absent` the rows whose key has none.
+    ///
+    /// What a CPU waits for is a cell that is not in its cache, and a branch that it guessed wrong. So each round takes
+    /// one step for all rows whose search goes on: their misses overlap, and which rows those are is no branch.
     #[inline(always)]
     pub(super) fn look<'k>(
         &self,
         hashes: &[u64],
         key: impl Fn(usize) -> Wanted<'k>,
-        found: &mut [u32],
-        elsewhere: &mut [u32],
-    ) -> usize {
-        let mut count = 0;
+        [found, searching, absent]: [&mut Vec<u32>; 3],
+    ) {
         let (frame, base, mask, words, arena) = (self.frame, self.base, self.mask, &self.words[..], &self.arena);
-        for ((row, hash), found) in hashes.iter().enumerate().zip(found) {
-            let at = base + (*hash as usize & mask) * frame.words;
-            let hit = same(frame, words, arena, at, *hash, key(row));
+        found.resize(hashes.len(), 0);
+        searching.resize(hashes.len(), 0);
+        absent.clear();
+        let (found, searching) = (&mut found[..hashes.len()], &mut searching[..hashes.len()]);
+        let mut count = 0;
+        for (row, found) in found.iter_mut().enumerate() {
+            let at = base + (hashes[row] as usize & mask) * frame.words;
             *found = at as u32;
-            elsewhere[count] = row as u32;
-            count += usize::from(!hit);
+            searching[count] = row as u32;
+            count += usize::from(!same(frame, words, arena, at, hashes[row], key(row)));
         }
-        count
+        let mut step = 0;
+        while count > 0 {
+            step += 1;
+            for i in 0..std::mem::take(&mut count) {
+                let row = searching[i] as usize;
+                if words[found[row] as usize] & KEY_LEN == 0 {
+                    absent.push(row as u32);
+                    continue;
+                }
+                let at = base + ((hashes[row] as usize).wrapping_add(step) & mask) * frame.words;
+                found[row] = at as u32;
+                searching[count] = row as u32;
+                count += usize::from(!same(frame, words, arena, at, hashes[row], key(row)));
+            }
+        }
     }
 
     /// The cell of a key, or the empty cell where the search ended.
@@ -136,7 +154,7 @@ impl Cells {
             at = self.find(hash, key).expect_err("a key that was not found is not there after moving");
         }
         let key_words = self.frame.key_words;
-        let start = at as usize + self.frame.key_at;
+        let start = at as usize + KEY_AT;
         match key {
             Wanted::Word(word) => {
                 self.words[at as usize] = KEY_LEN_8;
@@ -160,9 +178,9 @@ impl Cells {
     /// Removes the cell that begins there and closes the gap; a cell that moves and carries a slot is followed in
     /// `spots`. The removed cell's fields in the arena have been given up already.
     pub(super) fn remove(&mut self, at: u32, spots: &mut [u32]) {
-        let Frame { words: width, key_at, .. } = self.frame;
+        let width = self.frame.words;
         if self.words[at as usize] & KEY_LEN == KEY_LONG {
-            self.arena.remove(self.words[at as usize + key_at]);
+            self.arena.remove(self.words[at as usize + KEY_AT]);
         }
         let mut gap = (at as usize - self.base) / width;
         let mut index = gap;
@@ -222,7 +240,7 @@ impl Cells {
     pub(super) fn push_key(&self, at: u32, into: &mut Vec<u8>) {
         let cell = self.cell(at);
         match cell[0] & KEY_LEN {
-            KEY_LONG => into.extend_from_slice(self.arena.get(cell[self.frame.key_at])),
+            KEY_LONG => into.extend_from_slice(self.arena.get(cell[KEY_AT])),
             len => into.extend_from_slice(&inline_key(self.frame, cell)[..(len >> 32) as usize - 1]),
         }
     }
@@ -255,7 +273,7 @@ impl Cells {
             if cell[0] & KEY_LEN == 0 {
                 continue;
             }
-            let long_key = (cell[0] & KEY_LEN == KEY_LONG).then_some(frame.key_at);
+            let long_key = (cell[0] & KEY_LEN == KEY_LONG).then_some(KEY_AT);
             for word in shape.arena.iter().copied().chain(long_key) {
                 cell[word] = arena.insert(self.arena.get(cell[word]));
             }
@@ -267,7 +285,7 @@ impl Cells {
 /// Whether the cell at `at` is that key's.
 #[inline(always)]
 fn same(frame: Frame, words: &[u64], arena: &Arena, at: usize, hash: u64, key: Wanted<'_>) -> bool {
-    let (len, at) = (words[at] & KEY_LEN, at + frame.key_at);
+    let (len, at) = (words[at] & KEY_LEN, at + KEY_AT);
     match key {
         // Both are compared whatever the first says: a branch that is taken every other time costs more.
         Wanted::Word(word) => (len == KEY_LEN_8) & (words[at] == word),
@@ -278,7 +296,7 @@ fn same(frame: Frame, words: &[u64], arena: &Arena, at: usize, hash: u64, key: W
 
 fn inline_key(frame: Frame, cell: &[u64]) -> [u8; KEY_WORDS_MAX * 8] {
     let mut key = [0; KEY_WORDS_MAX * 8];
-    for (into, word) in key.chunks_exact_mut(8).zip(&cell[frame.key_at..frame.key_at + frame.key_words]) {
+    for (into, word) in key.chunks_exact_mut(8).zip(&cell[KEY_AT..KEY_AT + frame.key_words]) {
         into.copy_from_slice(&word.to_le_bytes());
     }
     key
@@ -286,8 +304,8 @@ fn inline_key(frame: Frame, cell: &[u64]) -> [u8; KEY_WORDS_MAX * 8] {
 
 fn hash_of(frame: Frame, cell: &[u64]) -> u64 {
     match cell[0] & KEY_LEN {
-        KEY_LONG => cell[frame.key_at + 1],
-        KEY_LEN_8 => key::hash_word(cell[frame.key_at]),
+        KEY_LONG => cell[KEY_AT + 1],
+        KEY_LEN_8 => key::hash_word(cell[KEY_AT]),
         len => key::hash(&inline_key(frame, cell)[..(len >> 32) as usize - 1]),
     }
 }

@@ -25,14 +25,14 @@ pub(super) const BLOCK: usize = 64;
 /// The rows of a table for the keys of a call, whose cells are at `spots`.
 pub(super) fn gather(table: &TableShape, cells: &Cells, spots: &[u32]) -> TableRows {
     let words = &cells.words[..];
-    let flag = |flag: Flag, i: usize| flag.get(&words[spots[i] as usize..]);
+    let flag = |flag: Flag, i: usize| flag.at(words, spots[i] as usize);
     let flags = |of: Flag| BooleanBuffer::collect_bool(spots.len(), |i| flag(of, i));
     let mut fixed_width = words_of(table).map(|at| (at, Vec::with_capacity(spots.len()))).collect::<Vec<_>>();
     let mut old = true;
     for block in spots.chunks(BLOCK) {
-        old &= block.iter().fold(true, |old, spot| old & table.has.get(&words[*spot as usize..]));
+        old &= block.iter().fold(true, |old, spot| old & table.has.at(words, *spot as usize));
         for (at, column) in &mut fixed_width {
-            column.extend(block.iter().map(|spot| words[*spot as usize + *at]));
+            gather_words(words, block, *at, column);
         }
     }
     let fresh = if old { Vec::new() } else { (0..spots.len()).map(|i| u8::from(!flag(table.has, i))).collect() };
@@ -117,23 +117,20 @@ impl<'a> Changes<'a> {
 
     /// Writes it to the cells of one block, whose first slot is `first`.
     pub(super) fn scatter(&self, cells: &mut Cells, block: &[u32], first: usize, now: Micros) {
-        let Cells { words, arena, .. } = cells;
+        let (words, arena) = (&mut cells.words[..], &mut cells.arena);
         if !self.columns.is_empty() {
             let mut differs = [0; BLOCK];
             for column in &self.columns {
                 column.scatter(words, arena, block, first, &mut differs);
             }
-            for (at, differs) in block.iter().zip(differs) {
-                let cell = &mut words[*at as usize..];
-                let changed = differs != 0 || !self.table.has.get(cell);
-                self.table.has.raise(cell, changed);
-                cell[0] |= DIRTY * u64::from(changed);
-                if let Some((at, _)) = self.table.life
-                    && changed
-                {
-                    cell[at] = now as u64;
+            if let Some((life, _)) = self.table.life {
+                for (at, differs) in block.iter().zip(&differs) {
+                    if *differs != 0 || !self.table.has.at(words, *at as usize) {
+                        words[*at as usize + life] = now as u64;
+                    }
                 }
             }
+            mark(words, block, self.table.has, &differs);
         }
         for (at, forget) in block.iter().zip(self.forget.iter().skip(first)) {
             if *forget != 0 {
@@ -157,11 +154,7 @@ impl Change<'_> {
         }
         match self.values {
             New::Words(word, new) if self.nulls.is_none() => {
-                for ((at, differs), new) in block.iter().zip(differs).zip(&new[first..]) {
-                    let word = &mut words[*at as usize + word];
-                    *differs |= *word ^ new;
-                    *word = *new;
-                }
+                scatter_words(words, block, word, &new[first..], differs);
             }
             New::Words(word, new) => {
                 for ((slot, at), differs) in rows().zip(differs) {
@@ -187,6 +180,33 @@ impl Change<'_> {
                 }
             }
         }
+    }
+}
+
+// The loops that every row passes are functions of their own, so that what they need stays in registers.
+
+#[inline(never)]
+fn gather_words(words: &[u64], block: &[u32], word: usize, into: &mut Vec<u64>) {
+    into.extend(block.iter().map(|at| words[*at as usize + word]));
+}
+
+#[inline(never)]
+fn scatter_words(words: &mut [u64], block: &[u32], word: usize, new: &[u64], differs: &mut [u64; BLOCK]) {
+    for ((at, differs), new) in block.iter().zip(differs).zip(new) {
+        let word = &mut words[*at as usize + word];
+        *differs |= *word ^ new;
+        *word = *new;
+    }
+}
+
+/// Notes which cells have a row now and which changed.
+#[inline(never)]
+fn mark(words: &mut [u64], block: &[u32], has: Flag, differs: &[u64; BLOCK]) {
+    for (at, differs) in block.iter().zip(differs) {
+        let at = *at as usize;
+        let changed = (*differs != 0) | !has.at(words, at);
+        has.raise(words, at, changed);
+        words[at] |= DIRTY * u64::from(changed);
     }
 }
 
