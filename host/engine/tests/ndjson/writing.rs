@@ -139,7 +139,10 @@ fn values_of_every_kind_are_written_as_documented() {
     let batch = Batch::new(Arc::new(records), Arc::new(Layout::of_source(&source)));
     let expected = [
         "{\"live\":true,\"rate\":0.1,\"blob\":\"text\",\"at\":\"1969-12-31T23:59:59.999999Z\",\"tags\":[1, 2]}\n",
-        "{\"live\":null,\"rate\":null,\"blob\":\"/wA=\",\"at\":\"+294247-01-10T04:00:54.775807Z\",\"tags\":\"no json\"}\n",
+        concat!(
+            "{\"live\":null,\"rate\":null,\"blob\":\"/wA=\",",
+            "\"at\":\"+294247-01-10T04:00:54.775807Z\",\"tags\":\"no json\"}\n"
+        ),
     ];
     assert_eq!(encode(&batch), expected);
 }
