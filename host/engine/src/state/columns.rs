@@ -19,8 +19,8 @@ use crate::clock::Micros;
 use crate::operator::{TableChanges, TableRows};
 use crate::schema::Kind;
 
-/// Cells of a block: few enough for a CPU's first cache.
-pub(super) const BLOCK: usize = 64;
+/// Cells of a block: few enough for a CPU's first cache. Fewer in tests, so that short histories have several.
+pub(super) const BLOCK: usize = if cfg!(test) { 16 } else { 256 };
 
 /// The rows of a table for the keys of a call, whose cells are at `spots`.
 pub(super) fn gather(table: &TableShape, cells: &Cells, spots: &[u32]) -> TableRows {
