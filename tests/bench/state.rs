@@ -1,10 +1,10 @@
 //! Keyed state: what the host pays for a running count and sum per key, beside the loop that one would write by hand.
 //!
-//! Cost model: a row costs a hash and a search; a distinct key of a batch one cell, which is a cache miss when the
-//! table is larger than the cache; a field two passes over the cells of the batch, out and back. The first pass over a
-//! batch only touches cells, so that the misses overlap. The loop by hand (`hashbrown::HashMap`, the same keys, the
-//! same batches, the same answer a row) has no columns, no slots, no rollback, no limit. Both are given their keys in
-//! the same Arrow column, made outside the measurement; both end with the average of its key for each row.
+//! Cost model: a row costs a hash, a search and a slot; a distinct key of a batch one cell, which is a cache miss when
+//! the table is larger than the cache; a field two passes over the cells of the batch, out and back. The search takes
+//! one step for all rows at once, so that the misses overlap. The loop by hand (`hashbrown::HashMap`, the same keys,
+//! the same batches, the same answer a row) has no columns, no slots, no rollback, no limit. Both are given their keys
+//! in the same Arrow column, made outside the measurement; both end with the average of its key for each row.
 //!
 //! Not measured: the call of a guest in between, time to live, text keys, growth (all keys are there before the first
 //! round). CPU time of this thread, the best of the rounds, nanoseconds a row.

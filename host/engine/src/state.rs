@@ -7,7 +7,8 @@
 //!
 //! What it costs is in the benchmark `state`: a row takes a hash, a look at its cell, a slot; a distinct key a pass out
 //! and one back over its fields; a batch's cache misses overlap. Memory: a cell of 8 bytes a word, in a table that is
-//! 1/4 to 1/2 full. The call that fills the table to more than that waits for all cells to move, see [`cells`].
+//! 1/4 to 1/2 full. The call that fills the table to more than that waits for all cells to move, as the
+//! header of `cells` says.
 //!
 //! Time to live: a row whose last change (a value that differs, or the first) is `ttl` or more ago is gone for every
 //! reader at once; its memory comes back when a row of its key comes or [`KeyedState::sweep`] passes by.

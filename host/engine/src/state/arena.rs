@@ -10,7 +10,7 @@ pub(super) type Place = u64;
 /// Below so many bytes, dead ones are not worth a move.
 const SMALL: usize = 4_096;
 
-/// The arena of a segment.
+/// The arena of a lane.
 #[derive(Debug, Default)]
 pub(super) struct Arena {
     bytes: Vec<u8>,

@@ -46,23 +46,16 @@ pub(super) struct Flag {
 
 impl Flag {
     pub(super) fn get(self, cell: &[u64]) -> bool {
-        self.at(cell, 0)
-    }
-
-    /// The flag of the cell that begins at `at`.
-    #[inline(always)]
-    pub(super) fn at(self, words: &[u64], at: usize) -> bool {
-        words[at + self.word] & self.bit != 0
+        cell[self.word] & self.bit != 0
     }
 
     pub(super) fn set(self, cell: &mut [u64], value: bool) {
         cell[self.word] = cell[self.word] & !self.bit | self.bit * u64::from(value);
     }
 
-    /// Sets the flag of the cell that begins at `at` if so told, else leaves it.
-    #[inline(always)]
-    pub(super) fn raise(self, words: &mut [u64], at: usize, value: bool) {
-        words[at + self.word] |= self.bit * u64::from(value);
+    /// The bit, if it is in the first word.
+    pub(super) fn first(self) -> Option<u64> {
+        (self.word == 0).then_some(self.bit)
     }
 }
 
@@ -177,8 +170,7 @@ impl Shape {
         let in_arena = |field: &FieldShape| if let Place::Arena(at) = field.place { Some(at) } else { None };
         let arena = shapes.iter().flat_map(|table| &table.fields).filter_map(in_arena).collect();
         let expires = shapes.iter().any(|table| table.life.is_some());
-        let first = |has: Flag| if has.word == 0 { has.bit } else { 0 };
-        let rows = shapes.iter().fold(0, |rows, table| rows | first(table.has));
+        let rows = shapes.iter().filter_map(|table| table.has.first()).fold(0, |rows, bit| rows | bit);
         Self { frame: Frame { words, key_words }, tables: shapes, rows, expires, arena }
     }
 

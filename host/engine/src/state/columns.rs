@@ -19,18 +19,18 @@ use crate::clock::Micros;
 use crate::operator::{TableChanges, TableRows};
 use crate::schema::Kind;
 
-/// Cells of a block: few enough for a CPU's first cache.
-pub(super) const BLOCK: usize = 64;
+/// Cells of a block: few enough for a CPU's first cache. Fewer in tests, so that short histories have several.
+pub(super) const BLOCK: usize = if cfg!(test) { 16 } else { 256 };
 
 /// The rows of a table for the keys of a call, whose cells are at `spots`.
 pub(super) fn gather(table: &TableShape, cells: &Cells, spots: &[u32]) -> TableRows {
     let words = &cells.words[..];
-    let flag = |flag: Flag, i: usize| flag.at(words, spots[i] as usize);
+    let flag = |flag: Flag, i: usize| flag.get(&words[spots[i] as usize..]);
     let flags = |of: Flag| BooleanBuffer::collect_bool(spots.len(), |i| flag(of, i));
     let mut fixed_width = words_of(table).map(|at| (at, Vec::with_capacity(spots.len()))).collect::<Vec<_>>();
     let mut old = true;
     for block in spots.chunks(BLOCK) {
-        old &= block.iter().fold(true, |old, spot| old & table.has.at(words, *spot as usize));
+        old &= block.iter().fold(true, |old, spot| old & table.has.get(&words[*spot as usize..]));
         for (at, column) in &mut fixed_width {
             gather_words(words, block, *at, column);
         }
@@ -125,7 +125,7 @@ impl<'a> Changes<'a> {
             }
             if let Some((life, _)) = self.table.life {
                 for (at, differs) in block.iter().zip(&differs) {
-                    if *differs != 0 || !self.table.has.at(words, *at as usize) {
+                    if *differs != 0 || !self.table.has.get(&words[*at as usize..]) {
                         words[*at as usize + life] = now as u64;
                     }
                 }
@@ -199,14 +199,21 @@ fn scatter_words(words: &mut [u64], block: &[u32], word: usize, new: &[u64], dif
     }
 }
 
-/// Notes which cells have a row now and which changed.
+/// Notes that the cells have a row, and which of them changed.
 #[inline(never)]
 fn mark(words: &mut [u64], block: &[u32], has: Flag, differs: &[u64; BLOCK]) {
-    for (at, differs) in block.iter().zip(differs) {
-        let at = *at as usize;
-        let changed = (*differs != 0) | !has.at(words, at);
-        has.raise(words, at, changed);
-        words[at] |= DIRTY * u64::from(changed);
+    let rows = block.iter().map(|at| *at as usize).zip(differs);
+    if let Some(bit) = has.first() {
+        for (at, differs) in rows {
+            let changed = (*differs != 0) | (words[at] & bit == 0);
+            words[at] |= bit | DIRTY * u64::from(changed);
+        }
+    } else {
+        for (at, differs) in rows {
+            let changed = (*differs != 0) | !has.get(&words[at..]);
+            has.set(&mut words[at..], true);
+            words[at] |= DIRTY * u64::from(changed);
+        }
     }
 }
 
