@@ -21,7 +21,7 @@ const EDGES: [(&str, &[&str]); 9] = [
     ("wasmill-wasm", &["wasmill-engine"]),
     ("wasmill-connectors", &["wasmill-engine"]),
     ("wasmill-daemon", &["wasmill-engine", "wasmill-wasm", "wasmill-connectors"]),
-    ("wasmill-tests", &["wasmill-engine", "wasmill-wasm", "wasmill-connectors"]),
+    ("wasmill-tests", &["wasmill-engine", "wasmill-wasm"]),
     ("wasmill-fuzz", &["wasmill-engine"]),
     ("wasmill-tidy", &[]),
     ("wasmill", &["wasmill-macros"]),
