@@ -87,6 +87,7 @@ impl Lane {
             event_time: None,
             message: None,
             raw: None,
+            first: 0,
         };
         Batch::new(Arc::new(records), self.layout.clone())
     }
