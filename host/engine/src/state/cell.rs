@@ -50,7 +50,7 @@ impl Flag {
     }
 
     pub(super) fn set(self, cell: &mut [u64], value: bool) {
-        cell[self.word] = cell[self.word] & !self.bit | self.bit * u64::from(value);
+        cell[self.word] = cell[self.word] & !self.bit | (self.bit * u64::from(value));
     }
 
     /// The bit, if it is in the first word.

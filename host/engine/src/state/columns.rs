@@ -206,7 +206,7 @@ fn mark(words: &mut [u64], block: &[u32], has: Flag, differs: &[u64; BLOCK]) {
     if let Some(bit) = has.first() {
         for (at, differs) in rows {
             let changed = (*differs != 0) | (words[at] & bit == 0);
-            words[at] |= bit | DIRTY * u64::from(changed);
+            words[at] |= bit | (DIRTY * u64::from(changed));
         }
     } else {
         for (at, differs) in rows {
