@@ -50,7 +50,7 @@ fn sources(language: &str) -> PathBuf {
 
 fn built(language: &str) -> PathBuf {
     let folder = root().join("target/guests").join(language);
-    fs::create_dir_all(&folder).unwrap();
+    fs::create_dir_all(&folder).expect("the target folder can be written to");
     folder
 }
 
