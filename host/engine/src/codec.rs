@@ -13,6 +13,7 @@ use arrow_buffer::Buffer;
 
 use crate::batch::{Batch, Records};
 use crate::dead_letter::DeadLetter;
+use crate::limits::RECORD_BYTES_MAX;
 pub use crate::schema::Format;
 use crate::schema::Schema;
 
@@ -39,6 +40,25 @@ pub struct Chunk {
     pub header: Option<Arc<[u8]>>,
     /// Whether the last record was broken off, and why: it goes to the dead letters.
     pub broken: Option<String>,
+}
+
+impl Chunk {
+    /// A dead letter for the record that begins at byte `start`, on the `line`th line after the chunk's first. A record
+    /// that is too long is cut. When and by which node it was given up, the node fills in.
+    pub(crate) fn letter(&self, record: &[u8], start: usize, line: u32, reason: String) -> DeadLetter {
+        DeadLetter {
+            at: 0,
+            source: self.source.clone(),
+            partition: self.partition.clone(),
+            offset: self.offset + start as u64,
+            line: Some(self.line + u64::from(line)),
+            stage: self.source.clone(),
+            component: None,
+            reason,
+            backtrace: None,
+            record: record[..record.len().min(RECORD_BYTES_MAX)].to_vec(),
+        }
+    }
 }
 
 /// Which columns to fill and which values to find: one entry a field of the source's schema each.

@@ -244,12 +244,12 @@ impl CsvDecoder {
                 }
                 Err(reason) => {
                     self.columns.iter_mut().for_each(|column| column.truncate(done.spans.len()));
-                    done.bad.push(letter(chunk, record, start, before, reason));
+                    done.bad.push(chunk.letter(record, start, before, reason));
                 }
             }
         }
         if let Some(reason) = broken {
-            done.bad.push(letter(chunk, &[], data.len(), line, reason));
+            done.bad.push(chunk.letter(&[], data.len(), line, reason));
         }
         done
     }
@@ -312,20 +312,4 @@ fn shown(text: &[u8]) -> String {
     let cut = &text[..text.len().min(SHOWN_BYTES_MAX)];
     let dots = if cut.len() < text.len() { "..." } else { "" };
     format!("{}{dots}", String::from_utf8_lossy(cut))
-}
-
-/// A dead letter for the record at `start`, on the `line`th line of the chunk.
-fn letter(chunk: &Chunk, record: &[u8], start: usize, line: u32, reason: String) -> DeadLetter {
-    DeadLetter {
-        at: 0,
-        source: chunk.source.clone(),
-        partition: chunk.partition.clone(),
-        offset: chunk.offset + start as u64,
-        line: Some(chunk.line + u64::from(line)),
-        stage: chunk.source.clone(),
-        component: None,
-        reason,
-        backtrace: None,
-        record: record[..record.len().min(RECORD_BYTES_MAX)].to_vec(),
-    }
 }

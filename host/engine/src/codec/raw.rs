@@ -13,7 +13,6 @@ use memchr::memchr;
 
 use crate::batch::{Batch, Offsets, Place, Raw, Records, Span};
 use crate::codec::{Chunk, DecodePlan, Decoded, Decoder, Encoder};
-use crate::dead_letter::DeadLetter;
 use crate::limits::RECORD_BYTES_MAX;
 use crate::schema::{Format, Kind};
 
@@ -73,7 +72,7 @@ impl Decoder for RawDecoder {
             let record = data[at..end].strip_suffix(b"\r").unwrap_or(&data[at..end]);
             let reason = broken.take_if(|_| end + 1 >= data.len()).or_else(|| self.fault(record, is_text));
             match reason {
-                Some(reason) => bad.push(letter(chunk, record, at, line, reason)),
+                Some(reason) => bad.push(chunk.letter(record, at, line, reason)),
                 None => {
                     spans.push(Span { start: at as u32, end: (at + record.len()) as u32 });
                     lines.push(line);
@@ -82,7 +81,7 @@ impl Decoder for RawDecoder {
             (at, line) = (end + 1, line + 1);
         }
         if let Some(reason) = broken {
-            bad.push(letter(chunk, &[], data.len(), line, reason));
+            bad.push(chunk.letter(&[], data.len(), line, reason));
         }
         let first = lines.first().copied().unwrap_or_default();
         lines.iter_mut().for_each(|line| *line -= first);
@@ -104,21 +103,6 @@ impl Decoder for RawDecoder {
         let records =
             Records { source, partition, rows, columns, event_time: None, message: None, raw: Some(raw), first: 0 };
         Decoded { records, bad }
-    }
-}
-
-fn letter(chunk: &Chunk, record: &[u8], start: usize, line: u32, reason: String) -> DeadLetter {
-    DeadLetter {
-        at: 0,
-        source: chunk.source.clone(),
-        partition: chunk.partition.clone(),
-        offset: chunk.offset + start as u64,
-        line: Some(chunk.line + u64::from(line)),
-        stage: chunk.source.clone(),
-        component: None,
-        reason,
-        backtrace: None,
-        record: record[..record.len().min(RECORD_BYTES_MAX)].to_vec(),
     }
 }
 

@@ -185,18 +185,7 @@ fn last(b: &[u8]) -> usize {
 /// the reason then.
 fn letter(chunk: &Chunk, record: &[u8], start: usize, line: u32, reason: String) -> DeadLetter {
     let long = record.len() > RECORD_BYTES_MAX;
-    DeadLetter {
-        at: 0,
-        source: chunk.source.clone(),
-        partition: chunk.partition.clone(),
-        offset: chunk.offset + start as u64,
-        line: Some(chunk.line + u64::from(line)),
-        stage: chunk.source.clone(),
-        component: None,
-        reason: if long { too_long(record.len()) } else { reason },
-        backtrace: None,
-        record: record[..record.len().min(RECORD_BYTES_MAX)].to_vec(),
-    }
+    chunk.letter(record, start, line, if long { too_long(record.len()) } else { reason })
 }
 
 /// The chunk's bytes with every line blanked that is not UTF-8; these are bad.
