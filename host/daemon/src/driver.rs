@@ -5,17 +5,18 @@
 //! one of their own. A worker with nothing to do sleeps on the [`Bell`].
 
 mod bell;
+mod pass;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use wasmill_engine::clock::{Clock, Micros};
-use wasmill_engine::node::{Failure, Node, Step};
+use wasmill_engine::node::{Failure, Node};
 use wasmill_engine::runtime::{Placed, Runtime, Status};
 
 pub(crate) use bell::Bell;
+pub(crate) use pass::Pass;
 
 /// A sleeper wakes at least so often, to look at signals and to show progress.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
@@ -116,7 +117,7 @@ pub(crate) fn run(
 }
 
 /// The nodes of each thread.
-fn share(nodes: Vec<Placed>) -> Vec<Vec<Box<dyn Node>>> {
+pub(crate) fn share(nodes: Vec<Placed>) -> Vec<Vec<Box<dyn Node>>> {
     let lanes = nodes.iter().filter_map(|placed| placed.lane).max().map_or(1, |last| last as usize + 1);
     let ends = if lanes == 1 { 0 } else { lanes };
     let mut threads: Vec<Vec<Box<dyn Node>>> = (0..=ends).map(|_| Vec::new()).collect();
@@ -142,56 +143,7 @@ fn work(mut nodes: Vec<Box<dyn Node>>, shared: &Shared) {
         if pass.progressed {
             shared.bell.ring();
         } else if !nodes.is_empty() {
-            shared.bell.wait(seen, pass.sleep(shared.clock.now()));
+            shared.bell.wait(seen, pass.sleep(shared.clock.now()).map_or(LOOK_AROUND, |until| until.min(LOOK_AROUND)));
         }
     }
-}
-
-/// One walk over the nodes of a thread.
-#[derive(Default)]
-struct Pass {
-    progressed: bool,
-    until: Option<Micros>,
-}
-
-impl Pass {
-    /// Steps a node as long as it has something of this pass to do; true = it has finished.
-    ///
-    /// The first node that progresses does one step, those behind it go on until they wait: so one chunk at a time goes
-    /// all the way while it is warm.
-    fn step(&mut self, node: &mut dyn Node, clock: &MachineClock) -> Result<bool, Failure> {
-        let first = !self.progressed;
-        loop {
-            // A panic in the engine is a mistake of ours; it ends this pipeline with an error and no other.
-            let step = catch_unwind(AssertUnwindSafe(|| node.step(clock))).unwrap_or_else(|panic| {
-                let message = panic_message(&*panic);
-                Step::Failed(Failure { node: node.name().to_owned(), message })
-            });
-            match step {
-                Step::Progressed => {
-                    self.progressed = true;
-                    if first {
-                        return Ok(false);
-                    }
-                }
-                Step::Idle { until } => {
-                    self.until = [self.until, until].into_iter().flatten().min();
-                    return Ok(false);
-                }
-                Step::Blocked => return Ok(false),
-                Step::Finished => return Ok(true),
-                Step::Failed(failure) => return Err(failure),
-            }
-        }
-    }
-
-    fn sleep(&self, now: Micros) -> Duration {
-        let until = self.until.map(|until| Duration::from_micros(until.saturating_sub(now).max(0).unsigned_abs()));
-        until.unwrap_or(LOOK_AROUND).min(LOOK_AROUND)
-    }
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    format!("internal error, please report it: {}", text.unwrap_or("a panic without a message"))
 }

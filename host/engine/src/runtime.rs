@@ -158,13 +158,19 @@ impl Controls {
         self.stages.graph()
     }
 
-    /// Carries out a plan that changes what runs: every lane of its stages switches between two messages.
+    /// Whether a change can be applied now. A stage that still watches its last change is told that it was good.
     ///
     /// # Errors
-    /// What runs is not any more what the change was made ready for, or a stage is still at its last change. Nothing
-    /// is changed then.
-    pub fn apply(&mut self, change: Change) -> Result<(), ChangeError> {
-        self.stages.apply(change)
+    /// What runs is not any more what the change was made ready for, or a stage is still at its last change: ask again
+    /// when it has reported.
+    pub fn check(&self, change: &Change) -> Result<(), ChangeError> {
+        self.stages.check(change)
+    }
+
+    /// Carries out a plan that changes what runs: every lane of its stages switches between two messages. It must have
+    /// been [checked](Self::check) since the last report was [pumped](Self::pump).
+    pub fn apply(&mut self, change: Change) {
+        self.stages.apply(change);
     }
 
     /// The stages' versions.

@@ -191,7 +191,7 @@ impl Stages {
         Some(&self.lanes[number])
     }
 
-    pub(super) fn apply(&mut self, change: Change) -> Result<(), ChangeError> {
+    pub(super) fn check(&self, change: &Change) -> Result<(), ChangeError> {
         for swap in &change.swaps {
             let (lanes, stage) = (&self.lanes[swap.stage], swap.wanted.name.clone());
             if let Some(switch) = &lanes.switch {
@@ -206,11 +206,15 @@ impl Stages {
                 return Err(ChangeError::Stale { stage });
             }
         }
+        Ok(())
+    }
+
+    pub(super) fn apply(&mut self, change: Change) {
         for swap in change.swaps {
             self.graph.stages[swap.stage] = (*swap.wanted).clone();
+            assert!(self.lanes[swap.stage].switch.is_none(), "a change is checked before it is applied");
             self.lanes[swap.stage].install(swap);
         }
-        Ok(())
     }
 
     /// Takes the lanes' reports. True: orders were given, somebody has work.

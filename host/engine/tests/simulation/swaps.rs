@@ -103,6 +103,10 @@ fn prepare(
     Change::prepare(running, &wanted, &Trial { samples: &samples, may_drop, now: 0 })
 }
 
+fn apply(runtime: &mut Runtime, change: Change) -> Result<(), ChangeError> {
+    runtime.controls.check(&change).map(|()| runtime.controls.apply(change))
+}
+
 /// What the meddler has done and seen.
 #[derive(Default)]
 struct Seen {
@@ -145,7 +149,7 @@ fn meddle(seen: &mut Seen, runtime: &mut Runtime, dice: &mut Dice) {
     }
     let broken = other.good_calls.is_some();
     let change = prepare(runtime, stage, other, &[], true).unwrap();
-    match runtime.controls.apply(change) {
+    match apply(runtime, change) {
         Ok(()) if broken => seen.broken = Some(seen.number),
         Ok(()) if keyed => seen.wide = wide,
         Ok(()) | Err(ChangeError::Busy { .. }) => {}
@@ -249,8 +253,8 @@ fn of_two_changes_made_ready_for_the_same_code_one_is_stale() {
             done = true;
             let ready = |number| prepare(runtime, "sum", Other::new(Arc::new(Sum), number), &[], false).unwrap();
             let (first, second) = (ready(1), ready(2));
-            runtime.controls.apply(first).unwrap();
-            let refused = runtime.controls.apply(second).unwrap_err();
+            apply(runtime, first).unwrap();
+            let refused = apply(runtime, second).unwrap_err();
             assert!(matches!(refused, ChangeError::Busy { version: 2, .. }), "{refused}");
         }
     });
