@@ -138,7 +138,7 @@ fn what_does_not_fit_is_refused_with_the_reason_and_the_old_code_works_on() {
     let digest = server.upload(&std::fs::read(built("tests/guests/rust/keyed")).unwrap());
     swap(&digest).with(422).says(&["runs a transform operator and the new code is keyed"]);
     let digest = server.upload(&guest("elsewhere", "n"));
-    swap(&digest).with(422).says(&["[main: makes , carries all]", "[elsewhere: makes"]);
+    swap(&digest).with(422).says(&["[main: makes nothing, carries all]", "[elsewhere: makes"]);
     let digest = server.upload(&guest("main", "m"));
     swap(&digest).with(422).says(&["reads `m`, which the running pipeline does not decode"]);
     let digest = server.upload(&guest("main", "absent"));
@@ -337,4 +337,36 @@ fn without_a_server_its_verbs_say_how_to_start_one() {
         let ended = wasmill_tests::process::ended(command.env("WASMILL_SERVER", "127.0.0.1:1"));
         ended.with_code(1).says(&["no server at 127.0.0.1:1", "wasmill serve --data DIR"]);
     }
+}
+
+#[test]
+fn clients_that_send_slowly_or_break_off_keep_nobody_waiting() {
+    let folder = followed();
+    let server = Server::start(&folder);
+    let slow: Vec<_> = (0..100)
+        .map(|number| {
+            let mut stream = std::net::TcpStream::connect(server.address()).unwrap();
+            let head =
+                format!("POST /api/v1/plugins HTTP/1.1\r\nhost: {}\r\ncontent-length: 9999\r\n", server.address());
+            stream.write_all(&head.as_bytes()[..head.len() / (1 + number % 2)]).unwrap();
+            stream
+        })
+        .collect();
+    server.apply(&folder, "followed", "pipeline.yaml").with(200);
+    server.until("it works", "followed", |it| it["rows_out"] == 1_000);
+    drop(slow);
+    server.get("/livez").with(200);
+}
+
+#[test]
+fn code_can_be_named_by_its_digest() {
+    let folder = followed();
+    let server = Server::start(&folder);
+    let digest = server.upload(&passing());
+    folder.write("pipeline.yaml", FOLLOWED.replace("./guest.wasm", &format!("sha256@{digest}")));
+    server.apply(&folder, "followed", "pipeline.yaml").with(200);
+    assert_eq!(live(&server.pipeline("followed"), "pass"), digest);
+    let text = FOLLOWED.replace("./guest.wasm", &format!("sha256@{}", "1".repeat(64)));
+    let answer = server.send("PUT", "/api/v1/pipelines/followed", "", text.as_bytes()).with(422);
+    assert!(answer.body["diagnostics"][0]["message"].as_str().unwrap().contains("there is no plugin of digest 111"));
 }

@@ -11,6 +11,7 @@ mod problem;
 mod journal;
 mod shelf;
 mod registry;
+mod swap;
 mod changes;
 mod status;
 mod rows;

@@ -8,7 +8,7 @@ mod stages;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -20,7 +20,7 @@ use super::guard;
 use super::problem::Problem;
 use super::registry::Server;
 use super::status;
-use ask::{Answer, answer};
+use ask::{Answer, Asked, answer};
 
 /// All paths.
 pub(crate) fn router(server: Arc<Server>) -> Router {
@@ -66,7 +66,7 @@ fn all() -> usize {
     usize::MAX
 }
 
-async fn events(State(server): State<Arc<Server>>, Query(after): Query<After>) -> Answer {
+async fn events(State(server): State<Arc<Server>>, Asked(after): Asked<After>) -> Answer {
     let wanted = |event: &super::journal::Event| after.pipeline.as_ref().is_none_or(|name| *name == event.pipeline);
     Ok(answer(&server.events.after(after.after, after.limit, wanted), None))
 }

@@ -1,5 +1,5 @@
-//! What happened lately: events, what guests logged, dead letters. Each keeps its last few and numbers them all, so that
-//! who reads on from a number knows whether something was missed.
+//! What happened lately: events, what guests logged, dead letters. Each keeps its last few and numbers them all, so
+//! that who reads on from a number knows whether something was missed.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

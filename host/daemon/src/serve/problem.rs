@@ -1,5 +1,5 @@
-//! What the admin API says when it does not do what it was asked: `application/problem+json`, with what is wrong, where,
-//! and what to do.
+//! What the admin API says when it does not do what it was asked: `application/problem+json`, with what is wrong,
+//! where, and what to do.
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};

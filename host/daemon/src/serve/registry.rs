@@ -20,7 +20,7 @@ use super::disk::{Desired, Disk, Goal};
 use super::journal::{Event, Letter, Line, Recent, Remembering, now_ms};
 use super::pool::Pool;
 use super::problem::Problem;
-use super::running::{End, Notice, Notices, Running, ringer};
+use super::running::{End, Notice, Notices, Running, Told, ringer};
 use super::shelf::Shelf;
 use crate::assemble::{self, World};
 use crate::spec::{self, Diagnostics, Spec};
@@ -44,7 +44,7 @@ pub(crate) struct Server {
     pub(crate) lines: Arc<Recent<Line>>,
     pipelines: Mutex<BTreeMap<String, Arc<Pipeline>>>,
     pub(crate) pool: Pool,
-    notices: Sender<(String, Weak<Running>, Notice)>,
+    notices: Sender<Told>,
     pub(crate) stopping: AtomicBool,
     pub(crate) since: Instant,
 }
@@ -89,6 +89,21 @@ impl Pipeline {
     pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
         self.change.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// That it is what the asker has seen.
+    ///
+    /// # Errors
+    /// Somebody else was first.
+    pub(crate) fn unchanged(&self, expected: Option<u64>) -> Result<(), Problem> {
+        let revision = self.view().desired.as_ref().map_or(0, |desired| desired.revision);
+        match expected {
+            Some(expected) if expected != revision => Err(Problem::stale(format!(
+                "pipeline {} is at revision {revision}, not {expected}: somebody else changed it; look and try again",
+                self.name
+            ))),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl View {
@@ -115,11 +130,7 @@ impl View {
 impl Server {
     /// A server over a data directory; nothing runs yet. What is received here must be given to
     /// [`Self::keep_house`].
-    pub(crate) fn new(
-        disk: Disk,
-        cache: &Path,
-        threads: usize,
-    ) -> std::io::Result<(Arc<Self>, Receiver<(String, Weak<Running>, Notice)>)> {
+    pub(crate) fn new(disk: Disk, cache: &Path, threads: usize) -> std::io::Result<(Arc<Self>, Receiver<Told>)> {
         let (notices, received) = channel();
         let server = Self {
             disk,
@@ -178,6 +189,14 @@ impl Server {
         if pipelines.get(name).is_some_and(|pipeline| pipeline.view().desired.is_none()) {
             pipelines.remove(name);
         }
+    }
+
+    /// Refuses changes while the server stops.
+    ///
+    /// # Errors
+    /// It does.
+    pub(crate) fn open_for_changes(&self) -> Result<(), Problem> {
+        if self.stopping.load(Ordering::SeqCst) { Err(Problem::stopping()) } else { Ok(()) }
     }
 
     /// Notes an event.
@@ -246,7 +265,7 @@ impl Server {
     }
 
     /// Listens to what happens to pipelines until the server is gone.
-    pub(crate) fn keep_house(self: &Arc<Self>, received: Receiver<(String, Weak<Running>, Notice)>) {
+    pub(crate) fn keep_house(self: &Arc<Self>, received: Receiver<Told>) {
         let server = Arc::downgrade(self);
         std::thread::spawn(move || {
             loop {
@@ -271,9 +290,10 @@ impl Server {
     fn notice(&self, name: &str, running: &Weak<Running>, notice: &Notice) {
         let Ok(pipeline) = self.find(name) else { return };
         match notice {
-            Notice::Stage(StageEvent::Switched { .. } | StageEvent::Settled { .. }) => {}
+            Notice::Stage(StageEvent::Settled { .. }) => {}
+            Notice::Stage(StageEvent::Switched { stage, .. }) => self.follow_later(&pipeline, running, stage),
             Notice::Stage(StageEvent::WentBack { stage, version, to, why, .. }) => {
-                self.went_back(&pipeline, running, stage);
+                self.follow_later(&pipeline, running, stage);
                 let message = format!("stage {stage} went back from version {version} to {to}: {why}");
                 self.event(name, "went-back", message, json!({"stage": &**stage, "version": version, "to": to}));
             }
@@ -293,6 +313,14 @@ impl Server {
         }
     }
 
+    fn follow_later(&self, pipeline: &Pipeline, running: &Weak<Running>, stage: &str) {
+        let _turn = pipeline.turn();
+        let current = pipeline.view().running.clone();
+        if let Some(running) = running.upgrade().filter(|of| current.is_some_and(|now| Arc::ptr_eq(of, &now))) {
+            self.follow(pipeline, &running, stage);
+        }
+    }
+
     /// A pipeline is over for good.
     fn ended(&self, pipeline: &Pipeline, running: &Weak<Running>) {
         let _turn = pipeline.turn();
@@ -306,23 +334,24 @@ impl Server {
         view.desired = Some(desired);
     }
 
-    /// A stage works with other code than the last that was told: the code that it has is what shall be.
-    fn went_back(&self, pipeline: &Pipeline, running: &Weak<Running>, stage: &str) {
-        let _turn = pipeline.turn();
-        let Some(running) = running.upgrade() else { return };
+    /// Writes down which code a stage works with, where that is other than what was written down: a switch that came
+    /// after its answer, or a way back. Whoever calls has the turn.
+    pub(crate) fn follow(&self, pipeline: &Pipeline, running: &Running, stage: &str) {
         let Some((live, _)) = running.ask(|controls| controls.stages().live(stage)) else { return };
         let mut view = pipeline.view();
         let Some(mut desired) = view.desired.clone() else { return };
         let digests = desired.plugins.entry(stage.to_owned()).or_default();
-        if digests.last().is_some_and(|last| last != live.digest()) {
-            digests.pop();
-            if digests.last().is_none_or(|last| last != live.digest()) {
-                digests.push(live.digest().to_owned());
-            }
-            desired.revision += 1;
-            self.keep_or_tell(&desired);
-            view.desired = Some(desired);
+        if digests.last().is_some_and(|last| last == live.digest()) {
+            return;
         }
+        if digests.iter().rev().nth(1).is_some_and(|before| before == live.digest()) {
+            digests.pop();
+        } else {
+            digests.push(live.digest().to_owned());
+        }
+        desired.revision += 1;
+        self.keep_or_tell(&desired);
+        view.desired = Some(desired);
     }
 
     fn keep_or_tell(&self, desired: &Desired) {

@@ -42,12 +42,15 @@ pub(crate) enum Notice {
     Ended(End),
 }
 
+/// A notice: the pipeline's name, which start of it, and what happened.
+pub(crate) type Told = (String, Weak<Running>, Notice);
+
 /// Where notices of a pipeline go.
 pub(crate) struct Notices {
     /// The pipeline's name.
     pub(crate) name: String,
     /// To whom.
-    pub(crate) to: Sender<(String, Weak<Running>, Notice)>,
+    pub(crate) to: Sender<Told>,
 }
 
 /// A pipeline that runs.

@@ -39,7 +39,7 @@ pub enum ChangeError {
     },
     /// The code gives other rows.
     #[error(
-        "the ports of stage {stage} would change from [{running}] to [{wanted}]; the stages behind need the old ones"
+        "the ports of stage {stage} would change from [{running}] to [{wanted}]; what is behind needs the old ones"
     )]
     Ports {
         /// The stage.
@@ -300,7 +300,10 @@ fn shown<T>(items: &[T], show: impl Fn(&T) -> String) -> String {
 }
 
 fn port(port: &Port) -> String {
-    let makes = shown(&port.makes, ToString::to_string).replace("; ", ", ");
+    let makes = match &port.makes[..] {
+        [] => "nothing".to_owned(),
+        makes => shown(makes, ToString::to_string).replace("; ", ", "),
+    };
     let carries = match &port.carries {
         None => "all".to_owned(),
         Some(pairs) => pairs.iter().map(|(from, to)| format!("{from} as {to}")).collect::<Vec<_>>().join(", "),

@@ -1,14 +1,31 @@
 //! How requests are read and answers written: bodies within limits, revisions as ETags, work off the I/O thread.
 
 use axum::body::{Body, to_bytes};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::serve::problem::Problem;
 
 /// What a handler comes to.
 pub(super) type Answer = Result<Response, Problem>;
+
+/// What stands behind the `?` of a path.
+pub(super) struct Asked<T>(pub(super) T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let read = Query::<T>::try_from_uri(&parts.uri);
+        let wrong = |error: QueryRejection| Problem::malformed(format!("{}: {error}", parts.uri));
+        read.map(|Query(asked)| Self(asked)).map_err(wrong)
+    }
+}
 
 /// Something as JSON, with the revision of the pipeline that it is about.
 pub(super) fn answer(of: &impl Serialize, revision: Option<u64>) -> Response {

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse as _;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::After;
-use super::ask::{Answer, answer, apart, body, expected};
+use super::ask::{Answer, Asked, answer, apart, body, expected};
 use crate::serve::changes::Applied;
 use crate::serve::problem::Problem;
 use crate::serve::registry::Server;
@@ -60,7 +60,7 @@ async fn applied(file: File, sent: Body) -> Result<Applied, Problem> {
 pub(super) async fn apply(
     State(server): State<Arc<Server>>,
     Path(name): Path<String>,
-    Query(file): Query<File>,
+    Asked(file): Asked<File>,
     headers: HeaderMap,
     sent: Body,
 ) -> Answer {
@@ -75,7 +75,7 @@ pub(super) async fn apply(
 pub(super) async fn plan(
     State(server): State<Arc<Server>>,
     Path(name): Path<String>,
-    Query(file): Query<File>,
+    Asked(file): Asked<File>,
     headers: HeaderMap,
     sent: Body,
 ) -> Answer {
@@ -123,7 +123,7 @@ pub(super) struct Removal {
 pub(super) async fn delete(
     State(server): State<Arc<Server>>,
     Path(name): Path<String>,
-    Query(removal): Query<Removal>,
+    Asked(removal): Asked<Removal>,
     headers: HeaderMap,
 ) -> Answer {
     let expected = expected(&headers)?;
@@ -137,7 +137,7 @@ pub(super) async fn delete(
 pub(super) async fn logs(
     State(server): State<Arc<Server>>,
     Path(name): Path<String>,
-    Query(after): Query<After>,
+    Asked(after): Asked<After>,
 ) -> Answer {
     server.find(&name)?;
     Ok(answer(&server.lines.after(after.after, after.limit, |line| line.pipeline == name), None))
@@ -146,7 +146,7 @@ pub(super) async fn logs(
 pub(super) async fn dead_letters(
     State(server): State<Arc<Server>>,
     Path(name): Path<String>,
-    Query(after): Query<After>,
+    Asked(after): Asked<After>,
 ) -> Answer {
     let letters = server.find(&name)?.view().letters.clone();
     Ok(answer(&letters.after(after.after, after.limit, |_| true), None))

@@ -6,7 +6,7 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::IntoResponse as _;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 use wasmill_engine::node::order::{Side, Tap};
 
-use super::ask::{Answer, answer, apart, body, expected};
+use super::ask::{Answer, Asked, answer, apart, body, expected};
 use crate::serve::problem::Problem;
 use crate::serve::registry::Server;
 use crate::serve::{rows, status};
@@ -96,7 +96,7 @@ pub(super) struct Which {
 pub(super) async fn tap(
     State(server): State<Arc<Server>>,
     Path((name, stage)): Path<(String, String)>,
-    Query(which): Query<Which>,
+    Asked(which): Asked<Which>,
 ) -> Answer {
     let Some(running) = server.find(&name)?.view().alive() else {
         return Err(Problem::conflict("not-running", format!("pipeline {name} does not run; apply it first")));
