@@ -88,7 +88,7 @@ impl Server {
     fn apply_in_turn(&self, pipeline: &Pipeline, applied: Applied, dry: bool) -> Result<Planned, Problem> {
         let name = &pipeline.name;
         let Applied { file, base, text, replace } = applied;
-        let shelf = self.shelf(name, BTreeMap::new());
+        let shelf = self.shelf(pipeline, BTreeMap::new());
         let (spec, graph) = spec::parse(&file, &base, &text, &shelf).map_err(|wrong| Problem::diagnosed(&wrong))?;
         let found = shelf.found.take();
         if *graph.name != **name {
@@ -101,7 +101,7 @@ impl Server {
         };
         let running = alive.as_ref().map(|running| running.ask(|controls| controls.graph().clone()));
         let changes = Plan::between(running.as_ref(), &graph);
-        let same_ends = before.as_ref().is_some_and(|before| self.same_ends(before, &spec));
+        let same_ends = before.as_ref().is_some_and(|before| self.same_ends(pipeline, before, &spec));
         let swaps = changes.changes().iter().all(|change| matches!(change.action, Action::Swap { .. }));
         let way = match &alive {
             None => "start",
@@ -138,10 +138,20 @@ impl Server {
         let goal =
             before.as_ref().filter(|_| way == "swap" || way == "nothing").map_or(Goal::Run, |before| before.goal);
         let desired = Desired { name: name.clone(), revision, file, base, text, plugins, goal };
-        if way == "start" || way == "restart" {
-            self.restart(pipeline, alive.as_ref(), &desired, (&spec, graph), replace)?;
+        if way == "restart" && !replace {
+            return Err(needs_restart(name));
         }
+        // First on disk, so that a disk that is full changes nothing; the code of stages has changed already.
         self.disk.keep(&desired)?;
+        if (way == "start" || way == "restart")
+            && let Err(problem) = self.restart(pipeline, alive.as_ref(), &desired, (&spec, graph))
+        {
+            match &before {
+                Some(before) => self.disk.keep(before)?,
+                None => self.disk.forget(name)?,
+            }
+            return Err(problem);
+        }
         pipeline.view().desired = Some(desired);
         planned.revision = revision;
         self.event(name, "applied", format!("pipeline {name} was applied: {way}"), json!({"revision": revision}));
@@ -149,8 +159,8 @@ impl Server {
     }
 
     /// Whether sources and sinks are configured as before: the plan knows their rows only.
-    fn same_ends(&self, before: &Desired, spec: &Spec) -> bool {
-        self.read(before).is_ok_and(|(old, _)| {
+    fn same_ends(&self, pipeline: &Pipeline, before: &Desired, spec: &Spec) -> bool {
+        self.read(pipeline, before).is_ok_and(|(old, _)| {
             (&old.sources, &old.sinks, &old.dead_letters, &old.base)
                 == (&spec.sources, &spec.sinks, &spec.dead_letters, &spec.base)
         })
@@ -162,17 +172,9 @@ impl Server {
         alive: Option<&Arc<Running>>,
         desired: &Desired,
         (spec, graph): (&Spec, Graph),
-        replace: bool,
     ) -> Result<(), Problem> {
         let name = &pipeline.name;
         if let Some(running) = alive {
-            if !replace {
-                let detail = format!(
-                    "pipeline {name} runs, and this changes more than the code of stages; apply it with `replace` to \
-                     drain it and start it anew, with empty state and from the beginning of its sources"
-                );
-                return Err(Problem::conflict("needs-restart", detail));
-            }
             running.with(Controls::stop);
             if running.wait(DRAIN_WITHIN, |_, end| end.cloned()).is_none() {
                 let detail =
@@ -181,7 +183,12 @@ impl Server {
             }
         }
         let started = self.start(pipeline, spec, graph, desired.goal);
-        started.map_err(|error| Problem::wrong("not-started", format!("pipeline {name} cannot be started: {error:#}")))
+        started.map_err(|error| {
+            let why = format!("pipeline {name} cannot be started: {error:#}");
+            // What ran before was drained.
+            pipeline.view().broken = alive.map(|_| why.clone());
+            Problem::wrong("not-started", why)
+        })
     }
 
     /// Lets a pipeline rest, or go on.
@@ -267,6 +274,14 @@ impl Server {
         pipeline.view().desired = Some(desired);
         Ok(revision)
     }
+}
+
+fn needs_restart(name: &str) -> Problem {
+    let detail = format!(
+        "pipeline {name} runs, and this changes more than the code of stages; apply it with `replace` to drain it and \
+         start it anew, with empty state and from the beginning of its sources"
+    );
+    Problem::conflict("needs-restart", detail)
 }
 
 /// Digests of each stage, the old ones before.

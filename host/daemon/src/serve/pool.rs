@@ -4,6 +4,7 @@
 //! is not lost: it is queued again. One that waits for a time has an alarm, which is a ring.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
@@ -28,6 +29,9 @@ pub(crate) enum Turn {
 pub(crate) trait Work: Send {
     /// Works until there is nothing to do, or the time has come.
     fn turn(&mut self, until: Instant) -> Turn;
+
+    /// It has panicked, which is a mistake of ours. Says what is wrong to whom it concerns; it is not called again.
+    fn panicked(&mut self);
 }
 
 const IDLE: u8 = 0;
@@ -191,7 +195,12 @@ fn work(queue: &Queue) {
     while let Some(task) = queue.pop() {
         task.state.store(WORKING, Ordering::SeqCst);
         let mut work = task.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = work.as_mut().map_or(Turn::Over, |work| work.turn(Instant::now() + SLICE));
+        let turn = work.as_mut().map_or(Turn::Over, |work| {
+            catch_unwind(AssertUnwindSafe(|| work.turn(Instant::now() + SLICE))).unwrap_or_else(|_| {
+                work.panicked();
+                Turn::Over
+            })
+        });
         if turn == Turn::Over {
             *work = None;
         }
@@ -231,6 +240,8 @@ mod tests {
             self.0.send(self.1).unwrap();
             self.2.pop().unwrap_or(Turn::Over)
         }
+
+        fn panicked(&mut self) {}
     }
 
     #[test]
@@ -248,6 +259,26 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_ends_its_task_and_no_other() {
+        struct Broken(Sender<u32>);
+        impl Work for Broken {
+            fn turn(&mut self, _: Instant) -> Turn {
+                panic!("a test of what happens then");
+            }
+
+            fn panicked(&mut self) {
+                self.0.send(1).unwrap();
+            }
+        }
+        let pool = Pool::new(1).unwrap();
+        let (said, heard) = channel();
+        pool.task(Box::new(Broken(said.clone()))).ring();
+        assert_eq!(heard.recv(), Ok(1));
+        pool.task(Box::new(Said(said, 2, Vec::new()))).ring();
+        assert_eq!((heard.recv(), heard.recv().is_err()), (Ok(2), true));
+    }
+
+    #[test]
     fn every_ring_is_followed_by_work_however_many_ring_at_once() {
         struct Count(Arc<AtomicBool>, Sender<()>);
         impl Work for Count {
@@ -257,6 +288,8 @@ mod tests {
                 }
                 Turn::Wait(None)
             }
+
+            fn panicked(&mut self) {}
         }
         let pool = Pool::new(3).unwrap();
         let (said, heard) = channel();

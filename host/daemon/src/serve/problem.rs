@@ -81,6 +81,11 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", detail)
     }
 
+    /// The same after a sentence about what was done nevertheless.
+    pub(crate) fn after(self, sentence: &str) -> Self {
+        Self { detail: format!("{sentence}: {}", self.detail), ..self }
+    }
+
     /// 503: the server is on its way down.
     pub(crate) fn stopping() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the server is stopping; try again when it is back")
@@ -92,7 +97,7 @@ impl From<DiskError> for Problem {
         let full = matches!(&error, DiskError::File { reason, .. } if reason.kind() == std::io::ErrorKind::StorageFull);
         let status = if full { StatusCode::INSUFFICIENT_STORAGE } else { StatusCode::INTERNAL_SERVER_ERROR };
         let kind = if full { "disk-full" } else { "failed" };
-        Self::new(status, kind, format!("{error}; nothing was changed"))
+        Self::new(status, kind, error.to_string())
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use wasmill_engine::graph::Graph;
+use wasmill_engine::limits::VERSIONS_MAX;
 use wasmill_engine::runtime::Status;
 use wasmill_engine::runtime::stages::StageEvent;
 
@@ -25,9 +26,9 @@ use super::shelf::Shelf;
 use crate::assemble::{self, World};
 use crate::spec::{self, Diagnostics, Spec};
 
-/// Events, lines and dead letters that are kept in memory, of each.
+/// Events of all pipelines, and lines and dead letters of each, that are kept in memory.
 const EVENTS_KEPT: usize = 1_000;
-const LINES_KEPT: usize = 1_000;
+const LINES_KEPT: usize = 200;
 const LETTERS_KEPT: usize = 100;
 
 /// Most pipelines of one server.
@@ -41,7 +42,6 @@ pub(crate) struct Server {
     pub(crate) disk: Disk,
     pub(crate) world: World,
     pub(crate) events: Recent<Event>,
-    pub(crate) lines: Arc<Recent<Line>>,
     pipelines: Mutex<BTreeMap<String, Arc<Pipeline>>>,
     pub(crate) pool: Pool,
     notices: Sender<Told>,
@@ -53,6 +53,8 @@ pub(crate) struct Server {
 pub(crate) struct Pipeline {
     /// Its name.
     pub(crate) name: String,
+    /// What its guests logged.
+    pub(crate) lines: Arc<Recent<Line>>,
     /// Held by whoever changes it.
     pub(crate) change: Mutex<()>,
     view: Mutex<View>,
@@ -77,7 +79,8 @@ impl Pipeline {
     fn new(name: &str, desired: Option<Desired>) -> Arc<Self> {
         let letters = Arc::new(Recent::new(LETTERS_KEPT));
         let view = View { desired, running: None, broken: None, letters, rates: Vec::new(), counts: None };
-        Arc::new(Self { name: name.to_owned(), change: Mutex::new(()), view: Mutex::new(view) })
+        let lines = Arc::new(Recent::new(LINES_KEPT));
+        Arc::new(Self { name: name.to_owned(), lines, change: Mutex::new(()), view: Mutex::new(view) })
     }
 
     /// What it is now. Held shortly.
@@ -127,6 +130,11 @@ impl View {
     }
 }
 
+/// Keeps the last versions of a stage only.
+pub(crate) fn shorten(digests: &mut Vec<String>) {
+    digests.drain(..digests.len().saturating_sub(VERSIONS_MAX));
+}
+
 impl Server {
     /// A server over a data directory; nothing runs yet. What is received here must be given to
     /// [`Self::keep_house`].
@@ -136,7 +144,6 @@ impl Server {
             disk,
             world: World::new(cache),
             events: Recent::new(EVENTS_KEPT),
-            lines: Arc::new(Recent::new(LINES_KEPT)),
             pipelines: Mutex::default(),
             pool: Pool::new(threads)?,
             notices,
@@ -207,15 +214,15 @@ impl Server {
     }
 
     /// The shelf for a pipeline.
-    pub(crate) fn shelf<'a>(&'a self, pipeline: &'a str, fixed: BTreeMap<String, String>) -> Shelf<'a> {
-        let (world, disk, lines) = (&self.world, &self.disk, self.lines.clone());
-        Shelf { world, disk, pipeline, lines, fixed, found: RefCell::default() }
+    pub(crate) fn shelf<'a>(&'a self, pipeline: &'a Pipeline, fixed: BTreeMap<String, String>) -> Shelf<'a> {
+        let (world, disk, lines) = (&self.world, &self.disk, pipeline.lines.clone());
+        Shelf { world, disk, pipeline: &pipeline.name, lines, fixed, found: RefCell::default() }
     }
 
     /// Reads and checks what a pipeline shall be, with the code that it had.
-    pub(crate) fn read(&self, desired: &Desired) -> Result<(Spec, Graph), Diagnostics> {
+    pub(crate) fn read(&self, pipeline: &Pipeline, desired: &Desired) -> Result<(Spec, Graph), Diagnostics> {
         let last = |(stage, digests): (&String, &Vec<String>)| Some((stage.clone(), digests.last()?.clone()));
-        let shelf = self.shelf(&desired.name, desired.plugins.iter().filter_map(last).collect());
+        let shelf = self.shelf(pipeline, desired.plugins.iter().filter_map(last).collect());
         spec::parse(&desired.file, &desired.base, &desired.text, &shelf)
     }
 
@@ -248,7 +255,7 @@ impl Server {
             if desired.goal == Goal::End {
                 continue;
             }
-            let started = self.read(&desired).map_err(|wrong| wrong.render(false));
+            let started = self.read(&pipeline, &desired).map_err(|wrong| wrong.render(false));
             let started = started.and_then(|(spec, graph)| {
                 self.start(&pipeline, &spec, graph, desired.goal).map_err(|error| format!("{error:#}"))
             });
@@ -348,6 +355,7 @@ impl Server {
             digests.pop();
         } else {
             digests.push(live.digest().to_owned());
+            shorten(digests);
         }
         desired.revision += 1;
         self.keep_or_tell(&desired);

@@ -4,6 +4,7 @@
 //! when a lane comes to rest or its slice ends. Where nothing was read since the last commit, there is none: a pipeline
 //! that waits has no alarm either. When the last task is over, whoever waits is told how it ended.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -21,6 +22,9 @@ use crate::driver::{MachineClock, Pass, share};
 
 /// Time between two commits of a pipeline that reads.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
+
+/// Events of stages that are kept for who waits for them: a swap makes two, and one is under way at a time.
+const EVENTS_KEPT: usize = 64;
 
 /// How a pipeline ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +80,7 @@ pub(crate) struct Running {
 
 #[derive(Default)]
 struct Past {
-    stages: Vec<StageEvent>,
+    stages: VecDeque<StageEvent>,
     end: Option<End>,
 }
 
@@ -175,7 +179,7 @@ impl Running {
     pub(crate) fn wait<T>(
         &self,
         at_most: Duration,
-        mut look: impl FnMut(&[StageEvent], Option<&End>) -> Option<T>,
+        mut look: impl FnMut(&VecDeque<StageEvent>, Option<&End>) -> Option<T>,
     ) -> Option<T> {
         let mut found = None;
         let past = hold(&self.past);
@@ -201,7 +205,12 @@ impl Running {
     fn notice(self: &Arc<Self>, notice: Notice) {
         let mut past = hold(&self.past);
         match &notice {
-            Notice::Stage(event) => past.stages.push(event.clone()),
+            Notice::Stage(event) => {
+                past.stages.push_back(event.clone());
+                if past.stages.len() > EVENTS_KEPT {
+                    past.stages.pop_front();
+                }
+            }
             Notice::Ended(end) => past.end = Some(end.clone()),
         }
         drop(past);
@@ -279,6 +288,16 @@ impl Work for Lane {
             return if pass.progressed { Turn::More } else { Turn::Wait(pass.sleep(self.of.clock.now())) };
         }
     }
+
+    fn panicked(&mut self) {
+        self.of.fail(panicked("a lane"));
+        self.over();
+    }
+}
+
+fn panicked(what: &str) -> Failure {
+    let message = format!("internal error, please report it: {what} of the pipeline panicked, the log says where");
+    Failure { node: "server".to_owned(), message }
 }
 
 /// Looks after a pipeline.
@@ -321,5 +340,11 @@ impl Work for Charge {
             None => End::Abandoned,
         }));
         Turn::Over
+    }
+
+    fn panicked(&mut self) {
+        let failure = panicked("the coordinator");
+        self.of.fail(failure.clone());
+        self.of.notice(Notice::Ended(End::Failed(failure)));
     }
 }

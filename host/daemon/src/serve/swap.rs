@@ -19,7 +19,7 @@ use wasmill_engine::runtime::stages::StageEvent;
 
 use super::disk::is_digest;
 use super::problem::Problem;
-use super::registry::{Pipeline, Server};
+use super::registry::{Pipeline, Server, shorten};
 use super::running::Running;
 use crate::driver::MachineClock;
 
@@ -116,7 +116,7 @@ impl Server {
             let detail = format!("there is no plugin of digest `{digest}` here; upload it first");
             return Err(Problem::unknown("unknown-plugin", detail));
         }
-        let component = self.shelf(name, BTreeMap::new()).load(stage, digest);
+        let component = self.shelf(pipeline, BTreeMap::new()).load(stage, digest);
         let component = component.map_err(|why| Problem::wrong("unusable-plugin", why))?;
         let graph = running.ask(|controls| controls.graph().clone());
         let Some(number) = graph.stages.iter().position(|of| *of.name == *stage) else {
@@ -227,8 +227,15 @@ impl Server {
             digests.pop();
         } else {
             digests.push(digest.to_owned());
+            shorten(digests);
         }
-        self.disk.keep(&desired)?;
+        self.disk.keep(&desired).map_err(|error| {
+            let short = short(digest);
+            Problem::from(error).after(&format!(
+                "stage {stage} runs {short} now, but that could not be written down, and the code before runs after a \
+                 restart"
+            ))
+        })?;
         let revision = desired.revision;
         pipeline.view().desired = Some(desired);
         Ok(revision)
