@@ -22,7 +22,7 @@ use super::journal::{Event, Letter, Line, Recent, Remembering, now_ms};
 use super::pool::Pool;
 use super::problem::Problem;
 use super::running::{End, Notice, Notices, Running, Told, ringer};
-use super::shelf::Shelf;
+use super::shelf::{Compiled, Shelf};
 use crate::assemble::{self, World};
 use crate::spec::{self, Diagnostics, Spec};
 
@@ -41,6 +41,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Server {
     pub(crate) disk: Disk,
     pub(crate) world: World,
+    pub(crate) compiled: Compiled,
     pub(crate) events: Recent<Event>,
     pipelines: Mutex<BTreeMap<String, Arc<Pipeline>>>,
     pub(crate) pool: Pool,
@@ -143,6 +144,7 @@ impl Server {
         let server = Self {
             disk,
             world: World::new(cache),
+            compiled: Compiled::default(),
             events: Recent::new(EVENTS_KEPT),
             pipelines: Mutex::default(),
             pool: Pool::new(threads)?,
@@ -215,8 +217,8 @@ impl Server {
 
     /// The shelf for a pipeline.
     pub(crate) fn shelf<'a>(&'a self, pipeline: &'a Pipeline, fixed: BTreeMap<String, String>) -> Shelf<'a> {
-        let (world, disk, lines) = (&self.world, &self.disk, pipeline.lines.clone());
-        Shelf { world, disk, pipeline: &pipeline.name, lines, fixed, found: RefCell::default() }
+        let (world, disk, compiled, lines) = (&self.world, &self.disk, &self.compiled, pipeline.lines.clone());
+        Shelf { world, disk, compiled, pipeline: &pipeline.name, lines, fixed, found: RefCell::default() }
     }
 
     /// Reads and checks what a pipeline shall be, with the code that it had.

@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use wasmill_engine::operator::SharedFactory;
@@ -21,12 +21,42 @@ use crate::spec::{ConfigError, Outside, PluginRef};
 /// How a file names code by its digest: `sha256@DIGEST`.
 const BY_DIGEST: &str = "sha256";
 
+/// Components in memory that are kept although nothing may use them.
+const COMPILED_MAX: usize = 64;
+
+/// Components by their digests, so that pipelines share their compiled code.
+#[derive(Default)]
+pub(crate) struct Compiled(Mutex<BTreeMap<String, Component>>);
+
+impl Compiled {
+    fn find(&self, digest: &str) -> Option<Component> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+    }
+
+    /// Lets go of a component that was deleted.
+    pub(crate) fn forget(&self, digest: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
+    }
+
+    /// Keeps a component in memory, in place of one that was kept before where there are too many: what works has its
+    /// own hold on its code.
+    pub(crate) fn keep(&self, component: &Component) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= COMPILED_MAX {
+            kept.pop_first();
+        }
+        kept.insert(component.info().digest.clone(), component.clone());
+    }
+}
+
 /// The shelf for one pipeline.
 pub(crate) struct Shelf<'a> {
     /// The machine.
     pub(crate) world: &'a World,
     /// The data directory.
     pub(crate) disk: &'a Disk,
+    /// Code that is ready.
+    pub(crate) compiled: &'a Compiled,
     /// Name of the pipeline.
     pub(crate) pipeline: &'a str,
     /// Where guests log to.
@@ -43,11 +73,10 @@ impl Shelf<'_> {
     /// # Errors
     /// There is none, or it is not one that this host takes.
     pub(crate) fn load(&self, stage: &str, digest: &str) -> Result<Component, String> {
-        let bytes = self.disk.plugin(digest).map_err(|error| error.to_string())?;
-        let bytes = bytes.ok_or_else(|| {
-            format!("there is no plugin of digest {digest} here; upload it, or look at the list of plugins")
-        })?;
-        let component = self.world.engine()?.load(&bytes).map_err(|error| error.to_string())?;
+        let component = match self.compiled.find(digest) {
+            Some(component) => component,
+            None => self.compile(digest)?,
+        };
         let (pipeline, stage, lines) = (self.pipeline.to_owned(), stage.to_owned(), self.lines.clone());
         Ok(component.logging_to(Arc::new(move |line| {
             let level = match line.level {
@@ -61,6 +90,16 @@ impl Shelf<'_> {
             assemble::log(&format!("{pipeline}/{stage}"), &line);
             lines.add(Line { at_ms: now_ms(), pipeline, stage, level, message });
         })))
+    }
+
+    fn compile(&self, digest: &str) -> Result<Component, String> {
+        let bytes = self.disk.plugin(digest).map_err(|error| error.to_string())?;
+        let bytes = bytes.ok_or_else(|| {
+            format!("there is no plugin of digest {digest} here; upload it, or look at the list of plugins")
+        })?;
+        let component = self.world.engine()?.load(&bytes).map_err(|error| error.to_string())?;
+        self.compiled.keep(&component);
+        Ok(component)
     }
 
     /// Takes the component at a path into the data directory.

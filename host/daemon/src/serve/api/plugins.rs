@@ -40,6 +40,7 @@ pub(super) async fn upload(State(server): State<Arc<Server>>, sent: Body) -> Ans
         let component = component.map_err(|error| Problem::wrong("unusable-plugin", error.to_string()))?;
         let info = component.info();
         server.disk.keep_plugin(&info.digest, &bytes)?;
+        server.compiled.keep(&component);
         Ok((StatusCode::CREATED, answer(&shown(info), None)).into_response())
     })
     .await
@@ -71,6 +72,7 @@ pub(super) async fn delete(State(server): State<Arc<Server>>, Path(digest): Path
             return Err(Problem::conflict("in-use", detail));
         }
         server.disk.forget_plugin(&digest)?;
+        server.compiled.forget(&digest);
         Ok(StatusCode::NO_CONTENT.into_response())
     })
     .await
