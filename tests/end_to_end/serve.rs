@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Write as _;
-use std::thread;
+use std::{fs, thread};
 
 use serde_json::{Value, json};
 use wasmill_engine::operator::OperatorKind;
@@ -39,7 +39,7 @@ fn followed() -> Folder {
 }
 
 fn append(folder: &Folder, text: &str) {
-    let mut file = std::fs::File::options().append(true).open(folder.path().join("in.ndjson")).unwrap();
+    let mut file = fs::File::options().append(true).open(folder.path().join("in.ndjson")).unwrap();
     file.write_all(text.as_bytes()).unwrap();
 }
 
@@ -71,7 +71,7 @@ fn code_that_is_swapped_under_load_loses_and_doubles_no_row_and_keeps_the_state_
     let server = Server::start(&folder);
     server.wasmill(&folder, &["apply", "pipeline.yaml"]).with_code(0);
     server.until("rows flow", "totals", |pipeline| stage(pipeline, "total")["rows_in"].as_u64() > Some(2_000));
-    let component = std::fs::read(total).unwrap();
+    let component = fs::read(total).unwrap();
     for label in 0..8 {
         let digest = server.upload(&relabelled(&component, label));
         let swapped = server.swap("totals", "total", &digest, "").with(200).body;
@@ -135,7 +135,7 @@ fn what_does_not_fit_is_refused_with_the_reason_and_the_old_code_works_on() {
     swap(&"0".repeat(64)).with(404).says(&["upload it first"]);
     swap("../../etc/passwd").with(404);
     swap(&good).with(409).says(&["already"]);
-    let digest = server.upload(&std::fs::read(built("tests/guests/rust/keyed")).unwrap());
+    let digest = server.upload(&fs::read(built("tests/guests/rust/keyed")).unwrap());
     swap(&digest).with(422).says(&["runs a transform operator and the new code is keyed"]);
     let digest = server.upload(&guest("elsewhere", "n"));
     swap(&digest).with(422).says(&["[main: makes nothing, carries all]", "[elsewhere: makes"]);
@@ -213,6 +213,31 @@ fn after_kill_9_every_pipeline_is_what_was_told_last() {
 }
 
 #[test]
+fn kill_9_in_the_middle_of_swaps_leaves_one_version_which_is_the_last_or_the_next() {
+    let folder = followed();
+    let mut server = Server::start(&folder);
+    server.apply(&folder, "followed", "pipeline.yaml").with(200);
+    let digests: Vec<String> = (0..9).map(|label| server.upload(&relabelled(&passing(), label))).collect();
+    let mut at = 0;
+    while at + 2 < digests.len() {
+        let (first, second) = (&digests[at + 1], &digests[at + 2]);
+        server.swap("followed", "pass", first, "").with(200);
+        server.send_unanswered("followed", "pass", second);
+        if at % 4 == 2 {
+            server.until("it has switched and not told so", "followed", |it| live(it, "pass") == *second);
+        }
+        server.kill();
+        server = Server::start(&folder);
+        let pipeline = server.pipeline("followed");
+        let runs = live(&pipeline, "pass");
+        assert!(runs == *first || runs == *second, "{pipeline:#}");
+        let told = server.get("/api/v1/pipelines/followed/stages/pass/versions").with(200).body;
+        assert_eq!(told["digests"].as_array().unwrap().last().unwrap(), &Value::from(runs));
+        at += 2;
+    }
+}
+
+#[test]
 fn a_server_that_is_told_to_stop_commits_what_it_read() {
     let folder = followed();
     let server = Server::start(&folder);
@@ -268,7 +293,7 @@ fn what_is_too_large_broken_or_from_elsewhere_is_refused() {
     server.send("GET", "/api/v1/pipelines", "host: evil.example\r\n", b"").with(403);
     server.send("GET", "/api/v1/pipelines", "origin: http://evil.example\r\n", b"").with(403);
     server.send("GET", "/nothing", "", b"").with(404).says(&["/api/v1"]);
-    assert!(std::fs::read_dir(folder.path().join("data/plugins")).unwrap().next().is_none(), "nothing was kept");
+    assert!(fs::read_dir(folder.path().join("data/plugins")).unwrap().next().is_none(), "nothing was kept");
 }
 
 #[test]

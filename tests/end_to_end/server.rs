@@ -127,6 +127,15 @@ impl Server {
         self.send("PUT", &format!("/api/v1/pipelines/{pipeline}/stages/{stage}/plugin"), headers, body.as_bytes())
     }
 
+    /// Asks for a swap, and does not wait for the answer.
+    pub(crate) fn send_unanswered(&self, pipeline: &str, stage: &str, digest: &str) {
+        let body = serde_json::json!({"digest": digest}).to_string();
+        let path = format!("/api/v1/pipelines/{pipeline}/stages/{stage}/plugin");
+        let head = format!("PUT {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n\r\n", self.address, body.len());
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+    }
+
     /// Applies the pipeline of that file in the folder.
     pub(crate) fn apply(&self, folder: &Folder, pipeline: &str, file: &str) -> Answer {
         let text = std::fs::read(folder.path().join(file)).unwrap();

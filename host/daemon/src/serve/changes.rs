@@ -141,21 +141,34 @@ impl Server {
         if way == "restart" && !replace {
             return Err(needs_restart(name));
         }
-        // First on disk, so that a disk that is full changes nothing; the code of stages has changed already.
-        self.disk.keep(&desired)?;
-        if (way == "start" || way == "restart")
-            && let Err(problem) = self.restart(pipeline, alive.as_ref(), &desired, (&spec, graph))
-        {
-            match &before {
-                Some(before) => self.disk.keep(before)?,
-                None => self.disk.forget(name)?,
-            }
-            return Err(problem);
-        }
+        let again = way == "start" || way == "restart";
+        self.put(pipeline, &desired, before.as_ref(), || {
+            if again { self.restart(pipeline, alive.as_ref(), &desired, (&spec, graph)) } else { Ok(()) }
+        })?;
         pipeline.view().desired = Some(desired);
         planned.revision = revision;
         self.event(name, "applied", format!("pipeline {name} was applied: {way}"), json!({"revision": revision}));
         Ok(planned)
+    }
+
+    /// Writes down what a pipeline shall be, makes it so, and takes back what was written where that fails: first on
+    /// disk, so that a disk that is full changes nothing.
+    fn put(
+        &self,
+        pipeline: &Pipeline,
+        desired: &Desired,
+        before: Option<&Desired>,
+        make: impl FnOnce() -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        self.disk.keep(desired)?;
+        let made = make();
+        if made.is_err() {
+            match before {
+                Some(before) => self.disk.keep(before)?,
+                None => self.disk.forget(&pipeline.name)?,
+            }
+        }
+        made
     }
 
     /// Whether sources and sinks are configured as before: the plan knows their rows only.

@@ -47,6 +47,8 @@ pub(crate) struct Server {
     pub(crate) pool: Pool,
     notices: Sender<Told>,
     pub(crate) stopping: AtomicBool,
+    /// Held by each tap that is open.
+    pub(crate) taps: Arc<()>,
     pub(crate) since: Instant,
 }
 
@@ -150,6 +152,7 @@ impl Server {
             pool: Pool::new(threads)?,
             notices,
             stopping: AtomicBool::new(false),
+            taps: Arc::default(),
             since: Instant::now(),
         };
         Ok((Arc::new(server), received))

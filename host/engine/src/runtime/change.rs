@@ -51,8 +51,8 @@ pub enum ChangeError {
     },
     /// The code has another idea of the state.
     #[error(
-        "the state of stage {stage} would change from [{running}] to [{wanted}]: {problem}; only nullable fields can be \
-         added under the same version"
+        "the state of stage {stage} would change from [{running}] to [{wanted}]: {problem}; only nullable fields can \
+         be added under the same version"
     )]
     State {
         /// The stage.
@@ -66,7 +66,8 @@ pub enum ChangeError {
     },
     /// The code reads what the sources do not decode, because nothing needed it so far.
     #[error(
-        "the new code of stage {stage} reads `{column}`, which the running pipeline does not decode; drain it and apply it again"
+        "the new code of stage {stage} reads `{column}`, which the running pipeline does not decode; drain it and \
+         apply it again"
     )]
     Reads {
         /// The stage.

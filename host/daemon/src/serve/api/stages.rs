@@ -23,6 +23,9 @@ use crate::serve::{rows, status};
 /// Bytes of a request that is a small object.
 const OBJECT_BYTES_MAX: u64 = 4 << 10;
 
+/// Taps that are open at once: each has a thread that waits.
+const TAPS_MAX: usize = 32;
+
 /// Rows of a batch that a tap shows.
 const TAPPED_ROWS: usize = 5;
 
@@ -101,6 +104,11 @@ pub(super) async fn tap(
     let Some(running) = server.find(&name)?.view().alive() else {
         return Err(Problem::conflict("not-running", format!("pipeline {name} does not run; apply it first")));
     };
+    let looking = server.taps.clone();
+    if Arc::strong_count(&looking) > TAPS_MAX + 1 {
+        let detail = format!("{TAPS_MAX} taps are open, and that is the limit; close one");
+        return Err(Problem::conflict("too-many-taps", detail));
+    }
     let (to, from) = sync_channel(TAPPED_BATCHES);
     let side = if which.input { Side::In } else { Side::Out };
     let ports = running.with(|controls| {
@@ -115,6 +123,7 @@ pub(super) async fn tap(
     let (send, receive) = tokio::sync::mpsc::channel::<String>(TAPPED_BATCHES * TAPPED_ROWS);
     // A thread of its own: it waits for rows for as long as somebody looks.
     tokio::task::spawn_blocking(move || {
+        let _looking = looking;
         let mut left = which.limit.unwrap_or(u64::MAX);
         while left > 0 && !send.is_closed() {
             let tapped = match from.recv_timeout(LOOK_EVERY) {
