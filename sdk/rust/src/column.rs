@@ -1,9 +1,9 @@
-//! The columns of a call: as they come, as the state of keys that may be changed in place, and as they are made.
+//! The columns of a call: as they come and are made, and as the state of keys that may be changed in place.
 //!
-//! The layout of what comes is that of the contract's records (`record` has the test). Neighbours: [`crate::abi`] has
+//! Their layout is that of the contract's records (`record` has the test). Neighbours: [`crate::abi`] has
 //! lists and buffers, [`crate::row`] and [`crate::state`] read and fill columns.
 
-use crate::abi::{Buffer, List, bytes_of};
+use crate::abi::{Buffer, List, Plain, bytes_of};
 
 /// `data.rows`, passed as two arguments.
 #[derive(Clone, Copy)]
@@ -16,7 +16,7 @@ pub struct Rows<'a> {
 
 /// `data.column` as it is read, or as it is returned.
 #[repr(C)]
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Column<'a> {
     /// The values.
     pub data: List<'a, u8>,
@@ -24,6 +24,20 @@ pub struct Column<'a> {
     pub offsets: List<'a, u8>,
     /// Which rows have a value; empty = all.
     pub present: List<'a, u8>,
+}
+
+impl<'a> Column<'a> {
+    /// A column of values of one width without nulls.
+    #[must_use]
+    pub fn fixed<T: Plain>(values: &'a [T]) -> Self {
+        Self { data: bytes_of(values).into(), ..Self::default() }
+    }
+
+    /// A column of values of differing length without nulls: the values back to back, and where they begin and end.
+    #[must_use]
+    pub fn spans(data: &'a [u8], offsets: &'a [u32]) -> Self {
+        Self { data: data.into(), offsets: bytes_of(offsets).into(), ..Self::default() }
+    }
 }
 
 /// `data.column` of a state table, which the call may change in place.
@@ -46,53 +60,4 @@ pub struct TableRows<'a> {
     pub fresh: List<'a, u8>,
     /// One column for each of the table's.
     pub columns: List<'a, StateColumn<'a>>,
-}
-
-/// Values that the operator owns, or has changed where they lie.
-#[derive(Debug, PartialEq)]
-pub enum Values<'a> {
-    /// 8 bytes each.
-    Int64(Vec<i64>),
-    /// 8 bytes each.
-    Float64(Vec<f64>),
-    /// A byte each, or back to back.
-    Bytes(Vec<u8>),
-    /// In the call's arguments.
-    Kept(&'a [u8]),
-}
-
-impl Values<'_> {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Int64(values) => bytes_of(values),
-            Self::Float64(values) => bytes_of(values),
-            Self::Bytes(values) => values,
-            Self::Kept(values) => values,
-        }
-    }
-}
-
-/// A column of an answer.
-#[derive(Debug, PartialEq)]
-pub struct MadeColumn<'a> {
-    /// The values.
-    pub data: Values<'a>,
-    /// Where values of differing length begin and end; else empty.
-    pub offsets: Vec<u32>,
-    /// Which rows have a value; empty = all.
-    pub present: Values<'a>,
-}
-
-impl<'a> MadeColumn<'a> {
-    /// A column of fixed width without nulls.
-    #[must_use]
-    pub const fn fixed(data: Values<'a>) -> Self {
-        Self { data, offsets: Vec::new(), present: Values::Bytes(Vec::new()) }
-    }
-
-    /// As it crosses.
-    pub(crate) fn lower(&self) -> Column<'_> {
-        let offsets = bytes_of(&self.offsets).into();
-        Column { data: self.data.bytes().into(), offsets, present: self.present.bytes().into() }
-    }
 }

@@ -6,14 +6,14 @@
 use crate::abi::{List, Slot, text};
 use crate::column::{Rows, TableRows};
 use crate::effects::{Effects, Fault, Step};
-use crate::operator::{Context, Keyed, Keys, Transform};
+use crate::operator::{Call, Context, Keyed, Keys, Transform};
 use crate::plan::{Plan, Refusal};
 use crate::record::{Opened, Processed, Stepped, lower_effects, lower_plan, lower_step};
 
 /// What an answer points to until the host has read it.
 enum Held {
     Opened(Result<Plan, Refusal>),
-    Done(Effects),
+    Done(Effects<'static>),
     Stepped(Result<Step<'static>, Fault>),
 }
 
@@ -56,6 +56,10 @@ impl<O: 'static> Instance<O> {
         self.answer(lower_plan(plan, self.0.arena()))
     }
 
+    fn call(&'static self, context: Context, rows: Rows<'static>) -> Call<'static> {
+        Call { context, rows, buffers: self.0.buffers() }
+    }
+
     fn operator(&'static self) -> &'static O {
         self.0.operator().get().expect("the host opens an instance before it calls it")
     }
@@ -69,8 +73,8 @@ impl<O: Transform + 'static> Instance<O> {
     }
 
     /// `transform.process`.
-    pub fn transform(&'static self, context: &Context, rows: Rows<'static>) -> *const Processed<'static> {
-        let effects = self.operator().process(context, rows);
+    pub fn transform(&'static self, context: Context, rows: Rows<'static>) -> *const Processed<'static> {
+        let effects = self.operator().process(self.call(context, rows));
         let Held::Done(effects) = self.0.hold(Held::Done(effects)) else { unreachable!("it was just put there") };
         self.answer(Processed::Ok(lower_effects(effects, self.0.arena())))
     }
@@ -86,7 +90,7 @@ impl<O: Keyed + 'static> Instance<O> {
     /// `keyed.process`.
     pub fn keyed(
         &'static self,
-        context: &Context,
+        context: Context,
         rows: Rows<'static>,
         slots: List<'static, u8>,
         keys: u32,
@@ -94,7 +98,7 @@ impl<O: Keyed + 'static> Instance<O> {
     ) -> *const Stepped<'static> {
         let table = tables.take_each().next().expect("the host passes the one table of the plan");
         let keys = Keys { slots: slots.numbers(), count: keys as usize, table };
-        self.stepped(Ok(self.operator().process(context, rows, keys)))
+        self.stepped(Ok(self.operator().process(self.call(context, rows), keys)))
     }
 
     /// `keyed.on-timers`: the host has no reason to call it, as no operator of this SDK sets timers yet.
@@ -146,7 +150,7 @@ macro_rules! __functions {
             ) -> *const u8 {
                 let context = $crate::operator::Context { batch, attempt, watermark, now, seed };
                 let rows = $crate::column::Rows { count, columns: $crate::__passed!(columns, len) };
-                INSTANCE.transform(&context, rows).cast()
+                INSTANCE.transform(context, rows).cast()
             }
         }
         $crate::__functions!(finished "cabi_post_wasmill:operator/transform@0.1.0#open", open_finished);
@@ -167,7 +171,7 @@ macro_rules! __functions {
                 let context = $crate::operator::Context { batch, attempt, watermark, now, seed };
                 let rows = $crate::column::Rows { count, columns: $crate::__passed!(columns, len) };
                 let (slots, tables) = ($crate::__passed!(slots, slots_len), $crate::__passed!(tables, tables_len));
-                INSTANCE.keyed(&context, rows, slots, keys, tables).cast()
+                INSTANCE.keyed(context, rows, slots, keys, tables).cast()
             }
         }
         $crate::__named! {"wasmill:operator/keyed@0.1.0#on-timers"

@@ -38,9 +38,10 @@
 //! ```
 //!
 //! **The function.** `#[transform]` or `#[keyed]` on a function. Its parameters, in this order, those after the first
-//! as needed: the input row by value; `&mut S`, the key's state (keyed only, and needed there); `&C`, the
-//! configuration, any [`serde::Deserialize`] type; `&Context`, what the call may depend on beside its rows; `&mut
-//! Out<T>`, to make more than one row of a row or to reach other ports. What it returns says what becomes of the row:
+//! as needed: the input row by value; `&mut S`, the key's state (keyed only, and needed there); `&mut M`, the
+//! operator's [`metrics`]; `&C`, the configuration, any [`serde::Deserialize`] type; `&Context`, what the call may
+//! depend on beside its rows; `&mut Out<T>`, to make more than one row of a row or to reach other ports. What it
+//! returns says what becomes of the row:
 //!
 //! | returns | meaning |
 //! |---|---|
@@ -68,6 +69,7 @@ pub mod config;
 pub mod column;
 pub mod row;
 pub mod state;
+pub mod metrics;
 pub mod effects;
 pub mod out;
 pub mod verdict;
@@ -81,13 +83,14 @@ pub mod export;
 pub mod prelude {
     pub use crate::effects::Reject;
     pub use crate::log::{Level, log};
+    pub use crate::metrics::{Counter, Gauge};
     pub use crate::operator::Context;
     pub use crate::out::Out;
     pub use crate::row::{Json, Timestamp};
     pub use crate::text;
     pub use crate::verdict::{Verdict, emit, pass, reject, retry, skip, stop};
     pub use crate::{error, info, warn};
-    pub use wasmill_macros::{Row, State, keyed, transform};
+    pub use wasmill_macros::{Metrics, Row, State, keyed, transform};
 }
 
 #[cfg(doc)]

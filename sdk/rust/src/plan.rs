@@ -47,6 +47,17 @@ pub struct Table {
     pub ttl_ms: Option<u64>,
 }
 
+/// A number that the operator wants to be watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name: lower-case words, the unit last.
+    pub name: &'static str,
+    /// `counter` or `gauge`.
+    pub kind: &'static str,
+    /// A sentence for whoever reads the dashboard.
+    pub help: &'static str,
+}
+
 /// What the host is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -56,6 +67,8 @@ pub struct Plan {
     pub ports: Vec<Port>,
     /// Its state; none for a transform.
     pub tables: Vec<Table>,
+    /// Its metrics.
+    pub metrics: &'static [Metric],
 }
 
 /// Why an operator cannot be opened.

@@ -4,9 +4,9 @@
 //! [`crate::abi`] has lists and memory, [`crate::plan`] and [`crate::effects`] the values that are lowered here.
 
 use crate::abi::{Arena, List, bytes_of};
-use crate::column::{Column, MadeColumn};
+use crate::column::Column;
 use crate::effects::{Action, Effects, Emit, Fault, Reject, Step};
-use crate::plan::{Field, Plan, Port, Read, Refusal, Table};
+use crate::plan::{Field, Metric, Plan, Port, Read, Refusal, Table};
 
 /// A `string` as it crosses.
 type Text<'a> = List<'a, u8>;
@@ -161,7 +161,7 @@ pub(crate) fn lower_plan<'a>(plan: &'a Result<Plan, Refusal>, arena: &'a Arena) 
             reads: arena.list(plan.reads.iter().map(lower_read)),
             ports: arena.list(plan.ports.iter().map(|port| lower_port(port, arena))),
             tables: arena.list(plan.tables.iter().map(|table| lower_table(table, arena))),
-            metrics: List::default(),
+            metrics: arena.list(plan.metrics.iter().map(lower_metric)),
         }),
         Err(refusal) => Answer::Err(RawRefusal {
             message: text(&refusal.message),
@@ -198,19 +198,23 @@ fn lower_table<'a>(table: &'a Table, arena: &'a Arena) -> RawTable<'a> {
     }
 }
 
-pub(crate) fn lower_effects<'a>(effects: &'a Effects, arena: &'a Arena) -> RawEffects<'a> {
+fn lower_metric(metric: &Metric) -> RawMetric<'_> {
+    RawMetric { name: text(metric.name), kind: text(metric.kind), help: text(metric.help) }
+}
+
+pub(crate) fn lower_effects<'a>(effects: &'a Effects<'_>, arena: &'a Arena) -> RawEffects<'a> {
     RawEffects {
-        emits: arena.list(effects.emits.iter().map(|emit| lower_emit(emit, arena))),
+        emits: arena.list(effects.emits.iter().map(lower_emit)),
         rejects: arena.list(effects.rejects.iter().map(lower_reject)),
-        metrics: List::default(),
+        metrics: bytes_of(&effects.metrics).into(),
     }
 }
 
-fn lower_emit<'a>(emit: &'a Emit, arena: &'a Arena) -> RawEmit<'a> {
+fn lower_emit<'a>(emit: &'a Emit<'_>) -> RawEmit<'a> {
     RawEmit {
         port: emit.port,
-        origin: emit.origin.as_deref().map(|rows| bytes_of(rows).into()).into(),
-        columns: arena.list(emit.columns.iter().map(MadeColumn::lower)),
+        origin: emit.origin.map(|rows| bytes_of(rows).into()).into(),
+        columns: emit.columns[..].into(),
     }
 }
 
@@ -229,7 +233,7 @@ pub(crate) fn lower_step<'a>(step: &'a Result<Step<'_>, Fault>, arena: &'a Arena
             effects: lower_effects(&step.effects, arena),
             tables: arena.list(std::iter::once(RawTableChanges {
                 forget: step.forget[..].into(),
-                columns: arena.list(step.state.iter().map(MadeColumn::lower)),
+                columns: step.state[..].into(),
             })),
             timers: List::default(),
         }),

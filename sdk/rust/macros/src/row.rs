@@ -23,12 +23,13 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         impl #arguments ::wasmill::row::Made for #row { #making }
         #[automatically_derived]
         impl #arguments ::wasmill::verdict::Outcome<Self> for #row {
+            const ALWAYS: bool = true;
             #[inline(always)]
-            fn apply(
+            fn apply<'wasmill_call>(
                 self,
-                out: &mut ::wasmill::out::Out<Self>,
+                out: &mut impl ::wasmill::out::Sink<'wasmill_call, Self>,
             ) -> ::core::result::Result<(), ::wasmill::effects::Reject> {
-                out.emit(self);
+                out.send(self);
                 ::core::result::Result::Ok(())
             }
         }
@@ -83,19 +84,23 @@ fn making(columns: &[Column<'_>], life: &Lifetime) -> TokenStream {
     let idents = columns.iter().map(|column| column.ident);
     quote! {
         const MAKES: &'static [::wasmill::plan::Field] = &[#(#makes),*];
-        type Writers = (#(#values::Writer,)*);
-        fn writers(rows: usize) -> Self::Writers {
-            (#(#values::writer(rows),)*)
+        type Writers<'wasmill_call> = (#(#values::Writer<'wasmill_call>,)*);
+        fn writers(buffers: &::wasmill::abi::Buffers, rows: usize) -> Self::Writers<'_> {
+            (#(#values::writer(buffers, rows),)*)
+        }
+        fn grow<'wasmill_call>(
+            writers: &mut Self::Writers<'wasmill_call>,
+            buffers: &'wasmill_call ::wasmill::abi::Buffers,
+            rows: usize,
+        ) {
+            #(#values::grow(&mut writers.#places, buffers, rows);)*
         }
         #[inline(always)]
-        fn write(self, writers: &mut Self::Writers) {
-            #(#values::write(self.#idents, &mut writers.#places);)*
+        fn write(self, writers: &mut Self::Writers<'_>, row: usize) {
+            #(#values::write(self.#idents, &mut writers.#places, row);)*
         }
-        fn unwrite(writers: &mut Self::Writers) {
-            #(#values::unwrite(&mut writers.#places);)*
-        }
-        fn made(writers: Self::Writers) -> ::std::vec::Vec<::wasmill::column::MadeColumn<'static>> {
-            ::std::vec![#(#values::made(writers.#places)),*]
+        fn made(writers: Self::Writers<'_>, rows: usize) -> ::std::vec::Vec<::wasmill::column::Column<'_>> {
+            ::std::vec![#(#values::made(writers.#places, rows)),*]
         }
     }
 }

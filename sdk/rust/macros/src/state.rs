@@ -62,8 +62,11 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
             fn store(&mut self, cells: &mut Self::Cells<'_>, key: usize) {
                 #(::wasmill::state::Cell::store(&mut self.#idents, &mut cells.#places, key);)*
             }
-            fn changed(cells: Self::Cells<'_>) -> ::std::vec::Vec<::wasmill::column::MadeColumn<'_>> {
-                ::std::vec![#(#cells::changed(cells.#places)),*]
+            fn changed<'a>(
+                cells: Self::Cells<'a>,
+                buffers: &'a ::wasmill::abi::Buffers,
+            ) -> ::std::vec::Vec<::wasmill::column::Column<'a>> {
+                ::std::vec![#(#cells::changed(cells.#places, buffers)),*]
             }
         }
     })
