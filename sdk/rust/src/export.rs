@@ -8,7 +8,7 @@ use crate::column::{Rows, TableRows};
 use crate::effects::{Effects, Fault, Step};
 use crate::operator::{Call, Context, Keyed, Keys, Transform};
 use crate::plan::{Plan, Refusal};
-use crate::record::{Opened, Processed, Stepped, lower_effects, lower_plan, lower_step};
+use crate::record::{Opened, Processed, RawField, Stepped, lift_fields, lower_effects, lower_plan, lower_step};
 
 /// What an answer points to until the host has read it.
 enum Held {
@@ -67,9 +67,13 @@ impl<O: 'static> Instance<O> {
 
 impl<O: Transform + 'static> Instance<O> {
     /// `transform.open`.
-    pub fn open_transform(&'static self, config: List<'static, u8>) -> *const Opened<'static> {
-        crate::log::install_panic_hook();
-        self.opened(O::open(text(config.get())))
+    pub fn open_transform(
+        &'static self,
+        config: List<'static, u8>,
+        input: List<'static, RawField<'static>>,
+    ) -> *const Opened<'static> {
+        crate::log::install();
+        self.opened(O::open(text(config.get()), &lift_fields(input)))
     }
 
     /// `transform.process`.
@@ -82,9 +86,13 @@ impl<O: Transform + 'static> Instance<O> {
 
 impl<O: Keyed + 'static> Instance<O> {
     /// `keyed.open`.
-    pub fn open_keyed(&'static self, config: List<'static, u8>) -> *const Opened<'static> {
-        crate::log::install_panic_hook();
-        self.opened(O::open(text(config.get())))
+    pub fn open_keyed(
+        &'static self,
+        config: List<'static, u8>,
+        input: List<'static, RawField<'static>>,
+    ) -> *const Opened<'static> {
+        crate::log::install();
+        self.opened(O::open(text(config.get()), &lift_fields(input)))
     }
 
     /// `keyed.process`.
@@ -110,6 +118,59 @@ impl<O: Keyed + 'static> Instance<O> {
         let Held::Stepped(step) = self.0.hold(Held::Stepped(step)) else { unreachable!("it was just put there") };
         self.answer(lower_step(step, self.0.arena()))
     }
+}
+
+/// Makes a type that is [`Transform`] or [`Keyed`] the operator of this component: for those who want columns in place
+/// of rows, or whose columns depend on the configuration. `#[transform]` and `#[keyed]` do it for a function.
+///
+/// ```
+/// use wasmill::column::Kind;
+/// use wasmill::effects::{Effects, Emit};
+/// use wasmill::operator::{Call, Transform};
+/// use wasmill::plan::{Field, Plan, Port, Read, Refusal};
+///
+/// /// Passes the rows whose column, which the configuration names, is not zero.
+/// struct NotZero;
+///
+/// impl Transform for NotZero {
+///     fn open(config: &str, input: &[Field]) -> Result<(Self, Plan), Refusal> {
+///         let column: String = wasmill::config::parse(config)?;
+///         let Some(field) = input.iter().find(|field| field.name == column && field.kind == Kind::Int64.name()) else {
+///             return Err(Refusal::new(format!("there is no column `{column}` of int64")).column(column));
+///         };
+///         let read = Read { field: Field { nullable: false, ..field.clone() }, fallback: Some("0".into()) };
+///         let port = Port { name: "main".into(), carries: None, makes: vec![] };
+///         Ok((Self, Plan { reads: vec![read], ports: vec![port], ..Plan::default() }))
+///     }
+///
+///     fn process<'a>(&self, call: Call<'a>) -> Effects<'a> {
+///         let values: &[i64] = call.rows.columns.get()[0].numbers();
+///         let origin = call.buffers.numbers(values.len());
+///         let mut len = 0;
+///         for (row, value) in (0..).zip(values) {
+///             origin[len] = row;
+///             len += usize::from(*value != 0);
+///         }
+///         let emit = Emit { port: 0, origin: Some(&origin[..len]), columns: vec![] };
+///         Effects { emits: vec![emit], ..Effects::default() }
+///     }
+/// }
+///
+/// wasmill::export!(transform NotZero);
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! export {
+    (transform $operator:ty) => {
+        const _: () = {
+    $crate::__export!(Transform $operator);
+        };
+    };
+    (keyed $operator:ty) => {
+        const _: () = {
+    $crate::__export!(Keyed $operator);
+        };
+    };
 }
 
 /// Makes a type that is [`Transform`] or [`Keyed`] the operator of a component; elsewhere it only uses the type.
@@ -139,8 +200,8 @@ macro_rules! __export {
 macro_rules! __functions {
     (Transform) => {
         $crate::__named! {"wasmill:operator/transform@0.1.0#open"
-            extern "C" fn open(config: *const u8, len: usize, _input: *const u8, _fields: usize) -> *const u8 {
-                INSTANCE.open_transform($crate::__passed!(config, len)).cast()
+            extern "C" fn open(config: *const u8, len: usize, input: *const u8, fields: usize) -> *const u8 {
+                INSTANCE.open_transform($crate::__passed!(config, len), $crate::__passed!(input, fields)).cast()
             }
         }
         $crate::__named! {"wasmill:operator/transform@0.1.0#process"
@@ -158,8 +219,8 @@ macro_rules! __functions {
     };
     (Keyed) => {
         $crate::__named! {"wasmill:operator/keyed@0.1.0#open"
-            extern "C" fn open(config: *const u8, len: usize, _input: *const u8, _fields: usize) -> *const u8 {
-                INSTANCE.open_keyed($crate::__passed!(config, len)).cast()
+            extern "C" fn open(config: *const u8, len: usize, input: *const u8, fields: usize) -> *const u8 {
+                INSTANCE.open_keyed($crate::__passed!(config, len), $crate::__passed!(input, fields)).cast()
             }
         }
         $crate::__named! {"wasmill:operator/keyed@0.1.0#process"

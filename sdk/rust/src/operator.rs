@@ -10,7 +10,7 @@ use crate::column::{Rows, TableRows};
 use crate::effects::{Effects, Reject, Step};
 use crate::metrics::Metrics;
 use crate::out::Sink;
-use crate::plan::{Metric, Outputs, Plan, Refusal};
+use crate::plan::{Field, Metric, Outputs, Plan, Refusal};
 use crate::row::{Made, Row};
 use crate::state::State;
 use crate::verdict::Outcome;
@@ -54,11 +54,11 @@ pub struct Keys<'a> {
 /// An operator without state. `#[transform]` implements it; implement it yourself to work on columns, and export it
 /// with [`export!`](crate::export).
 pub trait Transform: Sized {
-    /// Opens it with a configuration, the text of a JSON object.
+    /// Opens it with a configuration, the text of a JSON object, for an input of these columns.
     ///
     /// # Errors
-    /// The configuration does not suit it.
-    fn open(config: &str) -> Result<(Self, Plan), Refusal>;
+    /// The configuration or the input does not suit it.
+    fn open(config: &str, input: &[Field]) -> Result<(Self, Plan), Refusal>;
 
     /// Works on a batch.
     fn process<'a>(&self, call: Call<'a>) -> Effects<'a>;
@@ -69,8 +69,8 @@ pub trait Keyed: Sized {
     /// As [`Transform::open`].
     ///
     /// # Errors
-    /// The configuration does not suit it.
-    fn open(config: &str) -> Result<(Self, Plan), Refusal>;
+    /// The configuration or the input does not suit it.
+    fn open(config: &str, input: &[Field]) -> Result<(Self, Plan), Refusal>;
 
     /// Works on a batch.
     fn process<'a>(&self, call: Call<'a>, keys: Keys<'a>) -> Step<'a>;
@@ -88,7 +88,7 @@ where
     O: Outcome<T>,
     S: Sink<'a, T>,
 {
-    Plan { reads: I::READS, ports: outputs.ports(T::MAKES), tables: Vec::new(), metrics }
+    Plan { reads: I::READS.to_vec(), ports: outputs.ports(T::MAKES), tables: Vec::new(), metrics: metrics.to_vec() }
 }
 
 /// Calls the function for each row.
@@ -131,7 +131,12 @@ where
     O: Outcome<T>,
     S: Sink<'a, T>,
 {
-    Plan { reads: I::READS, ports: outputs.ports(T::MAKES), tables: vec![K::TABLE], metrics }
+    Plan {
+        reads: I::READS.to_vec(),
+        ports: outputs.ports(T::MAKES),
+        tables: vec![K::table()],
+        metrics: metrics.to_vec(),
+    }
 }
 
 /// Calls the function for each row, with the state of the row's key.

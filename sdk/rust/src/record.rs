@@ -3,10 +3,10 @@
 //! A list in an answer points to what the operator made or to the arena of the call; nothing is copied. Neighbours:
 //! [`crate::abi`] has lists and memory, [`crate::plan`] and [`crate::effects`] the values that are lowered here.
 
-use crate::abi::{Arena, List, bytes_of};
+use crate::abi::{self, Arena, List, bytes_of};
 use crate::column::Column;
 use crate::effects::{Action, Effects, Emit, Fault, Reject, Step};
-use crate::plan::{Field, Metric, Plan, Port, Read, Refusal, Table};
+use crate::plan::{Carried, Field, Metric, Plan, Port, Read, Refusal, Table};
 
 /// A `string` as it crosses.
 type Text<'a> = List<'a, u8>;
@@ -38,8 +38,9 @@ pub enum Answer<T, E> {
     Err(E),
 }
 
+/// `data.field`.
 #[repr(C)]
-struct RawField<'a> {
+pub struct RawField<'a> {
     name: Text<'a>,
     kind: Text<'a>,
     nullable: bool,
@@ -155,6 +156,13 @@ pub type Processed<'a> = Answer<RawEffects<'a>, RawFault<'a>>;
 /// What `keyed.process` and `keyed.on-timers` answer.
 pub type Stepped<'a> = Answer<RawStep<'a>, RawFault<'a>>;
 
+/// The columns of an operator's input.
+pub(crate) fn lift_fields(fields: List<'_, RawField<'_>>) -> Vec<Field> {
+    let own = |name: Text<'_>| abi::text(name.get()).to_owned().into();
+    let lift = |field: &RawField<'_>| Field { name: own(field.name), kind: own(field.kind), nullable: field.nullable };
+    fields.get().iter().map(lift).collect()
+}
+
 pub(crate) fn lower_plan<'a>(plan: &'a Result<Plan, Refusal>, arena: &'a Arena) -> Opened<'a> {
     match plan {
         Ok(plan) => Answer::Ok(RawPlan {
@@ -166,32 +174,32 @@ pub(crate) fn lower_plan<'a>(plan: &'a Result<Plan, Refusal>, arena: &'a Arena) 
         Err(refusal) => Answer::Err(RawRefusal {
             message: text(&refusal.message),
             config_path: refusal.config_path.as_deref().map(text).into(),
-            field: Maybe::None,
+            field: refusal.field.as_deref().map(text).into(),
         }),
     }
 }
 
 fn lower_field(field: &Field) -> RawField<'_> {
-    RawField { name: text(field.name), kind: text(field.kind), nullable: field.nullable }
+    RawField { name: text(&field.name), kind: text(&field.kind), nullable: field.nullable }
 }
 
 fn lower_read(read: &Read) -> RawRead<'_> {
     let RawField { name, kind, nullable } = lower_field(&read.field);
-    RawRead { name, kind, nullable, fallback: read.fallback.map(text).into() }
+    RawRead { name, kind, nullable, fallback: read.fallback.as_deref().map(text).into() }
 }
 
 fn lower_port<'a>(port: &'a Port, arena: &'a Arena) -> RawPort<'a> {
-    let carry = |name: &'a &'static str| RawCarried { input: text(name), output: text(name) };
+    let carry = |names: &'a Carried| RawCarried { input: text(&names.input), output: text(&names.output) };
     RawPort {
-        name: text(port.name),
-        carries: port.carries.map(|names| arena.list(names.iter().map(carry))).into(),
+        name: text(&port.name),
+        carries: port.carries.as_ref().map(|names| arena.list(names.iter().map(carry))).into(),
         makes: arena.list(port.makes.iter().map(lower_field)),
     }
 }
 
 fn lower_table<'a>(table: &'a Table, arena: &'a Arena) -> RawTable<'a> {
     RawTable {
-        name: text(table.name),
+        name: text(&table.name),
         version: table.version,
         columns: arena.list(table.columns.iter().map(lower_field)),
         ttl_ms: table.ttl_ms.into(),
@@ -199,7 +207,7 @@ fn lower_table<'a>(table: &'a Table, arena: &'a Arena) -> RawTable<'a> {
 }
 
 fn lower_metric(metric: &Metric) -> RawMetric<'_> {
-    RawMetric { name: text(metric.name), kind: text(metric.kind), help: text(metric.help) }
+    RawMetric { name: text(&metric.name), kind: text(&metric.kind), help: text(&metric.help) }
 }
 
 pub(crate) fn lower_effects<'a>(effects: &'a Effects<'_>, arena: &'a Arena) -> RawEffects<'a> {

@@ -16,7 +16,7 @@ use crate::row::{Json, SpanWriter, Spans, Timestamp};
 )]
 pub trait State: Default {
     /// How the host keeps it.
-    const TABLE: Table;
+    fn table() -> Table;
     /// The columns of a call's keys.
     type Cells<'a>;
     /// The columns, one entry a key.

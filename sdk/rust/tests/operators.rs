@@ -6,11 +6,11 @@ use wasmill::effects::{Action, Effects, Emit, Step};
 use wasmill::metrics::Metrics as _;
 use wasmill::operator::{Call, Keys, keyed, keyed_plan, transform, transform_plan};
 use wasmill::out::Main;
-use wasmill::plan::{Field, Metric, Outputs, Port, Read, Table};
+use wasmill::plan::{Carried, Field, Metric, Outputs, Port, Read, Table, name};
 use wasmill::prelude::*;
 
 const MAIN: Outputs = Outputs { ports: &["main"], carries: None };
-const ALERTS: Outputs = Outputs { ports: &["main", "alerts"], carries: Some(&["id"]) };
+const ALERTS: Outputs = Outputs { ports: &["main", "alerts"], carries: Some(&[("id", "id"), ("user", "by")]) };
 
 fn int64(values: &[i64]) -> Column<'_> {
     Column::fixed(values)
@@ -82,8 +82,8 @@ fn a_refused_row_takes_back_what_it_sent() {
         out.to("alerts", Price { price: row.price });
         match row.price {
             1 => Err("one is refused")?,
-            2 => return retry(250, "later"),
-            3 => return Ok(stop("no further")),
+            2 => retry(250, "later"),
+            3 => Ok(stop("no further")),
             4 => Ok(skip()),
             _ => Ok(emit(Price { price: -row.price })),
         }
@@ -148,20 +148,22 @@ fn every_kind_is_read_and_written_as_it_was() {
 fn the_plan_says_what_the_types_say() {
     let plan =
         transform_plan(&ALERTS, Counts::METRICS, |row: Every<'_>, _: &mut Main<'_, _>| Price { price: row.at.0 });
-    let field = |name, kind, nullable| Field { name, kind, nullable };
+    let field = |column, kind, nullable| Field { name: name(column), kind: name(kind), nullable };
     assert_eq!(plan.reads[3], Read { field: field("site.name", "utf8", false), fallback: None });
     assert_eq!(plan.reads[5], Read { field: field("tags", "json", true), fallback: None });
-    assert_eq!(plan.reads[6], Read { field: field("note", "utf8", false), fallback: Some("\"none\"") });
-    const PRICE: &[Field] = &[Field { name: "price", kind: "int64", nullable: false }];
-    let port = |name| Port { name, carries: Some(&["id"]), makes: PRICE };
+    assert_eq!(plan.reads[6], Read { field: field("note", "utf8", false), fallback: Some(name("\"none\"")) });
+    let carried = |input, output| Carried { input: name(input), output: name(output) };
+    let carries = vec![carried("id", "id"), carried("user", "by")];
+    let makes = vec![field("price", "int64", false)];
+    let port = |port| Port { name: name(port), carries: Some(carries.clone()), makes: makes.clone() };
     assert_eq!((plan.ports, plan.tables), (vec![port("main"), port("alerts")], vec![]));
-    let metric = |name, kind, help| Metric { name, kind, help };
+    let metric = |metric, kind, help| Metric { name: name(metric), kind: name(kind), help: name(help) };
     let highest = metric("highest_value", "gauge", "");
     assert_eq!(plan.metrics, [metric("refused_rows", "counter", "Rows without a price."), highest]);
     let plan = keyed_plan(&MAIN, &[], |_: Price, _: &mut Seen, _: &mut Main<'_, _>| true);
-    let Table { name, version, columns, ttl_ms } = plan.tables[0];
-    assert_eq!((name, version, ttl_ms), ("seen", 2, Some(3_600_000)));
-    assert_eq!(columns, [field("n", "int64", false), field("last", "utf8", false), field("best", "int64", true)]);
+    let Table { name: table, version, columns, ttl_ms } = &plan.tables[0];
+    assert_eq!((&**table, *version, *ttl_ms), ("seen", 2, Some(3_600_000)));
+    assert_eq!(*columns, [field("n", "int64", false), field("last", "utf8", false), field("best", "int64", true)]);
 }
 
 #[derive(Metrics, Default)]

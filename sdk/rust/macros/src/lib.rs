@@ -40,7 +40,7 @@ pub fn metrics(input: TokenStream) -> TokenStream {
     answer(metrics::derive(&parse_macro_input!(input as DeriveInput)))
 }
 
-/// Makes a function of a row the operator of this crate: `#[transform(ports(late), carries("id"))]`.
+/// Makes a function of a row the operator of this crate: `#[transform(ports(late), carries("id", "n" as "count"))]`.
 #[proc_macro_attribute]
 pub fn transform(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let arguments = parse_macro_input!(arguments as operator::Arguments);

@@ -26,8 +26,11 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     Ok(quote! {
         #[automatically_derived]
         impl ::wasmill::metrics::Metrics for #metrics {
-            const METRICS: &'static [::wasmill::plan::Metric] =
-                &[#(::wasmill::plan::Metric { name: #names, kind: #numbers::KIND, help: #help }),*];
+            const METRICS: &'static [::wasmill::plan::Metric] = &[#(::wasmill::plan::Metric {
+                name: ::wasmill::plan::name(#names),
+                kind: ::wasmill::plan::name(#numbers::KIND),
+                help: ::wasmill::plan::name(#help),
+            }),*];
             fn report(&mut self, report: &mut ::std::vec::Vec<f64>) {
                 #(report.push(#numbers::report(&mut self.#idents));)*
             }

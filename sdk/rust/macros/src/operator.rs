@@ -23,7 +23,8 @@ pub(crate) enum Kind {
 #[derive(Default)]
 pub(crate) struct Arguments {
     ports: Vec<String>,
-    carries: Option<Vec<String>>,
+    /// Names in the input and in the output.
+    carries: Option<Vec<(String, String)>>,
 }
 
 impl Parse for Arguments {
@@ -38,13 +39,13 @@ impl Parse for Arguments {
                     arguments.ports.push(port_name(&name, &arguments.ports)?);
                 }
             } else if key == "carries" {
-                let names: Vec<Name> = list.parse_terminated(Name::parse, Token![,])?.into_iter().collect();
-                let none = matches!(&names[..], [name] if !name.quoted && name.text == "none");
-                if let Some(name) = names.iter().find(|name| !name.quoted && !none) {
-                    return Err(Error::new(name.span, "`carries(none)`, or the names of columns in quotes"));
+                let names: Vec<Carried> = list.parse_terminated(Carried::parse, Token![,])?.into_iter().collect();
+                let none = matches!(&names[..], [Carried { input, .. }] if !input.quoted && input.text == "none");
+                if let Some(Carried { input, .. }) = names.iter().find(|carried| !carried.input.quoted && !none) {
+                    return Err(Error::new(input.span, "`carries(none)`, or the names of columns in quotes"));
                 }
-                arguments.carries =
-                    Some(if none { Vec::new() } else { names.into_iter().map(|name| name.text).collect() });
+                let names = names.into_iter().map(|carried| (carried.input.text, carried.output));
+                arguments.carries = Some(if none { Vec::new() } else { names.collect() });
             } else {
                 return Err(Error::new(key.span(), "unknown: an operator has `ports(..)` and `carries(..)` here"));
             }
@@ -71,6 +72,23 @@ impl Parse for Name {
         }
         let ident: Ident = input.parse()?;
         Ok(Self { text: ident.to_string(), quoted: false, span: ident.span() })
+    }
+}
+
+/// `"id"` or `"user" as "user_id"`.
+struct Carried {
+    input: Name,
+    output: String,
+}
+
+impl Parse for Carried {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let name: Name = input.parse()?;
+        let output = match input.parse::<Option<Token![as]>>()? {
+            Some(_) => input.parse::<LitStr>()?.value(),
+            None => name.text.clone(),
+        };
+        Ok(Self { input: name, output })
     }
 }
 
@@ -250,7 +268,10 @@ fn implementation(kind: Kind, arguments: &Arguments, function: &Ident, parameter
     let ports = std::iter::once(MAIN).chain(arguments.ports.iter().map(String::as_str));
     let carries = arguments.carries.as_ref().map_or_else(
         || quote!(::core::option::Option::None),
-        |names| quote!(::core::option::Option::Some(&[#(#names),*])),
+        |names| {
+            let (input, output): (Vec<_>, Vec<_>) = names.iter().cloned().unzip();
+            quote!(::core::option::Option::Some(&[#((#input, #output)),*]))
+        },
     );
     let config = parameters.config.map_or_else(|| quote!(()), ToTokens::to_token_stream);
     let parse = match parameters.config {
@@ -283,7 +304,10 @@ fn implementation(kind: Kind, arguments: &Arguments, function: &Ident, parameter
         const OUTPUTS: ::wasmill::plan::Outputs =
             ::wasmill::plan::Outputs { ports: &[#(#ports),*], carries: #carries };
         impl ::wasmill::operator::#kind for WasmillOperator {
-            fn open(config: &str) -> ::core::result::Result<(Self, ::wasmill::plan::Plan), ::wasmill::plan::Refusal> {
+            fn open(
+                config: &str,
+                _: &[::wasmill::plan::Field],
+            ) -> ::core::result::Result<(Self, ::wasmill::plan::Plan), ::wasmill::plan::Refusal> {
                 let opened = Self { config: #parse, metrics: ::core::default::Default::default() };
                 let (config, context) = (&opened.config, &::wasmill::operator::Context::default());
                 let metrics = &mut <#metrics as ::core::default::Default>::default();

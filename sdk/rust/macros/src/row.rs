@@ -46,26 +46,33 @@ fn field(column: &Column<'_>, value: &TokenStream) -> TokenStream {
     let name = &column.name;
     let (kind, nullable) =
         (quote_spanned!(column.ty.span()=> #value::KIND), quote_spanned!(column.ty.span()=> #value::NULLABLE));
-    quote!(::wasmill::plan::Field { name: #name, kind: #kind, nullable: #nullable })
+    quote! {
+        ::wasmill::plan::Field {
+            name: ::wasmill::plan::name(#name),
+            kind: ::wasmill::plan::name(#kind),
+            nullable: #nullable,
+        }
+    }
 }
 
 fn reading(columns: &[Column<'_>], life: &Lifetime) -> TokenStream {
     let values: Vec<_> = columns.iter().map(|column| value(column, life)).collect();
     let reads = columns.iter().zip(&values).map(|(column, value)| {
         let field = field(column, value);
-        let fallback = column
-            .fallback
-            .as_ref()
-            .map_or_else(|| quote!(::core::option::Option::None), |json| quote!(::core::option::Option::Some(#json)));
+        let fallback = column.fallback.as_ref().map_or_else(
+            || quote!(::core::option::Option::None),
+            |json| quote!(::core::option::Option::Some(::wasmill::plan::name(#json))),
+        );
         quote!(::wasmill::plan::Read { field: #field, fallback: #fallback })
     });
     let places: Vec<Index> = (0..columns.len()).map(Index::from).collect();
     let idents = columns.iter().map(|column| column.ident);
+    let count = columns.len();
     quote! {
         const READS: &'static [::wasmill::plan::Read] = &[#(#reads),*];
         type Readers = (#(#values::Reader,)*);
         fn readers(columns: &#life [::wasmill::column::Column<#life>], count: usize) -> Self::Readers {
-            ::core::assert_eq!(columns.len(), Self::READS.len(), "the host passes each column that the plan reads");
+            ::core::assert_eq!(columns.len(), #count, "the host passes each column that the plan reads");
             (#(#values::reader(&columns[#places], count),)*)
         }
         #[inline(always)]

@@ -39,14 +39,18 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     Ok(quote! {
         #[automatically_derived]
         impl ::wasmill::state::State for #state {
-            const TABLE: ::wasmill::plan::Table = ::wasmill::plan::Table {
-                name: #name,
-                version: #version,
-                columns: &[#(
-                    ::wasmill::plan::Field { name: #names, kind: #cells::KIND, nullable: #cells::NULLABLE }
-                ),*],
-                ttl_ms: #ttl_ms,
-            };
+            fn table() -> ::wasmill::plan::Table {
+                ::wasmill::plan::Table {
+                    name: ::wasmill::plan::name(#name),
+                    version: #version,
+                    columns: ::std::vec![#(::wasmill::plan::Field {
+                        name: ::wasmill::plan::name(#names),
+                        kind: ::wasmill::plan::name(#cells::KIND),
+                        nullable: #cells::NULLABLE,
+                    }),*],
+                    ttl_ms: #ttl_ms,
+                }
+            }
             type Cells<'a> = (#(#cells::Column<'a>,)*);
             fn cells<'a>(
                 mut columns: impl ::core::iter::Iterator<Item = ::wasmill::column::StateColumn<'a>>,
