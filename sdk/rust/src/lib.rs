@@ -53,8 +53,8 @@
 //!
 //! An output row has all columns of its input row, and those made: one of the same name takes its place.
 //! `carries(none)` or `carries("a", "b" as "c")` narrows that and renames. `ports(alerts, late)` adds ports beside the
-//! main one. A rejected row leaves nothing behind: no rows through `out`, and the state of its key is what it was before
-//! the row.
+//! main one. A rejected row leaves nothing behind: no rows through `out`, and the state of its key is what it was
+//! before the row.
 //!
 //! **Columns.** Who wants columns in place of rows, or reads columns that the configuration names, implements
 //! [`operator::Transform`] or [`operator::Keyed`] on a type and exports it with [`export!`](crate::export!).
