@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"wasmill/batch"
+	"wasmill/internal/nearest"
 )
 
 // configOf reads the text of a JSON object into a struct: defaults where a key is absent, no key that it does not have,
@@ -244,7 +245,7 @@ func decodeStruct(into reflect.Value, given any, path string) error {
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		member, is := members[key]
 		if !is {
-			return wrong(below(path, key), "unknown key; %s", meant(key, known))
+			return wrong(below(path, key), "unknown key; %s", nearest.Meant(key, known))
 		}
 		if err := decode(into.Field(member), keys[key], below(path, key)); err != nil {
 			return err
@@ -291,42 +292,4 @@ func decodeNew(into reflect.Value, given any, path string) error {
 		}
 	}
 	return decode(into, given, path)
-}
-
-// meant says which of the known names an unknown one was probably to be: one at most a third of its letters away.
-func meant(name string, known []string) string {
-	if len(known) == 0 {
-		return "there is none"
-	}
-	nearest, least := "", len(name)+1
-	for _, other := range known {
-		if away := distance(name, other); away < least {
-			nearest, least = other, away
-		}
-	}
-	if least*3 <= max(len(name), len(nearest)) {
-		return fmt.Sprintf("did you mean `%s`?", nearest)
-	}
-	return fmt.Sprintf("the known ones are `%s`", strings.Join(known, "`, `"))
-}
-
-// distance is Levenshtein's, in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			here := diagonal
-			if a[i] != b[j] {
-				here++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(here, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

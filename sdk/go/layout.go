@@ -51,8 +51,8 @@ var (
 	typeTime      = reflect.TypeFor[time.Time]()
 )
 
-// layoutOf is a struct as columns: worked out once, so that rows are read and written without reflection. An error names
-// the field and says what it may be.
+// layoutOf is a struct as columns: worked out once, so that rows are read and written without reflection. An error
+// names the field and says what it may be.
 func layoutOf(of reflect.Type) ([]field, error) {
 	if of.Kind() != reflect.Struct {
 		return nil, fmt.Errorf("%s is no struct: a row, a state and a configuration are structs", of)

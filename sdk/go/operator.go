@@ -45,38 +45,42 @@ func Version(version uint32) Option { return func(s *settings) { s.version = ver
 
 // Map is an operator that makes a row of each row.
 func Map[I, T any](each func(I) T, options ...Option) batch.Transform {
-	return Transform(func(row I, _ *NoConfig, out *Out[T]) error {
-		out.Emit(each(row))
-		return nil
-	}, options...)
+	var work rows[I, NoConfig, T]
+	return work.transform(options, func(rows []I) {
+		made := work.out.all(len(rows))
+		for number := range rows {
+			made[number] = each(rows[number])
+		}
+	})
 }
 
 // Filter is an operator that passes the rows for which keep says true, as they are.
 func Filter[I any](keep func(I) bool, options ...Option) batch.Transform {
-	return Transform(func(row I, _ *NoConfig, out *Out[Same]) error {
-		if keep(row) {
-			out.Pass()
+	var work rows[I, NoConfig, Same]
+	return work.transform(options, func(rows []I) {
+		out := work.out
+		for number := range rows {
+			if keep(rows[number]) {
+				out.row = uint32(number)
+				out.Emit(Same{})
+			}
 		}
-		return nil
-	}, options...)
+	})
 }
 
 // Transform is an operator without state that calls the function for each row, with the configuration and the outputs.
 // A row for which it returns an error is refused, see [Reject].
 func Transform[I, C, T any](each func(I, *C, *Out[T]) error, options ...Option) batch.Transform {
 	var work rows[I, C, T]
-	open := func(config []byte, _ []batch.Field) (batch.Plan, error) { return work.open(config, options) }
-	process := func(context batch.Context, given batch.Rows) (batch.Effects, error) {
-		rows, out, config := work.begin(context, given), work.out, work.config
+	return work.transform(options, func(rows []I) {
+		out, config := work.out, work.config
 		for number := range rows {
 			out.row = uint32(number)
 			if answer := each(rows[number], config, out); answer != nil {
 				out.refuse(answer)
 			}
 		}
-		return out.effects(given.Count), nil
-	}
-	return batch.Transform{Open: open, Process: process}
+	})
 }
 
 // Keyed is an operator with state for each key that calls the function for each row, with the state of the row's key,
@@ -109,6 +113,17 @@ func Keyed[I, S, C, T any](each func(I, *S, *C, *Out[T]) error, options ...Optio
 		return batch.Step{Effects: out.effects(given.Count), Tables: state.store(given, out.rejects)}, nil
 	}
 	return batch.Keyed{Open: open, Process: process}
+}
+
+// transform is an operator that calls the function for the rows of a batch.
+func (r *rows[I, C, T]) transform(options []Option, work func([]I)) batch.Transform {
+	return batch.Transform{
+		Open: func(config []byte, _ []batch.Field) (batch.Plan, error) { return r.open(config, options) },
+		Process: func(context batch.Context, given batch.Rows) (batch.Effects, error) {
+			work(r.begin(context, given))
+			return r.out.effects(given.Count), nil
+		},
+	}
 }
 
 // rows is what all operators of rows have.

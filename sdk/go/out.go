@@ -15,17 +15,26 @@ type Out[T any] struct {
 	names   []string
 	row     uint32
 	ports   []port[T]
+	main    *port[T]
 	rejects []batch.Reject
 }
 
 // Emit sends a row to the main port. It may be called any number of times for an input row.
-func (o *Out[T]) Emit(row T) { o.ports[0].push(o.row, row) }
+func (o *Out[T]) Emit(row T) {
+	main := o.main
+	if main.disordered || int(o.row) != len(main.rows) {
+		main.trace(o.row)
+	}
+	main.rows = append(main.rows, row)
+}
 
 // To sends a row to the port of that name, which must be one of [Ports]; else it panics.
 func (o *Out[T]) To(name string, row T) {
 	for number := range o.names {
 		if o.names[number] == name {
-			o.ports[number].push(o.row, row)
+			port := &o.ports[number]
+			port.trace(o.row)
+			port.rows = append(port.rows, row)
 			return
 		}
 	}
@@ -35,10 +44,10 @@ func (o *Out[T]) To(name string, row T) {
 // Pass sends the input row to the main port as it is. It is for operators whose T is [Same], or another struct without
 // columns; where there is a column to make it panics.
 func (o *Out[T]) Pass() {
-	if len(o.ports[0].writers) > 0 {
+	if len(o.main.writers) > 0 {
 		panic(fmt.Sprintf("Pass sends no columns, but %T has some: use Emit", *new(T)))
 	}
-	o.ports[0].push(o.row, *new(T))
+	o.Emit(*new(T))
 }
 
 // Context is what the call may depend on: its time, its watermark, a seed.
@@ -49,6 +58,7 @@ func newOut[T any](names []string, fields []field) *Out[T] {
 	for i := range out.ports {
 		out.ports[i].writers = writersOf(fields)
 	}
+	out.main = &out.ports[0]
 	return out
 }
 
@@ -60,6 +70,12 @@ func (o *Out[T]) begin(context batch.Context) {
 		port := &o.ports[i]
 		port.rows, port.origin, port.disordered = port.rows[:0], port.origin[:0], false
 	}
+}
+
+// all is room for one row of the main port for each of so many input rows.
+func (o *Out[T]) all(rows int) []T {
+	o.main.rows = sized(o.main.rows, rows)
+	return o.main.rows
 }
 
 // refuse takes back what was sent for the row at hand.
@@ -97,14 +113,14 @@ type port[T any] struct {
 	writers    []writer
 }
 
-func (p *port[T]) push(from uint32, row T) {
+// trace notes the input row of the row that is sent next.
+func (p *port[T]) trace(from uint32) {
+	if !p.disordered && int(from) != len(p.rows) {
+		p.disorder()
+	}
 	if p.disordered {
 		p.origin = append(p.origin, from)
-	} else if int(from) != len(p.rows) {
-		p.disorder()
-		p.origin = append(p.origin, from)
 	}
-	p.rows = append(p.rows, row)
 }
 
 func (p *port[T]) disorder() {

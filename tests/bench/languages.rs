@@ -10,6 +10,7 @@
 //! Exits with 1 where the Go guest takes more than 6x the time of the Rust guest for q1, or more than 3x for the keyed job.
 
 #[path = "../parity/guests.rs"]
+#[expect(dead_code, reason = "guests in C are not measured")]
 mod guests;
 #[expect(dead_code, reason = "there is no engine around the call")]
 mod lane;
