@@ -10,7 +10,8 @@ use wasmill_tests::process::{Folder, ended, repository, wasmill};
 fn module(source: &str) -> Folder {
     let folder = Folder::new();
     let sdk = repository().join("sdk/go");
-    let manifest = format!("module tried\n\ngo 1.24\n\nrequire wasmill v0.0.0\n\nreplace wasmill => {}\n", sdk.display());
+    let manifest =
+        format!("module tried\n\ngo 1.24\n\nrequire wasmill v0.0.0\n\nreplace wasmill => {}\n", sdk.display());
     folder.write("go.mod", manifest);
     folder.write("main.go", source);
     folder

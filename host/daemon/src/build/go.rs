@@ -153,7 +153,8 @@ func main() {}
         assert!(refused("package main\n\nfunc main() {}\n").contains("compiles, but makes no operator"));
         assert!(refused("package main\n\nfunc main() { nothing }\n").contains("does not compile, see above"));
         assert!(refused("package operator\n").contains("does not compile, see above"));
-        let imports = OPERATOR.replace("func main() {}", "//go:wasmimport env fetch\nfunc fetch()\n\nfunc main() { fetch() }");
+        let imports =
+            OPERATOR.replace("func main() {}", "//go:wasmimport env fetch\nfunc fetch()\n\nfunc main() { fetch() }");
         let told = refused(&imports);
         assert!(told.contains("imports `env.fetch`, which no operator is given"), "{told}");
         assert!(told.contains("//go:wasmimport"), "{told}");
