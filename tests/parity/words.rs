@@ -1,5 +1,5 @@
-//! Each word of an SDK, crossed by a guest that is written with it, a row at a time: nullable and nested fields, borrowed
-//! texts and bytes, times, ports, refusals, configuration, metrics, the log, panics, state.
+//! Each word of an SDK, crossed by a guest that is written with it, a row at a time: nullable and nested fields,
+//! borrowed texts and bytes, times, ports, refusals, configuration, metrics, the log, panics, state.
 //!
 //! The guests are `words` and, for state, `memory`. What the words mean is the same in each language that has them.
 
