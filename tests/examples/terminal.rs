@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use wasmill_tests::house::house;
@@ -45,6 +46,11 @@ fn is(pattern: &str, text: &str) -> bool {
 
 /// Runs the commands that a document shows, one after the other, in the copy of the repository; answers how many.
 pub(crate) fn check(document: &str) -> usize {
+    check_in(document, house())
+}
+
+/// The same in another folder.
+pub(crate) fn check_in(document: &str, folder: &Path) -> usize {
     let shown = sessions(&fs::read_to_string(repository().join(document)).unwrap());
     let tools = std::env::join_paths(
         [binary().parent().unwrap().to_owned()]
@@ -55,7 +61,7 @@ pub(crate) fn check(document: &str) -> usize {
     for Shown { line, command, seen } in &shown {
         // Both streams, as a terminal shows them.
         let mut shell = Command::new("sh");
-        let shell = in_setting(&mut shell, house()).args(["-c", &format!("{{ {command}\n}} 2>&1")]);
+        let shell = in_setting(&mut shell, folder).args(["-c", &format!("{{ {command}\n}} 2>&1")]);
         let found = ended(shell.env("PATH", tools.as_ref().unwrap()));
         let (seen, stdout) = (seen.join("\n"), found.stdout.trim_end());
         let as_shown = if seen.is_empty() { found.code == Some(0) } else { is(seen.trim_end(), stdout) };

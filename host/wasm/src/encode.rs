@@ -18,6 +18,7 @@ struct Core {
     transform: bool,
     keyed: bool,
     typed: bool,
+    imports: Vec<(String, String)>,
     contract: Option<String>,
 }
 
@@ -40,6 +41,9 @@ pub fn encode(core: &[u8], adapter: Option<(&str, &[u8])>) -> Result<Vec<u8>, Co
         (false, true) => OperatorKind::Keyed,
         (false, false) => return Err(ComponentError::NoOperatorInCore),
     };
+    if !found.typed {
+        check_imports(&found.imports, adapter.map(|(name, _)| name))?;
+    }
     let mut typed = core.to_vec();
     if !found.typed {
         embed(&mut typed, kind)?;
@@ -52,6 +56,14 @@ pub fn encode(core: &[u8], adapter: Option<(&str, &[u8])>) -> Result<Vec<u8>, Co
         encoder.adapter(name, &typed).map_err(unfit)?;
     }
     encoder.encode().map_err(unfit)
+}
+
+/// A module without types of its own may import the log, and what its adapter answers.
+fn check_imports(imports: &[(String, String)], adapter: Option<&str>) -> Result<(), ComponentError> {
+    let given = |module: &str| module == wit::LOG || Some(module) == adapter;
+    let Some((module, name)) = imports.iter().find(|(module, _)| !given(module)) else { return Ok(()) };
+    let cause = "operators are pure functions of rows and state; remove what asks for it";
+    Err(ComponentError::Import { import: format!("{module}.{name}"), cause: cause.into() })
 }
 
 /// The encoder's reason with all its causes, in one line.
@@ -88,6 +100,12 @@ fn look(core: &[u8]) -> Result<Core, ComponentError> {
                     let of = |kind| export.name.strip_prefix(wit::interface(kind)) == Some("#process");
                     found.transform |= of(OperatorKind::Transform);
                     found.keyed |= of(OperatorKind::Keyed);
+                }
+            }
+            Payload::ImportSection(imports) => {
+                for import in imports.into_imports() {
+                    let import = import.map_err(|reason| ComponentError::NotACoreModule(reason.to_string()))?;
+                    found.imports.push((import.module.to_owned(), import.name.to_owned()));
                 }
             }
             Payload::CustomSection(section) if section.name().starts_with("component-type") => found.typed = true,
