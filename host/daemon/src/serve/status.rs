@@ -3,6 +3,7 @@
 use serde::Serialize;
 use wasmill_engine::graph::{Graph, Upstream};
 use wasmill_engine::plan::Part;
+use wasmill_engine::runtime::stages::Phase;
 
 use super::disk::Goal;
 use super::registry::{Pipeline, Server};
@@ -131,7 +132,9 @@ fn nodes(running: &Running, rates: &[[f64; 2]]) -> Vec<Node> {
                 version: of.number,
                 digest: of.digest().to_owned(),
                 live: live.as_ref().is_some_and(|(live, _)| live.number == of.number),
-                watched: live.as_ref().is_some_and(|(live, watched)| live.number == of.number && *watched),
+                watched: live
+                    .as_ref()
+                    .is_some_and(|(live, phase)| live.number == of.number && *phase != Phase::Settled),
                 rows_in: of.counters.rows_in.get(),
                 rows_out: of.counters.rows_out.get(),
                 batches: of.counters.batches.get(),

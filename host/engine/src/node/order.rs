@@ -17,8 +17,13 @@ pub enum StageOrder {
         /// The version to leave.
         version: u64,
     },
-    /// That version is good: watch it no longer and forget the code before it.
+    /// That version is good: watch it no longer, but be ready to go back where another lane has to.
     Settle {
+        /// The version.
+        version: u64,
+    },
+    /// All lanes find that version good: forget the code before it.
+    Forget {
         /// The version.
         version: u64,
     },

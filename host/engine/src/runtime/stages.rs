@@ -50,6 +50,19 @@ pub enum StageEvent {
     },
 }
 
+/// How far a stage is with its version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Every lane works with it.
+    Settled,
+    /// Some lanes work with the one before.
+    Switching,
+    /// Every lane works with it, and may go back.
+    Watched,
+    /// Some lanes work with the one before again, the others will.
+    GoingBack,
+}
+
 /// A switch that is on its way or watched.
 struct Switch {
     version: Arc<Version>,
@@ -89,6 +102,15 @@ impl Lanes {
         self.orders.iter().for_each(|lane| drop(lane.send(order())));
     }
 
+    fn phase(&self) -> Phase {
+        match &self.switch {
+            None => Phase::Settled,
+            Some(switch) if switch.why.is_some() => Phase::GoingBack,
+            Some(switch) if switch.lanes.contains(&Progress::Told) => Phase::Switching,
+            Some(_) => Phase::Watched,
+        }
+    }
+
     /// Sends new code to every lane.
     fn install(&mut self, swap: Swap) {
         self.last += 1;
@@ -126,7 +148,7 @@ impl Lanes {
                     return None;
                 }
                 self.switch = None;
-                self.tell(|| StageOrder::Settle { version });
+                self.tell(|| StageOrder::Forget { version });
                 Some(StageEvent::Settled { stage, version })
             }
             News::Back { why, waited } => {
@@ -175,10 +197,10 @@ impl Stages {
         Some(self.find(stage)?.versions.iter().cloned().collect())
     }
 
-    /// The version that a stage works with, or switches to, and whether it is still watched.
+    /// The version that a stage works with, or switches to, and how far it is with that.
     #[must_use]
-    pub fn live(&self, stage: &str) -> Option<(Arc<Version>, bool)> {
-        self.find(stage).map(|lanes| (lanes.live.clone(), lanes.switch.is_some()))
+    pub fn live(&self, stage: &str) -> Option<(Arc<Version>, Phase)> {
+        self.find(stage).map(|lanes| (lanes.live.clone(), lanes.phase()))
     }
 
     /// Shows rows of a stage. False: there is no such stage.
@@ -196,7 +218,7 @@ impl Stages {
             let (lanes, stage) = (&self.lanes[swap.stage], swap.wanted.name.clone());
             if let Some(switch) = &lanes.switch {
                 // A lane without rows would be watched for ever: who wants the next version calls this one good.
-                if switch.why.is_none() && !switch.lanes.contains(&Progress::Told) {
+                if lanes.phase() == Phase::Watched {
                     let version = switch.version.number;
                     lanes.tell(|| StageOrder::Settle { version });
                 }

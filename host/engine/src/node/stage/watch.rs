@@ -34,13 +34,15 @@ impl StageNode {
                 self.go_back(None, clock.now(), clock);
             }
             StageOrder::Settle { version } if version == self.parts.code.version.number => {
-                if self.watch.take().is_some_and(|watch| watch.left > 0) {
+                if let Some(watch) = self.watch.as_mut().filter(|watch| watch.left > 0) {
+                    watch.left = 0;
                     self.tell(version, News::Passed);
                 }
             }
+            StageOrder::Forget { version } if version == self.parts.code.version.number => self.watch = None,
             StageOrder::Tap(tap) => self.taps.push(tap),
             // About a version that this lane has left already.
-            StageOrder::Back { .. } | StageOrder::Settle { .. } => {}
+            StageOrder::Back { .. } | StageOrder::Settle { .. } | StageOrder::Forget { .. } => {}
         }
     }
 
