@@ -7,8 +7,6 @@
 
 #[path = "end_to_end/guests.rs"]
 mod guests;
-#[path = "end_to_end/server.rs"]
-mod server;
 #[path = "end_to_end/serve.rs"]
 mod serve;
 #[path = "end_to_end/bad_lines.rs"]

@@ -9,10 +9,10 @@ use wasmill_engine::operator::OperatorKind;
 use wasmill_tests::assembled::Image;
 use wasmill_tests::house::built;
 use wasmill_tests::process::{Folder, until, wasmill};
+use wasmill_tests::server::{Server, relabelled};
 use wasmill_wasm::encode;
 
 use crate::guests::{attacking_at, passing};
-use crate::server::{Server, relabelled};
 
 /// A pipeline over a file that grows, of one stage `pass`.
 const FOLLOWED: &str = "\
@@ -381,6 +381,39 @@ fn clients_that_send_slowly_or_break_off_keep_nobody_waiting() {
     server.until("it works", "followed", |it| it["rows_out"] == 1_000);
     drop(slow);
     server.get("/livez").with(200);
+}
+
+#[test]
+fn where_the_data_directory_cannot_be_written_nothing_changes_and_it_says_so() {
+    let folder = followed();
+    let server = Server::start(&folder);
+    server.apply(&folder, "followed", "pipeline.yaml").with(200);
+    let good = live(&server.pipeline("followed"), "pass");
+    let data = folder.path().join("data");
+    let break_off = |name: &str| {
+        fs::rename(data.join(name), data.join(format!("{name}-gone"))).unwrap();
+        fs::write(data.join(name), "in the way").unwrap();
+    };
+    let mend = |name: &str| {
+        fs::remove_file(data.join(name)).unwrap();
+        fs::rename(data.join(format!("{name}-gone")), data.join(name)).unwrap();
+    };
+    break_off("plugins");
+    server.send("POST", "/api/v1/plugins", "", &relabelled(&passing(), 1)).with(500).says(&["cannot write", "plugins"]);
+    mend("plugins");
+    break_off("pipelines");
+    let second = FOLLOWED.replace("followed", "second").replace("out/", "out2/").replace("dead/", "dead2/");
+    folder.write("second.yaml", second);
+    server.apply(&folder, "second", "second.yaml").with(500).says(&["cannot write", "pipelines"]);
+    server.get("/api/v1/pipelines/second").with(404);
+    server.send("POST", "/api/v1/pipelines/followed/pause", "", b"").with(500);
+    assert_eq!(server.pipeline("followed")["state"], "running");
+    let other = server.upload(&relabelled(&passing(), 1));
+    server.swap("followed", "pass", &other, "").with(500).says(&["runs now", "the code before runs after a restart"]);
+    server.kill();
+    mend("pipelines");
+    let server = Server::start(&folder);
+    assert_eq!(live(&server.pipeline("followed"), "pass"), good);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Asks a server over its admin API, and says helpfully when there is none.
 
 use std::io::{BufRead, BufReader};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use ureq::http::{Request, Response};
@@ -8,6 +9,9 @@ use ureq::{Agent, Body};
 
 /// Bytes of an answer, at most.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
+
+/// Time between two looks whether a server is there.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Why there is no good answer.
 #[derive(Debug, thiserror::Error)]
@@ -61,13 +65,15 @@ pub(crate) struct Answer {
 pub(crate) struct Client {
     agent: Agent,
     address: String,
+    /// Until when a server that is not there is waited for.
+    patience: Instant,
 }
 
 impl Client {
-    /// A way to the server at that address, which need not be there yet.
-    pub(crate) fn new(address: &str) -> Self {
+    /// A way to the server at that address, which is waited for so long.
+    pub(crate) fn new(address: &str, wait: Duration) -> Self {
         let config = Agent::config_builder().http_status_as_error(false).proxy(None).build();
-        Self { agent: Agent::new_with_config(config), address: address.to_owned() }
+        Self { agent: Agent::new_with_config(config), address: address.to_owned(), patience: Instant::now() + wait }
     }
 
     /// Asks, and takes the whole answer.
@@ -108,6 +114,23 @@ impl Client {
     }
 
     fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        revision: Option<u64>,
+    ) -> Result<Response<Body>, ClientError> {
+        loop {
+            match self.send_once(method, path, body, revision) {
+                Err(ClientError::NoServer { .. }) if Instant::now() < self.patience => {
+                    std::thread::sleep(LOOK_EVERY);
+                }
+                sent => return sent,
+            }
+        }
+    }
+
+    fn send_once(
         &self,
         method: &str,
         path: &str,
@@ -170,7 +193,9 @@ mod tests {
     #[test]
     fn without_a_server_it_says_how_to_start_one() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let Err(error) = Client::new(&free.to_string()).get("/version") else { panic!("somebody answered") };
+        let Err(error) = Client::new(&free.to_string(), Duration::ZERO).get("/version") else {
+            panic!("somebody answered")
+        };
         assert!(error.to_string().contains("start one with `wasmill serve --data DIR`"), "{error}");
     }
 }

@@ -1,5 +1,7 @@
 //! Verbs that ask a server: `status`, `pause`, `resume`, `drain`, `delete`, `logs`, `events`, `dead-letters`, `tap`.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::{Failed, Output, Setting};
@@ -15,12 +17,15 @@ pub(super) struct Server {
     /// Address of the server
     #[arg(long, value_name = "ADDRESS", default_value = SERVER, env = "WASMILL_SERVER")]
     server: String,
+    /// Wait so long for the server to be there
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    wait: u64,
 }
 
 impl Server {
     /// A way to it.
     pub(super) fn client(&self) -> Client {
-        Client::new(&self.server)
+        Client::new(&self.server, Duration::from_secs(self.wait))
     }
 }
 

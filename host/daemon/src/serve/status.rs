@@ -51,6 +51,9 @@ pub(crate) struct Node {
     pub(crate) from: Vec<String>,
     pub(crate) rows_in_per_s: f64,
     pub(crate) rows_out_per_s: f64,
+    /// Rows of a batch and the time that one takes, on average since the start, for a stage.
+    pub(crate) batch_rows: f64,
+    pub(crate) batch_us: f64,
     /// For a stage its versions since the pipeline was started, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) versions: Vec<VersionOf>,
@@ -69,6 +72,8 @@ pub(crate) struct VersionOf {
     pub(crate) rows_out: u64,
     pub(crate) batches: u64,
     pub(crate) failures: u64,
+    /// Time that a batch took on average.
+    pub(crate) batch_us: f64,
 }
 
 /// A pipeline in a word.
@@ -139,6 +144,7 @@ fn nodes(running: &Running, rates: &[[f64; 2]]) -> Vec<Node> {
                 rows_out: of.counters.rows_out.get(),
                 batches: of.counters.batches.get(),
                 failures: of.counters.failures.get(),
+                batch_us: mean(of.counters.micros.get(), of.counters.batches.get()),
             };
             let mut status = status.clone();
             if let (Part::Stage, Some((live, _))) = (status.part, &live) {
@@ -149,11 +155,17 @@ fn nodes(running: &Running, rates: &[[f64; 2]]) -> Vec<Node> {
                 from: from(graph, status.part, &status.name),
                 rows_in_per_s,
                 rows_out_per_s,
+                batch_rows: mean(status.counters.rows_in.get(), status.counters.batches.get()),
+                batch_us: mean(status.counters.micros.get(), status.counters.batches.get()),
                 versions: versions.iter().map(version).collect(),
             }
         };
         running.status.iter().enumerate().map(node).collect()
     })
+}
+
+fn mean(sum: u64, count: u64) -> f64 {
+    if count == 0 { 0.0 } else { sum as f64 / count as f64 }
 }
 
 /// What a node reads from: `source`, `stage` or `stage.port`.

@@ -136,7 +136,11 @@ impl StageNode {
         match result {
             Ok(effects) => {
                 let step = self.apply(&task, effects, clock.now());
-                self.parts.throttle.took(task.batch.rows(), clock.now() - began);
+                let took = clock.now() - began;
+                self.parts.throttle.took(task.batch.rows(), took);
+                for counters in [&self.parts.counters, &self.parts.code.version.counters] {
+                    counters.micros.add(took.unsigned_abs());
+                }
                 step
             }
             Err(error) => self.recover(task, &error, clock.now()),
