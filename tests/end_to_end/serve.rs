@@ -409,7 +409,7 @@ fn where_the_data_directory_cannot_be_written_nothing_changes_and_it_says_so() {
     server.send("POST", "/api/v1/pipelines/followed/pause", "", b"").with(500);
     assert_eq!(server.pipeline("followed")["state"], "running");
     let other = server.upload(&relabelled(&passing(), 1));
-    server.swap("followed", "pass", &other, "").with(500).says(&["runs now", "the code before runs after a restart"]);
+    server.swap("followed", "pass", &other, "").with(500).says(&["now, but that could not be written", "the code before runs after a restart"]);
     server.kill();
     mend("pipelines");
     let server = Server::start(&folder);
