@@ -409,7 +409,10 @@ fn where_the_data_directory_cannot_be_written_nothing_changes_and_it_says_so() {
     server.send("POST", "/api/v1/pipelines/followed/pause", "", b"").with(500);
     assert_eq!(server.pipeline("followed")["state"], "running");
     let other = server.upload(&relabelled(&passing(), 1));
-    server.swap("followed", "pass", &other, "").with(500).says(&["now, but that could not be written", "the code before runs after a restart"]);
+    server
+        .swap("followed", "pass", &other, "")
+        .with(500)
+        .says(&["now, but that could not be written", "the code before runs after a restart"]);
     server.kill();
     mend("pipelines");
     let server = Server::start(&folder);
@@ -427,4 +430,23 @@ fn code_can_be_named_by_its_digest() {
     let text = FOLLOWED.replace("./guest.wasm", &format!("sha256@{}", "1".repeat(64)));
     let answer = server.send("PUT", "/api/v1/pipelines/followed", "", text.as_bytes()).with(422);
     assert!(answer.body["diagnostics"][0]["message"].as_str().unwrap().contains("there is no plugin of digest 111"));
+}
+
+#[test]
+fn a_hundred_pipelines_that_wait_are_all_drained_at_once() {
+    let folder = Folder::new();
+    folder.write("guest.wasm", passing());
+    let server = Server::start(&folder);
+    for number in 0..100 {
+        let name = format!("p{number}");
+        let source = "generator: { kind: nexmark, only: bids, rate: 0.001 }";
+        let text = format!(
+            "name: {name}\nsources: {{ s: {{ {source} }} }}\nsinks: {{ o: {{ from: s, file: {{ path: {name}/ }} }} }}\n"
+        );
+        let path = format!("/api/v1/pipelines/{name}?base={}", folder.path().display());
+        server.send("PUT", &path, "", text.as_bytes()).with(200);
+    }
+    // A server that does not drain all in time ends with 1.
+    server.stop().with_code(0);
+    assert!((0..100).all(|number| folder.rows(&format!("p{number}")).len() == 1), "the first event is due at once");
 }

@@ -1,7 +1,7 @@
 //! A pipeline that runs in the pool: one task a lane, and one that looks after its epochs and versions.
 //!
 //! Lanes ring for each other when one of them has done something, as messages may have come; the task in charge is rung
-//! when a lane comes to rest or its slice ends. Where nothing was read since the last commit, there is none: a pipeline
+//! when a lane comes to rest, and now and then while it does not. Where nothing was read since the last commit, there is none: a pipeline
 //! that waits has no alarm either. When the last task is over, whoever waits is told how it ended.
 
 use std::collections::VecDeque;
@@ -22,6 +22,9 @@ use crate::driver::{MachineClock, Pass, share};
 
 /// Time between two commits of a pipeline that reads.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a lane that never rests has reports looked for.
+const TELL_EVERY: Duration = Duration::from_millis(20);
 
 /// Events of stages that are kept for who waits for them: a swap makes two, and one is under way at a time.
 const EVENTS_KEPT: usize = 64;
@@ -149,7 +152,8 @@ impl Running {
             since: Instant::now(),
         });
         let several = lanes.len() > 1;
-        let lane = |nodes| pool.task(Box::new(Lane { nodes, of: this.clone(), several }));
+        let lane =
+            |nodes| pool.task(Box::new(Lane { nodes, of: this.clone(), several, untold: false, told: this.since }));
         let tasks = lanes.into_iter().map(lane).collect();
         let control = pool.task(Box::new(Charge { of: this.clone(), read: 0, last: Instant::now() }));
         assert!(this.ringer.0.set((tasks, control)).is_ok(), "a ringer is for one pipeline");
@@ -232,6 +236,9 @@ struct Lane {
     of: Arc<Running>,
     /// Whether there are others.
     several: bool,
+    /// Whether something was done, and so perhaps reported, since the task in charge was rung; and when that was.
+    untold: bool,
+    told: Instant,
 }
 
 impl Lane {
@@ -258,7 +265,6 @@ impl Lane {
 
 impl Work for Lane {
     fn turn(&mut self, until: Instant) -> Turn {
-        let mut any = false;
         loop {
             if self.of.over.load(Ordering::Relaxed) {
                 return self.over();
@@ -271,7 +277,7 @@ impl Work for Lane {
                 }
             };
             if pass.progressed {
-                any = true;
+                self.untold = true;
                 if self.several {
                     self.of.ringer.lanes();
                 }
@@ -282,8 +288,10 @@ impl Work for Lane {
             if pass.progressed && Instant::now() < until {
                 continue;
             }
-            if any {
+            // Reports are rare: it is enough to look for them now and then, and before a rest.
+            if self.untold && (!pass.progressed || self.told.elapsed() >= TELL_EVERY) {
                 self.of.ringer.control();
+                (self.untold, self.told) = (false, Instant::now());
             }
             return if pass.progressed { Turn::More } else { Turn::Wait(pass.sleep(self.of.clock.now())) };
         }
