@@ -7,7 +7,9 @@ mod build;
 mod generate;
 mod graph;
 mod inspect;
+mod new;
 mod run;
+mod test;
 mod validate;
 
 use std::io::IsTerminal;
@@ -19,7 +21,7 @@ use tracing_subscriber::EnvFilter;
 use wasmill_engine::graph::Graph;
 
 use crate::assemble::{self, World};
-use crate::spec::Spec;
+use crate::spec::{Diagnostics, Spec};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,14 +55,18 @@ enum Output {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Start a new operator or pipeline
+    New(new::Args),
+    /// Compile an operator to a component
+    Build(build::Args),
+    /// Run an operator's cases: rows in, and what must come out
+    Test(test::Args),
     /// Run a pipeline in this process until its input ends
     Run(run::Args),
     /// Check a pipeline without running it
     Validate(validate::Args),
     /// Draw a pipeline as text or SVG
     Graph(graph::Args),
-    /// Compile an operator to a component
-    Build(build::Args),
     /// Look at compiled operators
     Plugin {
         #[command(subcommand)]
@@ -100,14 +106,19 @@ impl<E: Into<anyhow::Error>> From<E> for Failed {
 
 /// Reads and checks a pipeline file; all that is wrong with it is told the way the user asked for.
 fn load(path: &Path, setting: &Setting) -> Result<(Spec, Graph), Failed> {
-    assemble::load(path, &World::new(&setting.cache)).map_err(|wrong| match setting.output {
-        Output::Text => Failed::Input(wrong.render(setting.terminal)),
+    assemble::load(path, &World::new(&setting.cache)).map_err(|told| wrong(&told, setting))
+}
+
+/// What is wrong with a file, told the way the user asked for.
+fn wrong(told: &Diagnostics, setting: &Setting) -> Failed {
+    match setting.output {
+        Output::Text => Failed::Input(told.render(setting.terminal)),
         Output::Json => {
-            println!("{}", wrong.to_json());
-            let (count, end) = (wrong.errors(), if wrong.errors() == 1 { "" } else { "s" });
-            Failed::Input(format!("{} is not valid: {count} error{end}", path.display()))
+            println!("{}", told.to_json());
+            let (count, end) = (told.errors(), if told.errors() == 1 { "" } else { "s" });
+            Failed::Input(format!("{} is not valid: {count} error{end}", told.file))
         }
-    })
+    }
 }
 
 /// Reads the command line, does what it says, and answers the exit code.
@@ -118,10 +129,12 @@ pub(crate) fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal).init();
     let setting = Setting { output: cli.output, cache: cli.cache.unwrap_or_else(cache_dir), terminal };
     let result = match cli.verb {
+        Verb::New(args) => new::run(&args, &setting),
+        Verb::Build(args) => build::run(&args, &setting),
+        Verb::Test(args) => test::run(&args, &setting),
         Verb::Run(args) => run::run(&args, &setting),
         Verb::Validate(args) => validate::run(&args, &setting),
         Verb::Graph(args) => graph::run(&args, &setting),
-        Verb::Build(args) => build::run(&args, &setting),
         Verb::Plugin { verb: PluginVerb::Inspect(args) } => inspect::run(&args, &setting),
         Verb::Generate(args) => generate::run(&args),
     };

@@ -7,7 +7,15 @@
 mod cli;
 mod spec;
 mod plugins;
+mod sdk;
 mod build;
+mod row;
+mod infer;
+mod sample;
+mod scaffold;
+mod cases;
+mod trial;
+mod difference;
 mod draw;
 mod assemble;
 mod driver;
