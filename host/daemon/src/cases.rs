@@ -81,10 +81,27 @@ pub(crate) struct Cases {
 }
 
 impl Cases {
-    /// Something that turned out to be wrong with the file when it was used, about that path of a case.
-    pub(crate) fn wrong(&self, case: &Case, path: &str, sentence: &str) -> Diagnostics {
-        let problem = Diagnostic::error(case.node.find(path), sentence);
-        Diagnostics::new(self.file.clone(), self.text.clone(), vec![problem])
+    /// Something that turned out to be wrong with what a case expects of a port.
+    pub(crate) fn wrong_port(&self, case: &Case, port: &str, sentence: &str) -> Diagnostics {
+        self.wrong(case.key(&["expect", port]), sentence)
+    }
+
+    fn wrong(&self, span: Span, sentence: &str) -> Diagnostics {
+        Diagnostics::new(self.file.clone(), self.text.clone(), vec![Diagnostic::error(span, sentence)])
+    }
+}
+
+impl Case {
+    /// Where the last of these keys stands, each within the one before it; of a path that leads to nothing as much as is
+    /// there.
+    fn key(&self, path: &[&str]) -> Span {
+        let (mut at, mut node) = (self.node.span, &self.node);
+        for name in path {
+            let Tree::Map(entries) = &node.value else { break };
+            let Some((key, value)) = entries.iter().find(|(key, _)| key.name == *name) else { break };
+            (at, node) = (key.span, value);
+        }
+        at
     }
 }
 

@@ -4,9 +4,12 @@
 //! it names is wrong, 130 ended at once by a second interrupt.
 
 mod build;
+mod completion;
+mod dev;
 mod generate;
 mod graph;
 mod inspect;
+mod man;
 mod new;
 mod run;
 mod test;
@@ -25,6 +28,8 @@ use crate::spec::{Diagnostics, Spec};
 
 const EXAMPLES: &str = "\
 Examples:
+  wasmill new plugin to-fahrenheit                start an operator
+  wasmill test to-fahrenheit                      run its cases
   wasmill build examples/currency/plugin          compile an operator to a component
   wasmill validate examples/currency/pipeline.yaml   check a pipeline without running it
   wasmill run examples/currency/pipeline.yaml     run it until its input ends
@@ -61,6 +66,8 @@ enum Verb {
     Build(build::Args),
     /// Run an operator's cases: rows in, and what must come out
     Test(test::Args),
+    /// Build and run an operator again on each save, and show what changed in the output
+    Dev(dev::Args),
     /// Run a pipeline in this process until its input ends
     Run(run::Args),
     /// Check a pipeline without running it
@@ -68,12 +75,17 @@ enum Verb {
     /// Draw a pipeline as text or SVG
     Graph(graph::Args),
     /// Look at compiled operators
+    #[command(after_help = inspect::EXAMPLES)]
     Plugin {
         #[command(subcommand)]
         verb: PluginVerb,
     },
     /// Write made-up events as NDJSON to stdout
     Generate(generate::Args),
+    /// Print a script that completes commands in a shell
+    Completion(completion::Args),
+    /// Write manual pages
+    Man(man::Args),
 }
 
 #[derive(Subcommand)]
@@ -132,11 +144,14 @@ pub(crate) fn main() -> ExitCode {
         Verb::New(args) => new::run(&args, &setting),
         Verb::Build(args) => build::run(&args, &setting),
         Verb::Test(args) => test::run(&args, &setting),
+        Verb::Dev(args) => dev::run(&args, &setting),
         Verb::Run(args) => run::run(&args, &setting),
         Verb::Validate(args) => validate::run(&args, &setting),
         Verb::Graph(args) => graph::run(&args, &setting),
         Verb::Plugin { verb: PluginVerb::Inspect(args) } => inspect::run(&args, &setting),
         Verb::Generate(args) => generate::run(&args),
+        Verb::Completion(args) => completion::run(&args),
+        Verb::Man(args) => man::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

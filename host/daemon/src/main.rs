@@ -19,6 +19,8 @@ mod difference;
 mod draw;
 mod assemble;
 mod driver;
+mod rehearsal;
+mod watch;
 mod report;
 
 use std::process::ExitCode;

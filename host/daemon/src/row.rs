@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use wasmill_engine::codec::timestamp;
 
@@ -77,11 +77,11 @@ impl<'de> Deserialize<'de> for Item {
     }
 }
 
-impl From<&Item> for Value {
-    fn from(item: &Item) -> Self {
-        match item {
-            Item::Value(value) => value.clone(),
-            Item::Object(entries) => entries.iter().map(|(key, item)| (key.clone(), Self::from(item))).collect(),
+impl Serialize for Item {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Value(value) => value.serialize(serializer),
+            Self::Object(entries) => serializer.collect_map(entries.iter().map(|(key, item)| (key, item))),
         }
     }
 }
@@ -124,9 +124,10 @@ impl Row {
         object
     }
 
-    /// The row as JSON.
-    pub(crate) fn json(&self) -> Value {
-        Value::from(&Item::Object(self.object()))
+    /// The row as a JSON text, columns in their order.
+    pub(crate) fn json(&self) -> String {
+        let text = serde_json::to_string(&Item::Object(self.object()));
+        text.expect("names and values can always be written as JSON")
     }
 
     /// The columns in which two rows differ: path, value here, value there.
@@ -244,7 +245,7 @@ fn value_yaml(value: &Value, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 pub(crate) struct Plain<'a>(pub(crate) &'a str);
 
 /// What some version of YAML takes for something else than text.
-const WORDS: [&str; 10] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan"];
+const WORDS: [&str; 8] = ["true", "false", "null", "yes", "no", "on", "off", "nan"];
 
 impl fmt::Display for Plain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

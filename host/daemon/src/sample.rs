@@ -70,9 +70,9 @@ fn format(path: &Path, begins: Option<char>, first: &str) -> Result<Format, Stri
 
 fn ndjson_rows(text: impl std::io::BufRead, records: usize) -> Result<Vec<Vec<(String, Item)>>, String> {
     let mut rows = Vec::new();
-    for line in text.lines() {
+    for line in text.split(b'\n') {
         let line = line.map_err(|error| format!("cannot be read: {error}"))?;
-        if let Ok(Item::Object(row)) = serde_json::from_str(&line) {
+        if let Ok(Item::Object(row)) = serde_json::from_slice(&line) {
             rows.push(row);
         }
         if rows.len() == records {

@@ -175,7 +175,7 @@ fn decoded(graph: &Graph, rows: &[Row]) -> Result<Batch, TrialError> {
     let source = &graph.sources[0];
     let mut bytes = Vec::new();
     for row in rows {
-        bytes.extend_from_slice(row.json().to_string().as_bytes());
+        bytes.extend_from_slice(row.json().as_bytes());
         bytes.push(b'\n');
     }
     let len = bytes.len();

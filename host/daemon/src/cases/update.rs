@@ -19,10 +19,10 @@ pub(crate) fn updated(cases: &Cases, outcomes: &[(usize, Outcome)]) -> Result<St
     for (position, outcome) in outcomes.iter().rev() {
         rewrite(&mut text, &cases.cases[*position].node, outcome);
     }
-    let (at, _) = outcomes.first().map_or((0, None), |(at, outcome)| (*at, Some(outcome)));
+    let at = outcomes.first().map_or(0, |(at, _)| *at);
     let refused = || {
         let sentence = "the expectations cannot be rewritten here; write `expect:` on a line of its own below `input:`";
-        cases.wrong(&cases.cases[at], "expect", sentence)
+        cases.wrong(cases.cases[at].key(&["expect"]), sentence)
     };
     let again = super::parse(cases.file.clone(), text.clone()).map_err(|_| refused())?;
     let same =

@@ -14,6 +14,7 @@ use super::{Failed, Output, Setting};
 use crate::assemble::{self, World};
 use crate::cases::{self, Case, Cases, Outcome};
 use crate::difference::{self, Difference};
+use crate::row::{Item, Row};
 use crate::trial::{self, Trial, TrialError};
 use crate::{build, plugins};
 
@@ -235,14 +236,15 @@ fn check_ports(cases: &Cases, case: &Case, outcome: &Outcome) -> Result<(), crat
     let unknown = case.expected.ports.iter().find(|(name, _)| !names.contains(&name.as_str()));
     unknown.map_or(Ok(()), |(name, _)| {
         let hint = hint(name, names.into_iter().chain(["rejects", "state"]));
-        Err(cases.wrong(case, &format!("expect.{name}"), &format!("`{name}` is no port of the operator{hint}")))
+        Err(cases.wrong_port(case, name, &format!("`{name}` is no port of the operator{hint}")))
     })
 }
 
 /// For each part that differs what was expected and what came out, as JSON.
 fn parts(differences: &[Difference], expected: &Outcome, actual: &Outcome) -> Value {
     let side = |outcome: &Outcome, part: &str| -> Value {
-        let keyed = |(key, row): &(String, crate::row::Row)| (key.clone(), row.json());
+        let json = |row: &Row| json!(Item::Object(row.object()));
+        let keyed = |(key, row): &(String, Row)| (key.clone(), json(row));
         match part {
             "rejects" => {
                 let reject = |refused: &cases::Refused| json!({ "row": refused.row, "action": refused.action, "reason": refused.reason });
@@ -251,7 +253,7 @@ fn parts(differences: &[Difference], expected: &Outcome, actual: &Outcome) -> Va
             "state" => outcome.state.as_ref().map_or(Value::Null, |keys| keys.iter().map(keyed).collect()),
             port => {
                 let rows = outcome.ports.iter().find(|(name, _)| name == port);
-                rows.map_or_else(|| json!([]), |(_, rows)| rows.iter().map(crate::row::Row::json).collect())
+                rows.map_or_else(|| json!([]), |(_, rows)| rows.iter().map(json).collect())
             }
         }
     };
