@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(150);
 
-/// Folders that tools and runs make.
-const MADE: [&str; 4] = ["target", "out", "dead", "node_modules"];
+/// What tools and runs make.
+const MADE: [&str; 6] = ["target", "out", "dead", "node_modules", "Cargo.lock", "go.sum"];
 
 /// Files that are looked at, at most.
 const FILES_MAX: usize = 10_000;
@@ -33,13 +33,13 @@ fn walk(folder: &Path, seen: &mut Seen) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with('.') || seen.0.len() >= FILES_MAX {
+        if name.starts_with('.') || MADE.contains(&&*name) || seen.0.len() >= FILES_MAX {
             continue;
         }
         match entry.file_type() {
-            Ok(kind) if kind.is_dir() && !MADE.contains(&&*name) => walk(&entry.path(), seen),
-            Ok(kind) if !kind.is_dir() => note(&entry.path(), seen),
-            _ => {}
+            Ok(kind) if kind.is_dir() => walk(&entry.path(), seen),
+            Ok(_) => note(&entry.path(), seen),
+            Err(_) => {}
         }
     }
 }

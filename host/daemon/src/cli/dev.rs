@@ -65,7 +65,14 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
         let began = Instant::now();
         let round = round(args, setting);
         let good = round.as_ref().is_ok_and(|runs| runs.iter().all(|run| run.outcome.is_ok()));
-        tell(setting, number, &round, &before, began);
+        tell(setting, number, &round, &before);
+        if setting.output == Output::Text {
+            let built = if round.is_ok() { "built and ran" } else { "not built" };
+            let next = if args.once { "" } else { "; waiting for a file to be saved, Ctrl-C ends" };
+            println!("run {number}: {built} in {:.1} s{next}", began.elapsed().as_secs_f64());
+        }
+        // Whoever reads along, a person or an editor, sees it at once; if nobody does any more, the next line fails.
+        drop(std::io::stdout().flush());
         if args.once {
             return if good { Ok(()) } else { Err(anyhow::anyhow!("not all of it ran").into()) };
         }
@@ -129,14 +136,8 @@ fn sampled(args: &Args, file: &Path, factory: &SharedFactory) -> Result<Run, Str
     Ok(Run { name: file.display().to_string(), outcome, passed: None })
 }
 
-/// Says what a round came to: one block of text, or one line of JSON.
-fn tell(
-    setting: &Setting,
-    number: u64,
-    round: &Result<Vec<Run>, String>,
-    before: &[(String, Outcome)],
-    began: Instant,
-) {
+/// Says what a round came to: a block of text, or one line of JSON.
+fn tell(setting: &Setting, number: u64, round: &Result<Vec<Run>, String>, before: &[(String, Outcome)]) {
     let earlier = |run: &Run| before.iter().find(|(name, _)| *name == run.name).map(|(_, outcome)| outcome);
     match (setting.output, round) {
         (Output::Json, Ok(runs)) => {
@@ -144,20 +145,9 @@ fn tell(
             println!("{}", json!({ "run": number, "error": null, "results": runs }));
         }
         (Output::Json, Err(error)) => println!("{}", json!({ "run": number, "error": error, "results": [] })),
-        (Output::Text, Ok(runs)) => {
-            runs.iter().for_each(|run| show(run, earlier(run)));
-            println!(
-                "run {number}: {:.1} s; waiting for a file to be saved, Ctrl-C ends",
-                began.elapsed().as_secs_f64()
-            );
-        }
-        (Output::Text, Err(error)) => {
-            eprintln!("error: {}", error.trim_end().trim_start_matches("error: "));
-            println!("run {number}: not built; waiting for a file to be saved, Ctrl-C ends");
-        }
+        (Output::Text, Ok(runs)) => runs.iter().for_each(|run| show(run, earlier(run))),
+        (Output::Text, Err(error)) => eprintln!("error: {}", error.trim_end()),
     }
-    // Whoever reads along, a person or an editor, sees it at once; if nobody does any more, the next line fails.
-    drop(std::io::stdout().flush());
 }
 
 /// What changed since the run before, or all of it.
