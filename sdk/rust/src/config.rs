@@ -51,12 +51,11 @@ pub fn parse_none(text: &str) -> Result<(), Refusal> {
 /// The refusal of a configuration whose `check` found something.
 #[must_use]
 pub fn unsuitable(what: String) -> Refusal {
-    Refusal { message: format!("the configuration is not usable: {what}"), config_path: None }
+    Refusal::new(format!("the configuration is not usable: {what}"))
 }
 
 fn json(text: &str) -> Result<Value, Refusal> {
-    let refusal = |error| Refusal { message: format!("the configuration is not JSON: {error}"), config_path: None };
-    serde_json::from_str(text).map_err(refusal)
+    serde_json::from_str(text).map_err(|error| Refusal::new(format!("the configuration is not JSON: {error}")))
 }
 
 /// Something wrong at a path; the path is empty until the innermost value that has one adds it.
@@ -77,9 +76,9 @@ impl Wrong {
     fn refusal(self) -> Refusal {
         let Self { what, path } = self;
         if path.is_empty() {
-            return Refusal { message: format!("configuration: {what}"), config_path: None };
+            return Refusal::new(format!("configuration: {what}"));
         }
-        Refusal { message: format!("configuration key `{path}`: {what}"), config_path: Some(path) }
+        Refusal::new(format!("configuration key `{path}`: {what}")).key(path)
     }
 }
 
