@@ -15,6 +15,8 @@ mod files;
 mod streams;
 #[path = "end_to_end/plugins.rs"]
 mod plugins;
+#[path = "end_to_end/go.rs"]
+mod go;
 #[path = "end_to_end/lanes.rs"]
 mod lanes;
 #[path = "end_to_end/formats.rs"]

@@ -36,12 +36,12 @@ fn engine() -> &'static Engine {
 fn guest(language: Language, job: Job) -> (&'static str, Value) {
     match (language, job) {
         (_, Job::Keyed) => ("keyed", json!({})),
-        (Language::Rust, Job::Convert) => ("convert", json!({})),
-        (Language::Rust, Job::Filter) => ("filter", json!({})),
-        (Language::Rust, Job::Domain) => ("domain", json!({})),
-        (Language::Go | Language::C, Job::Convert) => ("transform", json!({ "job": "q1" })),
-        (Language::Go | Language::C, Job::Filter) => ("transform", json!({ "job": "q2" })),
-        (Language::Go | Language::C, Job::Domain) => ("transform", json!({ "job": "domain" })),
+        (Language::C, Job::Convert) => ("transform", json!({ "job": "q1" })),
+        (Language::C, Job::Filter) => ("transform", json!({ "job": "q2" })),
+        (Language::C, Job::Domain) => ("transform", json!({ "job": "domain" })),
+        (_, Job::Convert) => ("convert", json!({})),
+        (_, Job::Filter) => ("filter", json!({})),
+        (_, Job::Domain) => ("domain", json!({})),
     }
 }
 
@@ -187,11 +187,9 @@ fn guests_in_c_hold_the_table() {
 }
 
 #[test]
-fn a_refusal_names_the_configuration_key_in_go_and_c() {
-    for language in [Language::Go, Language::C] {
-        let Some(component) = load(language, "transform") else { continue };
-        let refusal = component.open(&json!({ "job": "q9" }), &[]).map(|_| ()).unwrap_err();
-        assert_eq!(refusal.config_path.as_deref(), Some("job"), "{language:?}: {refusal}");
-        assert!(refusal.message.contains("choose q1, q2"), "{language:?}: {refusal}");
-    }
+fn a_refusal_names_the_configuration_key_in_c() {
+    let Some(component) = load(Language::C, "transform") else { return };
+    let refusal = component.open(&json!({ "job": "q9" }), &[]).map(|_| ()).unwrap_err();
+    assert_eq!(refusal.config_path.as_deref(), Some("job"), "{refusal}");
+    assert!(refusal.message.contains("choose q1, q2"), "{refusal}");
 }

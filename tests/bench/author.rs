@@ -9,6 +9,7 @@
 //! case; the cases are those of the template, repeated to ten, on the component as it was built. Beside it: the binary
 //! doing nothing.
 
+#[expect(dead_code, reason = "this benchmark runs no pipeline")]
 mod process;
 
 use std::path::Path;

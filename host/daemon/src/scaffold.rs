@@ -18,6 +18,8 @@ pub(crate) use pipeline::pipeline;
 pub(crate) enum Language {
     /// Rust; needs cargo and the target wasm32-unknown-unknown
     Rust,
+    /// Go 1.24 or newer
+    Go,
 }
 
 /// Whether an operator has state.
@@ -88,6 +90,9 @@ const RUST_NAMES: [&str; 20] = [
     "wasmill-macros",
 ];
 
+/// Names that a Go module cannot have.
+const GO_NAMES: [&str; 6] = ["cmd", "go", "main", "std", "vendor", "wasmill"];
+
 fn check_name(name: &str, of: &'static str) -> Result<(), NewError> {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
@@ -105,6 +110,7 @@ pub(crate) fn plugin(base: &Path, name: &str, language: Language, kind: Kind) ->
     check_name(name, "an operator")?;
     let (taken, called): (&[&str], _) = match language {
         Language::Rust => (&RUST_NAMES, "Rust"),
+        Language::Go => (&GO_NAMES, "Go"),
     };
     if taken.contains(&name) {
         return Err(NewError::Taken(name.to_owned(), called));
@@ -118,6 +124,7 @@ pub(crate) fn plugin(base: &Path, name: &str, language: Language, kind: Kind) ->
     let mut files = vec![("cases.yaml", cases.to_owned())];
     let source = match language {
         Language::Rust => rust(kind, &mut files),
+        Language::Go => go(kind, &mut files),
     };
     files.push(("README.md", readme.replace("SOURCE", source).replace("NAMEKEY", &format!("NAME{key}"))));
     for (path, text) in files {
@@ -138,6 +145,25 @@ fn rust(kind: Kind, files: &mut Vec<(&'static str, String)>) -> &'static str {
     files.push((".gitignore", "/target/\n/.wasmill/\n".to_owned()));
     files.push(("src/lib.rs", operator.to_owned()));
     "src/lib.rs"
+}
+
+/// Adds the files of a project in Go; answers where its operator is.
+fn go(kind: Kind, files: &mut Vec<(&'static str, String)>) -> &'static str {
+    let operator = match kind {
+        Kind::Transform => include_str!("../templates/go/transform.go"),
+        Kind::Keyed => include_str!("../templates/go/keyed.go"),
+    };
+    // What the SDK requires its user's module must name too.
+    let manifest = Sdk::Go.file("go.mod").unwrap_or_default();
+    let required = manifest.lines().filter(|line| line.starts_with("require "));
+    let indirect: Vec<String> = required.map(|line| format!("{line} // indirect")).collect();
+    let module = include_str!("../templates/go/module.txt").replace("INDIRECT", &indirect.join("\n"));
+    files.push(("go.mod", module));
+    files.extend(Sdk::Go.file("go.sum").map(|sums| ("go.sum", sums.to_owned())));
+    files.push((".gitignore", "/target/\n/.wasmill/\n".to_owned()));
+    files.push(("main.go", operator.to_owned()));
+    files.push(("main_test.go", include_str!("../templates/go/test.go").to_owned()));
+    "main.go"
 }
 
 /// Makes a folder that is not there.

@@ -18,9 +18,8 @@ struct Core {
     transform: bool,
     keyed: bool,
     typed: bool,
-    contract: Option<String>,
-    /// Module and name of each import.
     imports: Vec<(String, String)>,
+    contract: Option<String>,
 }
 
 /// Makes a component of a core module.
@@ -29,7 +28,7 @@ struct Core {
 /// runtime imports, with the name it is imported by (`wasi_snapshot_preview1`): it becomes part of the component.
 ///
 /// # Errors
-/// The bytes are no core module, it has no operator, imports what no operator is given, was built for another text of the contract, or does not fit it.
+/// The bytes are no core module, it has no operator, was built for another text of the contract, or does not fit it.
 pub fn encode(core: &[u8], adapter: Option<(&str, &[u8])>) -> Result<Vec<u8>, ComponentError> {
     let found = look(core)?;
     let ours = wit::contract_digest();
@@ -42,10 +41,8 @@ pub fn encode(core: &[u8], adapter: Option<(&str, &[u8])>) -> Result<Vec<u8>, Co
         (false, true) => OperatorKind::Keyed,
         (false, false) => return Err(ComponentError::NoOperatorInCore),
     };
-    let answered = adapter.map(|(name, _)| name);
-    let strange = found.imports.iter().find(|(module, _)| !of_contract(module) && Some(module.as_str()) != answered);
-    if let Some((module, name)) = strange {
-        return Err(ComponentError::Import { import: format!("{module}::{name}"), cause: cause(module).to_owned() });
+    if !found.typed {
+        check_imports(&found.imports, adapter.map(|(name, _)| name))?;
     }
     let mut typed = core.to_vec();
     if !found.typed {
@@ -61,24 +58,12 @@ pub fn encode(core: &[u8], adapter: Option<(&str, &[u8])>) -> Result<Vec<u8>, Co
     encoder.encode().map_err(unfit)
 }
 
-fn of_contract(module: &str) -> bool {
-    module.strip_prefix(wit::PACKAGE).is_some_and(|rest| rest.starts_with('/'))
-}
-
-/// Where an import from that module usually comes from, and what to do.
-fn cause(module: &str) -> &'static str {
-    if module.starts_with("__wbindgen") {
-        "it comes from a crate that is built for browsers (wasm-bindgen), often by a feature such as `js` of getrandom or \
-         `wasmbind` of chrono; turn that feature off"
-    } else if module.starts_with("wasi") {
-        "it is WASI, and the module was built by other means than `wasmill build`, which answers WASI inside the component"
-    } else if module == "env" {
-        "a function was declared and is nowhere defined (`extern \"C\"` in Rust, a header in C, `//go:wasmimport` in \
-         Go); link what defines it, or take it out"
-    } else {
-        "it was declared by hand (`#[link(wasm_import_module)]` in Rust, `//go:wasmimport` in Go, `import_module` in C); \
-         take it out, an operator is a function of its rows and state"
-    }
+/// A module without types of its own may import the log, and what its adapter answers.
+fn check_imports(imports: &[(String, String)], adapter: Option<&str>) -> Result<(), ComponentError> {
+    let given = |module: &str| module == wit::LOG || Some(module) == adapter;
+    let Some((module, name)) = imports.iter().find(|(module, _)| !given(module)) else { return Ok(()) };
+    let cause = "operators are pure functions of rows and state; remove what asks for it";
+    Err(ComponentError::Import { import: format!("{module}.{name}"), cause: cause.into() })
 }
 
 /// The encoder's reason with all its causes, in one line.

@@ -48,8 +48,8 @@ pub enum ComponentError {
         /// What.
         reason: String,
     },
-    /// Building and loading: it asks for something that no operator is given.
-    #[error("it imports `{import}`, which no operator is given: {cause}")]
+    /// Building or loading: it asks for something that no operator is given.
+    #[error("the component imports `{import}`, which no operator is given: {cause}")]
     Import {
         /// The import as the component names it.
         import: String,

@@ -32,7 +32,8 @@ enum What {
 const PLUGIN_EXAMPLES: &str = "\
 Examples:
   wasmill new plugin to-fahrenheit
-  wasmill new plugin room-mean --kind keyed";
+  wasmill new plugin room-mean --kind keyed
+  wasmill new plugin room-mean --kind keyed --lang go";
 
 /// Start a new operator: a folder with a project that builds, and cases that pass.
 #[derive(clap::Args)]

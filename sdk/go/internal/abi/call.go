@@ -7,6 +7,7 @@ import (
 	"runtime"
 
 	"wasmill"
+	"wasmill/batch"
 )
 
 // The three functions that the adapter has beside WASI's, see wasi_snapshot_preview1.wat.
@@ -16,7 +17,7 @@ import (
 func console(buffer *[514]uint32)
 
 //go:wasmimport wasi_snapshot_preview1 wasmill_call_begins
-func callBegins(now int64, seed uint64)
+func callBegins(now batch.Timestamp, seed uint64)
 
 //go:wasmimport wasi_snapshot_preview1 wasmill_call_ends
 func callEnds()
@@ -30,7 +31,7 @@ func init() { console(&lines) }
 
 // Begin sets clock and chance to what the call's context says. Its result is deferred by every call: it lets out what
 // was printed, and turns a panic into a line of the log and a trap.
-func Begin(context wasmill.Context) func() {
+func Begin(context batch.Context) func() {
 	callBegins(context.Now, context.Seed)
 	return end
 }
