@@ -59,11 +59,10 @@ fn format(path: &Path, begins: Option<char>, first: &str) -> Result<Format, Stri
         (_, None) => Err("is empty; there is nothing to see which columns there are".to_owned()),
         (Some("csv"), _) => Ok(csv()),
         (Some("tsv"), _) => Ok(Format::Csv { separator: b'\t', header: true }),
-        (_, Some('{')) => Ok(Format::Ndjson),
         (_, Some('[')) => {
             Err("is a JSON list; a pipeline reads one object a line, as `jq -c '.[]'` makes of it".to_owned())
         }
-        (Some("ndjson" | "jsonl" | "json"), _) => Err("does not begin with a JSON object".to_owned()),
+        (Some("ndjson" | "jsonl" | "json"), _) | (_, Some('{')) => Ok(Format::Ndjson),
         _ => Ok(csv()),
     }
 }
@@ -145,7 +144,7 @@ mod tests {
         for (name, text, said) in [
             ("a.ndjson", "", "is empty"),
             ("a.json", "[{\"a\":1}]", "is a JSON list"),
-            ("a.ndjson", "hello", "does not begin with a JSON object"),
+            ("a.ndjson", "hello", "has no record"),
             ("a.csv", "a,b\n", "has no record"),
         ] {
             assert!(columns(name, text).unwrap_err().starts_with(said), "{name}");
