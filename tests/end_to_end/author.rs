@@ -175,7 +175,8 @@ fn rows_that_do_not_suit_the_operator_fail_their_case_with_what_is_missing_or_of
 fn a_field_that_is_missing_or_of_another_kind_is_told_by_validate_and_when_the_pipeline_opens() {
     let pipeline = |columns: &str| {
         format!(
-            "name: p\nsources:\n  rows: {{ file: {{ path: in.ndjson }}, format: {{ ndjson: {{ columns: {columns} }} }} }}\n\
+            "name: p\nsources:\n\
+             \x20 rows: {{ file: {{ path: in.ndjson }}, format: {{ ndjson: {{ columns: {columns} }} }} }}\n\
              stages:\n  pass: {{ from: rows, plugin: ./guest.wasm }}\nsinks:\n  out: {{ from: pass, stdout: {{}} }}\n"
         )
     };
@@ -197,7 +198,15 @@ fn a_field_that_is_missing_or_of_another_kind_is_told_by_validate_and_when_the_p
 fn an_unknown_key_of_an_operators_configuration_is_told_with_what_was_meant() {
     let folder = project("configured");
     in_folder(&folder, &["build"]).with_code(0);
-    let pipeline = "name: p\nsources:\n  rows: { generator: { kind: sensors, events: 1 } }\nstages:\n  f: { from: rows, plugin: ./, config: { coldes: 1 } }\nsinks:\n  out: { from: f, stdout: {} }\n";
+    let pipeline = "\
+name: p
+sources:
+  rows: { generator: { kind: sensors, events: 1 } }
+stages:
+  f: { from: rows, plugin: ./, config: { coldes: 1 } }
+sinks:
+  out: { from: f, stdout: {} }
+";
     fs::write(folder.join("pipeline.yaml"), pipeline).unwrap();
     for verb in ["validate", "run"] {
         let told = in_folder(&folder, &[verb, "pipeline.yaml"]).with_code(2);
@@ -309,7 +318,18 @@ fn each_save_builds_runs_and_shows_what_changed_until_it_is_interrupted() {
 fn an_operator_in_work_is_run_on_a_sample_or_in_its_pipeline_without_touching_the_sinks() {
     let folder = project("sampled");
     fs::write(folder.join("rows.csv"), "sensor,temperature\na,100\nb,-300\n").unwrap();
-    let pipeline = "name: p\nsources:\n  rows:\n    file: { path: rows.csv }\n    format: { csv: { columns: { sensor: utf8, temperature: float64 } } }\nstages:\n  f: { from: rows, plugin: ./ }\nsinks:\n  out: { from: f, file: { path: out/ }, format: ndjson }\ndead_letters: { file: { path: dead/ } }\n";
+    let pipeline = "\
+name: p
+sources:
+  rows:
+    file: { path: rows.csv }
+    format: { csv: { columns: { sensor: utf8, temperature: float64 } } }
+stages:
+  f: { from: rows, plugin: ./ }
+sinks:
+  out: { from: f, file: { path: out/ }, format: ndjson }
+dead_letters: { file: { path: dead/ } }
+";
     fs::write(folder.join("pipeline.yaml"), pipeline).unwrap();
     let sampled = in_folder(&folder, &["dev", "--once", "--sample", "rows.csv", "--config", "{\"coldest\": -200}"]);
     let sampled = sampled.with_code(0).stdout;

@@ -92,8 +92,8 @@ impl Cases {
 }
 
 impl Case {
-    /// Where the last of these keys stands, each within the one before it; of a path that leads to nothing as much as is
-    /// there.
+    /// Where the last of these keys stands, each within the one before it; of a path that leads to nothing as much as
+    /// is there.
     fn key(&self, path: &[&str]) -> Span {
         let (mut at, mut node) = (self.node.span, &self.node);
         for name in path {

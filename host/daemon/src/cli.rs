@@ -11,6 +11,7 @@ mod graph;
 mod inspect;
 mod man;
 mod new;
+mod progress;
 mod run;
 mod test;
 mod validate;
@@ -95,6 +96,7 @@ enum PluginVerb {
 }
 
 /// What a verb works with.
+#[derive(Clone, Debug)]
 struct Setting {
     output: Output,
     cache: PathBuf,
@@ -149,7 +151,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Validate(args) => validate::run(&args, &setting),
         Verb::Graph(args) => graph::run(&args, &setting),
         Verb::Plugin { verb: PluginVerb::Inspect(args) } => inspect::run(&args, &setting),
-        Verb::Generate(args) => generate::run(&args),
+        Verb::Generate(args) => generate::run(&args, &setting),
         Verb::Completion(args) => completion::run(&args),
         Verb::Man(args) => man::run(&args),
     };

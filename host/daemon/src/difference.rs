@@ -1,7 +1,7 @@
 //! What differs between two outcomes of an operator, row by row.
 //!
-//! Rows that are the same on both sides are found first, in order; what is left between them is shown side by side, with
-//! the columns that differ. Neighbours: [`crate::trial`] makes outcomes, the verbs `test` and `dev` show them.
+//! Rows that are the same on both sides are found first, in order; what is left between them is shown side by side,
+//! with the columns that differ. Neighbours: [`crate::trial`] makes outcomes, the verbs `test` and `dev` show them.
 
 use std::fmt::Write as _;
 

@@ -1,7 +1,7 @@
 //! A pipeline from end to end with its own sources, and with sinks that nobody else sees.
 //!
-//! Always true: what the pipeline's sinks name is neither opened nor touched. Neighbours: [`crate::assemble`] opens what
-//! is left, [`crate::driver`] runs it, the verb `dev` shows what came out.
+//! Always true: what the pipeline's sinks name is neither opened nor touched. Neighbours: [`crate::assemble`] opens
+//! what is left, [`crate::driver`] runs it, the verb `dev` shows what came out.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -178,7 +178,8 @@ mod tests {
     #[test]
     fn an_expectation_is_rewritten_and_nothing_else() {
         let new = format!(
-            "    expect:\n      main:\n        - {ROW}\n      rejects:\n        - {{ row: 1, reason: later, action: retry }}\n"
+            "    expect:\n      main:\n        - {ROW}\n      rejects:\n\
+             \x20       - {{ row: 1, reason: later, action: retry }}\n"
         );
         let (before, after) =
             ("# a\ncases:\n  - name: x   # b\n    input: [ { n: 1 } ]  # c\n", "\n  # d\n  - name: y # e\n");

@@ -108,7 +108,7 @@ fn round(args: &Args, setting: &Setting) -> Result<Vec<Run>, String> {
         let outcome = rehearsal::run(pipeline, &world).map_err(|told| told.render(setting.terminal))?;
         return Ok(vec![Run { name: pipeline.display().to_string(), outcome, passed: None }]);
     }
-    let factory = operator(&world, &args.folder)?;
+    let factory = operator(&world, &args.folder, setting)?;
     match &args.sample {
         Some(file) => sampled(args, file, &factory).map(|run| vec![run]),
         None => {

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use wasmill_engine::graph::suggest::hint;
 use wasmill_engine::operator::{CallError, SharedFactory};
 
-use super::{Failed, Output, Setting};
+use super::{Failed, Output, Setting, progress};
 use crate::assemble::{self, World};
-use crate::cases::{self, Case, Cases, Outcome};
+use crate::cases::{self, Case, Cases, Outcome, Refused};
 use crate::difference::{self, Difference};
 use crate::row::{Item, Row};
 use crate::trial::{self, Trial, TrialError};
@@ -48,7 +48,7 @@ pub(super) const CASES: &str = "cases.yaml";
 
 pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
     let world = World::new(&setting.cache);
-    let mut operators = Operators { world: &world, loaded: HashMap::new() };
+    let mut operators = Operators { world: &world, setting, loaded: HashMap::new() };
     let mut told = Told { setting, cases: Vec::new(), passed: 0, failed: 0, rewritten: 0 };
     let files: Vec<(PathBuf, PathBuf)> = args.paths.iter().map(|path| located(path)).collect::<Result<_, _>>()?;
     let read = |(file, folder): &(PathBuf, PathBuf)| match cases::read(file) {
@@ -82,6 +82,7 @@ fn located(path: &Path) -> Result<(PathBuf, PathBuf), Failed> {
 /// Operators by where they are, each built and loaded once.
 struct Operators<'a> {
     world: &'a World,
+    setting: &'a Setting,
     loaded: HashMap<PathBuf, SharedFactory>,
 }
 
@@ -90,7 +91,8 @@ impl Operators<'_> {
         if let Some(factory) = self.loaded.get(plugin) {
             return Ok(factory.clone());
         }
-        let factory = operator(self.world, plugin).map_err(|message| Failed::Input(format!("error: {message}")))?;
+        let factory =
+            operator(self.world, plugin, self.setting).map_err(|message| Failed::Input(format!("error: {message}")))?;
         self.loaded.insert(plugin.to_owned(), factory.clone());
         Ok(factory)
     }
@@ -100,13 +102,15 @@ impl Operators<'_> {
 ///
 /// # Errors
 /// A sentence that says what is missing or wrong.
-pub(super) fn operator(world: &World, plugin: &Path) -> Result<SharedFactory, String> {
+pub(super) fn operator(world: &World, plugin: &Path, setting: &Setting) -> Result<SharedFactory, String> {
     let path = if plugin.is_dir() && plugins::is_project(plugin) {
         build::build(plugin, &build::Options::default()).map_err(|error| error.to_string())?.path
     } else {
         plugins::built(plugin)?
     };
-    let component = plugins::load(&path, world.engine()?)?;
+    let engine = world.engine()?;
+    let what = format!("compiling {} for this machine", path.display());
+    let component = progress::during(setting, &what, || plugins::load(&path, engine))?;
     let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     Ok(Arc::new(component.logging_to(Arc::new(move |line| assemble::log(&name, &line)))))
 }
@@ -247,7 +251,10 @@ fn parts(differences: &[Difference], expected: &Outcome, actual: &Outcome) -> Va
         let keyed = |(key, row): &(String, Row)| (key.clone(), json(row));
         match part {
             "rejects" => {
-                let reject = |refused: &cases::Refused| json!({ "row": refused.row, "action": refused.action, "reason": refused.reason });
+                let reject = |refused: &Refused| {
+                    let Refused { row, action, reason } = refused;
+                    json!({ "row": row, "action": action, "reason": reason })
+                };
                 outcome.rejects.iter().map(reject).collect()
             }
             "state" => outcome.state.as_ref().map_or(Value::Null, |keys| keys.iter().map(keyed).collect()),

@@ -39,7 +39,10 @@ impl Default for Config {
 impl Config {
     /// Asked before the pipeline starts.
     fn check(&self) -> Result<(), String> {
-        if self.distance > 0.0 { Ok(()) } else { Err(format!("`distance` is {}, not above 0", self.distance)) }
+        if self.distance <= 0.0 {
+            return Err(format!("`distance` is {}, not above 0", self.distance));
+        }
+        Ok(())
     }
 }
 

@@ -32,7 +32,10 @@ impl Default for Config {
 impl Config {
     /// Asked before the pipeline starts.
     fn check(&self) -> Result<(), String> {
-        if self.coldest >= -273.15 { Ok(()) } else { Err(format!("`coldest` is {}, below absolute zero", self.coldest)) }
+        if self.coldest < -273.15 {
+            return Err(format!("`coldest` is {}, below absolute zero", self.coldest));
+        }
+        Ok(())
     }
 }
 
