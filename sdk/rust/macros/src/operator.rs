@@ -143,8 +143,15 @@ pub(crate) fn expand(kind: Kind, arguments: &Arguments, mut function: ItemFn) ->
     check_ports(function.block.to_token_stream(), &arguments.ports)?;
     let operator = implementation(kind, arguments, &signature.ident, &parameters);
     let checks = checks(row, &parameters);
+    let (visibility, name) = (&shared.vis, &signature.ident);
+    let config = parameters.config.map_or_else(|| quote!(()), ToTokens::to_token_stream);
+    let metrics = parameters.metrics.map_or_else(|| quote!(()), ToTokens::to_token_stream);
     Ok(quote! {
         #function
+        // Functions and types have names of their own: a test runs the operator of `fn score` as `score`.
+        #[doc(hidden)]
+        #[expect(non_camel_case_types, reason = "named like its function")]
+        #visibility struct #name { config: #config, metrics: ::core::cell::RefCell<#metrics> }
         const _: () = { #checks #operator };
     })
 }
@@ -300,10 +307,9 @@ fn implementation(kind: Kind, arguments: &Arguments, function: &Ident, parameter
         }
     };
     quote! {
-        struct WasmillOperator { config: #config, metrics: ::core::cell::RefCell<#metrics> }
         const OUTPUTS: ::wasmill::plan::Outputs =
             ::wasmill::plan::Outputs { ports: &[#(#ports),*], carries: #carries };
-        impl ::wasmill::operator::#kind for WasmillOperator {
+        impl ::wasmill::operator::#kind for #function {
             fn open(
                 config: &str,
                 _: &[::wasmill::plan::Field],
@@ -316,7 +322,7 @@ fn implementation(kind: Kind, arguments: &Arguments, function: &Ident, parameter
             }
             #process
         }
-        const _: () = { ::wasmill::__export!(#kind WasmillOperator); };
+        const _: () = { ::wasmill::__export!(#kind #function); };
     }
 }
 
