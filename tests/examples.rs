@@ -1,10 +1,13 @@
 //! The examples run as they stand and come to what their `expected/` folders hold; what documents show in a terminal
 //! is what happens.
 //!
-//! Neighbours: `end_to_end/house.rs` copies the examples, `examples/terminal.rs` reads documents.
+//! Neighbours: `end_to_end/house.rs` copies the examples, `examples/terminal.rs` reads documents,
+//! `examples/guide.rs` builds what a guide shows.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![forbid(unsafe_code)]
 
+#[path = "examples/guide.rs"]
+mod guide;
 #[path = "examples/terminal.rs"]
 mod terminal;
 

@@ -2,7 +2,7 @@
 //!
 //! Each guest goes the way of a user's: its language's compiler, the encoder, the host's checks, compilation, calls.
 //! What is compared is what the engine would get. Neighbours: `parity/cases.rs` is the table, `parity/guests.rs`
-//! builds, `parity/tour.rs` and `parity/system.rs` look at what the four jobs do not touch.
+//! builds, `parity/tour.rs`, `parity/words.rs` and `parity/system.rs` look at what the four jobs do not touch.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![forbid(unsafe_code)]
 
@@ -14,6 +14,8 @@ mod guests;
 mod system;
 #[path = "parity/tour.rs"]
 mod tour;
+#[path = "parity/words.rs"]
+mod words;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

@@ -120,12 +120,12 @@ func ExampleTransform() {
 
 	config := wasmilltest.Row{"currencies": []string{"EUR", "USD"}}
 	run, _ := wasmilltest.Open(wasmilltest.Setting{Operator: route, Config: config})
-	result, _ := run.Process(wasmilltest.Row{"amount": 1.5}, wasmilltest.Row{"amount": 2.5, "currency": "XXX"})
+	result, _ := run.Process(wasmilltest.Row{"amount": 1.5}, wasmilltest.Row{"amount": 2.5, "currency": "JPY"})
 	fmt.Println(result.Ports["main"], result.Rejects[0].Reason)
 
 	_, err := wasmilltest.Open(wasmilltest.Setting{Operator: route, Config: wasmilltest.Row{"currency": "EUR"}})
 	fmt.Println(err)
 	// Output:
-	// [map[amount:1.5]] unknown currency XXX
+	// [map[amount:1.5]] unknown currency JPY
 	// configuration key `currency`: unknown key; did you mean `currencies`?
 }

@@ -14,6 +14,7 @@ fn project(name: &str) -> PathBuf {
     let folder = fresh(name, &[]);
     let sdk = house().join("sdk/rust");
     edit(&folder.join("Cargo.toml"), ".wasmill/sdk/rust", sdk.to_str().unwrap());
+    drop(fs::remove_dir_all(folder.join(".wasmill")));
     folder
 }
 

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use wasmill_tests::house::house;
@@ -57,9 +58,18 @@ fn is(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// Runs the commands that a document shows, one after the other, in the copy of the repository; answers how many.
+/// Runs the commands that a document shows, one after the other, in the copy of the repository, and writes the files
+/// between them; answers how many commands.
 pub(crate) fn check(document: &str) -> usize {
-    let steps = steps(&fs::read_to_string(repository().join(document)).unwrap());
+    run(document, house(), true)
+}
+
+/// The same in a folder in which the document's files are already.
+pub(crate) fn check_in(document: &str, folder: &Path) -> usize {
+    run(document, folder, false)
+}
+
+fn run(document: &str, folder: &Path, writes: bool) -> usize {
     let mut commands = 0;
     let tools = std::env::join_paths(
         [binary().parent().unwrap().to_owned()]
@@ -67,18 +77,20 @@ pub(crate) fn check(document: &str) -> usize {
             .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
     );
     let mut wrong = String::new();
-    for step in &steps {
+    for step in steps(&fs::read_to_string(repository().join(document)).unwrap()) {
         let (line, command, seen) = match step {
             Step::Command { line, command, seen } => (line, command, seen),
             Step::File { path, text } => {
-                fs::write(house().join(path), text).unwrap();
+                if writes {
+                    fs::write(folder.join(path), text).unwrap();
+                }
                 continue;
             }
         };
         commands += 1;
         // Both streams, as a terminal shows them.
         let mut shell = Command::new("sh");
-        let shell = in_setting(&mut shell, house()).args(["-c", &format!("{{ {command}\n}} 2>&1")]);
+        let shell = in_setting(&mut shell, folder).args(["-c", &format!("{{ {command}\n}} 2>&1")]);
         let found = ended(shell.env("PATH", tools.as_ref().unwrap()));
         let (seen, stdout) = (seen.join("\n"), found.stdout.trim_end());
         let as_shown = if seen.is_empty() { found.code == Some(0) } else { is(seen.trim_end(), stdout) };

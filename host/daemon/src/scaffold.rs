@@ -120,7 +120,9 @@ pub(crate) fn plugin(base: &Path, name: &str, language: Language, kind: Kind) ->
         Kind::Transform => (include_str!("../templates/transform.yaml"), "a function of a row", ""),
         Kind::Keyed => (include_str!("../templates/keyed.yaml"), "with state for each key", ", key: sensor"),
     };
+    let native = if language == Language::Rust { "cargo test     " } else { "go test ./...  " };
     let readme = include_str!("../templates/readme.md").replace("LANGUAGE", called).replace("KIND", kind_name);
+    let readme = readme.replace("NATIVE         ", &format!("{native}         "));
     let mut files = vec![("cases.yaml", cases.to_owned())];
     let source = match language {
         Language::Rust => rust(kind, &mut files),

@@ -90,5 +90,8 @@ func done(step batch.Step, failure error) abi.Pointer {
 
 func operator() *batch.Keyed {
 	_, operator := exported.Operator()
+	if operator == nil {
+		panic("there is no operator: call keyed.Export in an init function")
+	}
 	return operator
 }

@@ -37,5 +37,8 @@ func processed(abi.Pointer) { abi.PostReturn() }
 
 func operator() *batch.Transform {
 	operator, _ := exported.Operator()
+	if operator == nil {
+		panic("there is no operator: call transform.Export in an init function")
+	}
 	return operator
 }

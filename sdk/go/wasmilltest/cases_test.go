@@ -90,28 +90,47 @@ func TestWhatDoesNotSuitTheOperatorIsTold(t *testing.T) {
 }
 
 func TestWhatIsWrongWithACaseFileIsToldWithLineColumnAndWhatWasMeant(t *testing.T) {
-	for text, told := range map[string]string{
-		"casse: []":                             "cases.yaml:1:1: `casse` is no key of a case file; did you mean `cases`?",
-		"":                                      "cases.yaml: the file is empty",
-		"cases: 3":                              "cases.yaml:1:8: `cases` is a list, `- ...`, not `3`",
-		"cases:\n  - nmae: a\n":                 "cases.yaml:2:5: `nmae` is no key of a case; did you mean `name`?",
-		"cases:\n  - name: a\n    inputs: []\n": "cases.yaml:3:5: `inputs` is no key of a case; did you mean `input`?",
-		"cases:\n  - name: 3\n":                 "cases.yaml:2:11: `name` is text, not `3`",
-		"cases:\n  - input: []\n":               "cases.yaml:2:5: a case has no `name`",
-		"cases:\n  - name: a\n    now: soon\n":  "cases.yaml:3:10: `now` is a moment, `2026-01-01T00:00:00Z`, not `soon`",
-		"cases:\n  - name: a\n    input: { b: 1 }\n":                                  "cases.yaml:3:12: `input` is a list, `- ...`, not a mapping",
-		"cases:\n  - name: a\n    input: [ 3 ]\n":                                     "cases.yaml:3:14: a row of `input` is a mapping, `column: value`, not `3`",
-		"cases:\n  - name: a\n    input: [ { b: 1, b: 2 } ]\n":                        "cases.yaml:3:22: `b` stands twice",
-		"cases:\n  - name: a\n    config: 3\n":                                        "cases.yaml:3:13: `config` is a mapping, not `3`",
-		"cases:\n  - name: a\n    expect: { rejects: [ { rwo: 0 } ] }\n":              "cases.yaml:3:28: `rwo` is no key of an entry of `rejects`; did you mean `row`?",
-		"cases:\n  - name: a\n    expect: { rejects: [ { row: -1 } ] }\n":             "`row` is the number of an input row, counted from 0, not `-1`",
-		"cases:\n  - name: a\n    expect: { rejects: [ { row: 0, action: retyr } ] }": "cases.yaml:3:44: `retyr` is no action for a refused row; did you mean `retry`?",
-		"cases:\n  - name: a\n  - name: a\n":                                          "cases.yaml:3:5: two cases are called `a`",
-		"columns: { a: flaot64 }\ncases: []":                                          "cases.yaml:1:15: there is no kind `flaot64`; did you mean `float64`?",
-		"cases: [":                                                                    "cases.yaml: line 1",
+	for _, wrong := range []struct{ text, told string }{
+		{"casse: []",
+			"cases.yaml:1:1: `casse` is no key of a case file; did you mean `cases`?"},
+		{"",
+			"cases.yaml: the file is empty"},
+		{"cases: 3",
+			"cases.yaml:1:8: `cases` is a list, `- ...`, not `3`"},
+		{"cases:\n  - nmae: a\n",
+			"cases.yaml:2:5: `nmae` is no key of a case; did you mean `name`?"},
+		{"cases:\n  - name: a\n    inputs: []\n",
+			"cases.yaml:3:5: `inputs` is no key of a case; did you mean `input`?"},
+		{"cases:\n  - name: 3\n",
+			"cases.yaml:2:11: `name` is text, not `3`"},
+		{"cases:\n  - input: []\n",
+			"cases.yaml:2:5: a case has no `name`"},
+		{"cases:\n  - name: a\n    now: soon\n",
+			"cases.yaml:3:10: `now` is a moment, `2026-01-01T00:00:00Z`, not `soon`"},
+		{"cases:\n  - name: a\n    input: { b: 1 }\n",
+			"cases.yaml:3:12: `input` is a list, `- ...`, not a mapping"},
+		{"cases:\n  - name: a\n    input: [ 3 ]\n",
+			"cases.yaml:3:14: a row of `input` is a mapping, `column: value`, not `3`"},
+		{"cases:\n  - name: a\n    input: [ { b: 1, b: 2 } ]\n",
+			"cases.yaml:3:22: `b` stands twice"},
+		{"cases:\n  - name: a\n    config: 3\n",
+			"cases.yaml:3:13: `config` is a mapping, not `3`"},
+		{"cases:\n  - name: a\n    expect: { rejects: [ { rwo: 0 } ] }\n",
+			"cases.yaml:3:28: `rwo` is no key of an entry of `rejects`; did you mean `row`?"},
+		{"cases:\n  - name: a\n    expect: { rejects: [ { row: -1 } ] }\n",
+			"`row` is the number of an input row, counted from 0, not `-1`"},
+		{"cases:\n  - name: a\n    expect: { rejects: [ { row: 0, action: retyr } ] }",
+			"cases.yaml:3:44: `retyr` is no action for a refused row; did you mean `retry`?"},
+		{"cases:\n  - name: a\n  - name: a\n",
+			"cases.yaml:3:5: two cases are called `a`"},
+		{"columns: { a: flaot64 }\ncases: []",
+			"cases.yaml:1:15: there is no kind `flaot64`; did you mean `float64`?"},
+		{"cases: [",
+			"cases.yaml: line 1"},
 	} {
-		if _, err := parse("cases.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), told) {
-			t.Errorf("%q: found %v, expected %s", text, err, told)
+		_, err := parse("cases.yaml", []byte(wrong.text))
+		if err == nil || !strings.Contains(err.Error(), wrong.told) {
+			t.Errorf("%q: found %v, expected %s", wrong.text, err, wrong.told)
 		}
 	}
 }

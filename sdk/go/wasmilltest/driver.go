@@ -117,8 +117,8 @@ func Open(setting Setting) (*Run, error) {
 	return run, err
 }
 
-// Process calls the operator with a batch. The error says that the call failed, that a row does not suit the operator, or
-// that the answer is one that the host would not take.
+// Process calls the operator with a batch. The error says that the call failed, that a row does not suit the operator,
+// or that the answer is one that the host would not take.
 func (r *Run) Process(rows ...Row) (Result, error) {
 	flat := make([]Row, len(rows))
 	for i, row := range rows {

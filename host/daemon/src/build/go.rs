@@ -21,8 +21,8 @@ const INSTALL: &str = "install Go 1.24 or newer from https://go.dev/dl, or name 
 const ADAPTER: (&str, &str) =
     ("wasi_snapshot_preview1", include_str!("../../../../sdk/adapter/wasi_snapshot_preview1.wat"));
 
-const IMPORT_CAUSE: &str = "it comes from a `//go:wasmimport` in the operator or in a package that it uses; take time and \
-                            seed from the call's context, and bring what is fetched as another stream";
+const IMPORT_CAUSE: &str = "it comes from a `//go:wasmimport` in the operator or in a package that it uses; take time \
+                            and seed from the call's context, and bring what is fetched as another stream";
 
 /// Compiles the package in `folder`.
 pub(super) fn compile(folder: &Path, options: &Options) -> Result<Core, BuildError> {

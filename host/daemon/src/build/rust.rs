@@ -21,7 +21,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: [(&str, &str); 5] =
     [("OPT_LEVEL", "3"), ("LTO", "fat"), ("CODEGEN_UNITS", "1"), ("PANIC", "abort"), ("STRIP", "debuginfo")];
 
-const IMPORT_CAUSE: &str = "it comes from an `extern` block, or from a crate that was made for the browser or for WASI; \
+const IMPORT_CAUSE: &str = "it comes from an `extern` block, or from a crate that was made for the browser or WASI; \
                             take time and seed from the call's context, and bring what is fetched as another stream";
 
 /// Between the flags in cargo's variable of encoded flags.

@@ -8,8 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Setting;
 
-/// Work that is done sooner shows nothing.
-const PATIENCE: Duration = Duration::from_millis(150);
+/// Between two turns.
+const TURN: Duration = Duration::from_millis(150);
 
 /// Something that turns, with a message; the caller ticks it.
 pub(super) fn spinner(setting: &Setting) -> ProgressBar {
@@ -26,8 +26,7 @@ pub(super) fn spinner(setting: &Setting) -> ProgressBar {
 pub(super) fn during<T>(setting: &Setting, what: &str, work: impl FnOnce() -> T) -> T {
     let bar = spinner(setting);
     bar.set_message(what.to_owned());
-    // The first turn is drawn after that time.
-    bar.enable_steady_tick(PATIENCE);
+    bar.enable_steady_tick(TURN);
     let result = work();
     bar.finish_and_clear();
     result

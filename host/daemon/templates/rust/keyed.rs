@@ -58,3 +58,12 @@ fn score(reading: Reading, stats: &mut Stats, config: &Config, out: &mut Out<Sco
     }
     emit(Scored { mean: stats.mean })
 }
+
+#[cfg(test)]
+mod tests {
+    /// The cases, natively: `cargo test`. `wasmill test` puts them through the compiled component.
+    #[test]
+    fn cases() {
+        wasmill_test::cases::<super::score>("cases.yaml");
+    }
+}

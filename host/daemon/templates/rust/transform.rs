@@ -46,3 +46,12 @@ fn convert(reading: Reading, config: &Config) -> Verdict<Converted> {
     }
     emit(Converted { fahrenheit: reading.temperature * 1.8 + 32.0 })
 }
+
+#[cfg(test)]
+mod tests {
+    /// The cases, natively: `cargo test`. `wasmill test` puts them through the compiled component.
+    #[test]
+    fn cases() {
+        wasmill_test::cases::<super::convert>("cases.yaml");
+    }
+}

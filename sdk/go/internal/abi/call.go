@@ -8,6 +8,7 @@ import (
 
 	"wasmill"
 	"wasmill/batch"
+	"wasmill/internal/stack"
 )
 
 // The three functions that the adapter has beside WASI's, see wasi_snapshot_preview1.wat.
@@ -38,10 +39,10 @@ func Begin(context batch.Context) func() {
 
 func end() {
 	if panicked := recover(); panicked != nil {
-		stack := make([]byte, 4096)
-		stack = stack[:runtime.Stack(stack, false)]
+		whole := make([]byte, 16<<10)
+		whole = whole[:runtime.Stack(whole, false)]
 		callEnds()
-		wasmill.Log(wasmill.Error, fmt.Sprintf("panic: %v\n%s", panicked, stack))
+		wasmill.Log(wasmill.Error, fmt.Sprintf("panic: %v%s", panicked, stack.Own(string(whole))))
 		exit(2)
 	}
 	callEnds()
