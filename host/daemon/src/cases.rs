@@ -296,7 +296,7 @@ cases:
     expect:
       main: [ { sensor: 1, site.name: x } ]
       rejects: [ { row: 1, action: retry }, { row: 0, reason: why } ]
-      state: { 1,x: { n: 1 } }
+      state: { \"1,x\": { n: 1 } }
   - name: nothing
 ";
         let read = parse("cases.yaml".to_owned(), text.to_owned()).map_err(|told| told.render(false)).unwrap();

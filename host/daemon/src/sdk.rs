@@ -172,6 +172,6 @@ mod tests {
             let test = |(path, _): &&(&str, &str)| path.contains("target/") || path.contains("_test.go");
             assert_eq!(sdk.files().iter().find(test), None);
         }
-        assert!(Sdk::Rust.file("macros/src/lib.rs").is_some() && Sdk::Go.file("plan.go").is_some());
+        assert!(Sdk::Rust.file("macros/src/lib.rs").is_some() && Sdk::Go.file("doc.go").is_some());
     }
 }

@@ -192,7 +192,8 @@ mod tests {
             assert_eq!(updated_text(&format!("{before}{old}{after}")), format!("{before}{new}{after}"), "{old}");
         }
         let first = "cases:\n- expect:\n    main: []\n  name: x\n";
-        assert_eq!(updated_text(first), format!("cases:\n- {}  name: x\n", new.trim_start().replace("\n    ", "\n")));
+        let shallow = new.trim_start().replace("\n      ", "\n    ");
+        assert_eq!(updated_text(first), format!("cases:\n- {shallow}  name: x\n"));
     }
 
     #[test]
