@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Value, json};
 use wasmill_tests::house::house;
-use wasmill_tests::process::{Ended, Folder, Running, ended, kept, wasmill};
+use wasmill_tests::process::{Ended, Folder, Running, ended, in_setting, kept, wasmill};
 
 use crate::guests::passing;
 
@@ -35,7 +36,7 @@ fn in_folder(folder: &Path, arguments: &[&str]) -> Ended {
 
 /// Whether there is a Go compiler; where nothing may be skipped, there must be.
 fn go_is_here() -> bool {
-    let here = std::process::Command::new("go").arg("version").output().is_ok();
+    let here = Command::new("go").arg("version").output().is_ok();
     assert!(here || std::env::var("CI").as_deref() != Ok("true"), "there is no `go` on the path");
     here
 }
@@ -48,7 +49,7 @@ fn edit(file: &Path, from: &str, to: &str) {
 }
 
 #[test]
-fn a_new_operator_builds_its_cases_pass_and_git_sees_no_file_that_a_tool_made() {
+fn a_new_operator_builds_its_cases_pass_natively_too_and_git_sees_no_file_that_a_tool_made() {
     let mut made = vec![("to-fahrenheit", "transform", "rust"), ("room-mean", "keyed", "rust")];
     if go_is_here() {
         made.extend([("to-fahrenheit-in-go", "transform", "go"), ("room-mean-in-go", "keyed", "go")]);
@@ -61,6 +62,8 @@ fn a_new_operator_builds_its_cases_pass_and_git_sees_no_file_that_a_tool_made() 
         let ignored = fs::read_to_string(folder.join(".gitignore")).unwrap();
         assert!(["/target/", "/.wasmill/"].iter().all(|made| ignored.lines().any(|line| line == *made)));
         assert!(fs::read_to_string(folder.join("README.md")).unwrap().contains(&format!("plugin: ./{name}")));
+        let native = if language == "go" { ["go", "test"] } else { ["cargo", "test"] };
+        ended(in_setting(&mut Command::new(native[0]), &folder).arg(native[1])).with_code(0);
     }
 }
 
