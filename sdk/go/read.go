@@ -82,9 +82,7 @@ func (r *reader[R]) fill(number int, column batch.Column) {
 // scatter puts a value into each row, or a pointer to it.
 func scatter[V any](to lane, values []V, points bool, present []byte) {
 	if !points {
-		for row, value := range values {
-			*(*V)(to.at(row)) = value
-		}
+		spread(to, values)
 		return
 	}
 	for row := range values {
@@ -93,6 +91,25 @@ func scatter[V any](to lane, values []V, points bool, present []byte) {
 			value = nil
 		}
 		*(**V)(to.at(row)) = value
+	}
+}
+
+// spread puts a value into each row, eight in a turn, as collect does.
+func spread[V any](to lane, values []V) {
+	row := 0
+	for ; row+8 <= len(values); row += 8 {
+		eight := values[row : row+8 : row+8]
+		*(*V)(to.at(row)) = eight[0]
+		*(*V)(to.at(row + 1)) = eight[1]
+		*(*V)(to.at(row + 2)) = eight[2]
+		*(*V)(to.at(row + 3)) = eight[3]
+		*(*V)(to.at(row + 4)) = eight[4]
+		*(*V)(to.at(row + 5)) = eight[5]
+		*(*V)(to.at(row + 6)) = eight[6]
+		*(*V)(to.at(row + 7)) = eight[7]
+	}
+	for ; row < len(values); row++ {
+		*(*V)(to.at(row)) = values[row]
 	}
 }
 

@@ -77,9 +77,7 @@ func (w *writer) column(from lane, count int) batch.Column {
 // gather takes a value of each row, zero where there is none.
 func gather[V any](values []V, absence absence, present []bool, from lane) {
 	if absence == never {
-		for row := range values {
-			values[row] = *(*V)(from.at(row))
-		}
+		collect(values, from)
 		return
 	}
 	for row := range values {
@@ -89,6 +87,26 @@ func gather[V any](values []V, absence absence, present []bool, from lane) {
 		} else {
 			clear(values[row : row+1])
 		}
+	}
+}
+
+// collect takes a value of each row. Eight in a turn: in WebAssembly as Go makes it, each turn of a loop costs a jump
+// through a table.
+func collect[V any](values []V, from lane) {
+	row := 0
+	for ; row+8 <= len(values); row += 8 {
+		eight := values[row : row+8 : row+8]
+		eight[0] = *(*V)(from.at(row))
+		eight[1] = *(*V)(from.at(row + 1))
+		eight[2] = *(*V)(from.at(row + 2))
+		eight[3] = *(*V)(from.at(row + 3))
+		eight[4] = *(*V)(from.at(row + 4))
+		eight[5] = *(*V)(from.at(row + 5))
+		eight[6] = *(*V)(from.at(row + 6))
+		eight[7] = *(*V)(from.at(row + 7))
+	}
+	for ; row < len(values); row++ {
+		values[row] = *(*V)(from.at(row))
 	}
 }
 

@@ -160,7 +160,7 @@ where
     let mut out = S::open(outputs.ports, call.buffers, count, O::ALWAYS);
     let mut rejects: Vec<(u32, Reject)> = Vec::new();
     let fresh = table.fresh.get();
-    let mut cells = K::cells(table.columns.take_each(), keys);
+    let mut cells = K::cells(table.into_columns(), keys);
     for key in (0..fresh.len()).filter(|key| fresh[*key] != 0) {
         K::default().store(&mut cells, key);
     }

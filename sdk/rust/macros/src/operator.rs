@@ -268,7 +268,10 @@ fn checks(row: &Type, parameters: &Parameters<'_>) -> TokenStream {
     let metrics = parameters.metrics.map(
         |ty| quote_spanned!(ty.span()=> { fn metrics<M: ::wasmill::metrics::Metrics>() {} let _ = metrics::<#ty>; }),
     );
-    quote!(const _: fn() = || { #row #state #metrics };)
+    let config = parameters.config.map(
+        |ty| quote_spanned!(ty.span()=> { fn config<C: ::wasmill::config::Configuration>() {} let _ = config::<#ty>; }),
+    );
+    quote!(const _: fn() = || { #row #state #metrics #config };)
 }
 
 fn implementation(kind: Kind, arguments: &Arguments, function: &Ident, parameters: &Parameters<'_>) -> TokenStream {

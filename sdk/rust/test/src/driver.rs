@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use wasmill::abi::{Buffers, List};
+use wasmill::abi::Buffers;
 use wasmill::column::{Column, Kind, Rows, TableRows};
 use wasmill::effects::{Action, Effects, Emit};
 use wasmill::native::Operator;
@@ -141,7 +141,7 @@ impl<O: Operator> Driver<O> {
         let table = self.plan.tables.first().cloned().expect("a keyed operator has a table");
         let fresh: Vec<u8> = distinct.iter().map(|key| u8::from(!self.state.contains_key(key))).collect();
         let mut state = self.state_columns(&table, &distinct, &buffers);
-        let table_rows = TableRows { fresh: List::from(&fresh[..]), columns: (&mut state[..]).into() };
+        let table_rows = TableRows::new(&fresh, &mut state);
         let keys = Keys { slots: &slots, count: distinct.len(), table: table_rows };
         let step = self.operator.process(call, Some(keys));
         let done = self.done(&rows, &step.effects);
