@@ -193,7 +193,8 @@ fn rows_that_take_several_calls_are_numbered_through_and_keep_their_state() {
     edit(&folder.join("Cargo.toml"), ".wasmill/sdk/rust", house().join("sdk/rust").to_str().unwrap());
     let row = "      - { sensor: a, temperature: 10.0 }\n".repeat(2_999);
     let cases = format!(
-        "key: sensor\ncases:\n  - name: many\n    input:\n{row}      - {{ sensor: a, temperature: -300 }}\n    expect: {{ state: {{}} }}\n"
+        "key: sensor\ncases:\n  - name: many\n    input:\n{row}      - {{ sensor: a, temperature: -300 }}\n\
+         \x20   expect: {{ state: {{}} }}\n"
     );
     fs::write(folder.join("cases.yaml"), &cases).unwrap();
     in_folder(&folder, &["test"]).with_code(1);
@@ -231,6 +232,10 @@ fn a_field_that_is_missing_or_of_another_kind_is_told_by_validate_and_when_the_p
             folder.wasmill(&[verb, "pipeline.yaml"]).with_code(2).says(&["pipeline.yaml:5:31: error: ", told]);
         }
     }
+    let inspect = |fields: &str| guest(CASES).wasmill(&["plugin", "inspect", "guest.wasm", "--fields", fields]);
+    inspect("n=int64").with_code(0);
+    inspect("m=int64").with_code(2).says(&["error: the operator reads `n`, which its input does not have"]);
+    inspect("n=utf8").with_code(2).says(&["error: the operator reads `n` as int64, but it is utf8 here"]);
 }
 
 #[test]

@@ -60,7 +60,8 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
     }
     if args.sample.is_none() && args.pipeline.is_none() && !args.folder.join(CASES).is_file() {
         let what = format!(
-            "error: {} has no {CASES}, so there are no rows to run it on; write one, or name rows with --sample or --pipeline",
+            "error: {} has no {CASES}, so there are no rows to run it on; write one, or name rows with --sample or \
+             --pipeline",
             args.folder.display()
         );
         return Err(Failed::Input(what));
