@@ -2,18 +2,19 @@
 //!
 //! A worker owns the nodes of one lane and steps them in the order of a record's way, so that a batch goes through all
 //! of them while it is in the cache. Nodes that read or write for all lanes share the thread of a single lane, or have
-//! one of their own. A worker with nothing to do sleeps on the [`Bell`].
+//! one of their own. A worker with nothing to do sleeps on the [`Bell`]. Reports are carried to the coordinator by the
+//! worker whose node made them, so that the loop sleeps through the run but for signals, progress and epochs.
 
 mod bell;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use wasmill_engine::clock::{Clock, Micros};
 use wasmill_engine::node::{Failure, Node, Step};
-use wasmill_engine::runtime::{Placed, Runtime, Status};
+use wasmill_engine::runtime::{Controls, Placed, Runtime, Status};
 
 pub(crate) use bell::Bell;
 
@@ -51,8 +52,11 @@ pub(crate) struct Wishes {
 struct Shared {
     bell: Arc<Bell>,
     clock: MachineClock,
+    controls: Mutex<Controls>,
     failure: Mutex<Option<Failure>>,
     over: AtomicBool,
+    /// Rung when the pipeline is done or has failed.
+    done: Bell,
 }
 
 impl Shared {
@@ -60,6 +64,20 @@ impl Shared {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
         self.over.store(true, Ordering::SeqCst);
         self.bell.ring();
+        self.done.ring();
+    }
+
+    fn controls(&self) -> MutexGuard<'_, Controls> {
+        self.controls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Carries reports to the coordinator and its orders to the nodes.
+    fn pump(&self) {
+        let mut controls = self.controls();
+        controls.pump();
+        if controls.finished() {
+            self.done.ring();
+        }
     }
 }
 
@@ -73,18 +91,19 @@ pub(crate) fn run(
     wishes: &Wishes,
     mut look: impl FnMut(&[Status]),
 ) -> Result<Vec<Status>, Failure> {
-    let Runtime { nodes, mut controls, status } = runtime;
-    let shared = Shared { bell, clock: MachineClock::new(), failure: Mutex::new(None), over: AtomicBool::new(false) };
+    let Runtime { nodes, controls, status } = runtime;
+    let (controls, failure, over) = (Mutex::new(controls), Mutex::new(None), AtomicBool::new(false));
+    let shared = Shared { bell, clock: MachineClock::new(), controls, failure, over, done: Bell::default() };
     std::thread::scope(|scope| {
         for nodes in share(nodes) {
             scope.spawn(|| work(nodes, &shared));
         }
         let (mut stopping, mut last_tick, mut last_look) = (false, Instant::now(), Instant::now());
         while !shared.over.load(Ordering::SeqCst) {
-            let seen = shared.bell.count();
+            let seen = shared.done.count();
+            let mut controls = shared.controls();
             let mut ring = controls.pump();
             if controls.finished() {
-                shared.bell.ring();
                 break;
             }
             if wishes.stop.load(Ordering::SeqCst) && !stopping {
@@ -96,6 +115,7 @@ pub(crate) fn run(
                 last_tick = Instant::now();
                 ring |= controls.tick();
             }
+            drop(controls);
             if ring {
                 shared.bell.ring();
             }
@@ -103,7 +123,7 @@ pub(crate) fn run(
                 last_look = Instant::now();
                 look(&status);
             }
-            shared.bell.wait(seen, wishes.commit_every.map_or(LOOK_AROUND, |every| every.min(LOOK_AROUND)));
+            shared.done.wait(seen, wishes.commit_every.map_or(LOOK_AROUND, |every| every.min(LOOK_AROUND)));
         }
         // Sources are told what was acknowledged at the very end by orders that their nodes still have to take.
         shared.bell.ring();
@@ -140,6 +160,7 @@ fn work(mut nodes: Vec<Box<dyn Node>>, shared: &Shared) {
             }
         }
         if pass.progressed {
+            shared.pump();
             shared.bell.ring();
         } else if !nodes.is_empty() {
             shared.bell.wait(seen, pass.sleep(shared.clock.now()));
