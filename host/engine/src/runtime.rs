@@ -78,10 +78,21 @@ pub enum RuntimeError {
     },
 }
 
+/// Where along the way of a record a node stands, so that nodes which wait for each other can have threads of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It reads for all lanes.
+    Read,
+    /// It is part of the lane of that number.
+    Lane(u32),
+    /// It writes for all lanes.
+    Write,
+}
+
 /// A node with its place.
 pub struct Placed {
-    /// The lane whose thread should step it; none = it reads or writes for all lanes.
-    pub lane: Option<u32>,
+    /// Where it stands.
+    pub place: Place,
     /// The node.
     pub node: Box<dyn Node>,
 }

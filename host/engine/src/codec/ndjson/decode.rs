@@ -3,7 +3,7 @@
 use arrow_array::TimestampMicrosecondArray;
 use arrow_buffer::Buffer;
 
-use super::fault::{not_utf8, too_long};
+use super::fault::not_utf8;
 use super::reader::Reader;
 use super::scan::Scanned;
 use super::slot::CHUNK_BYTES_MAX;
@@ -71,7 +71,7 @@ impl NdjsonDecoder {
                     let record = line(&b[..stop], start);
                     if !record.is_empty() {
                         let reason = fault.reason(&self.reader.tree, record, start);
-                        done.bad.push(letter(chunk, record, start, done.line, reason));
+                        done.bad.push(chunk.letter(record, start, done.line, reason));
                     }
                     done.pass(&b, start, stop);
                     continue;
@@ -80,7 +80,7 @@ impl NdjsonDecoder {
             if end - start > RECORD_BYTES_MAX {
                 self.reader.truncate(done.spans.len());
                 let record = line(&b[..stop], start);
-                done.bad.push(letter(chunk, record, start, done.line, String::new()));
+                done.bad.push(chunk.letter(record, start, done.line, String::new()));
                 done.pass(&b, start, stop);
                 continue;
             }
@@ -136,7 +136,7 @@ impl Decoder for NdjsonDecoder {
         if let Some(reason) = &chunk.broken {
             let record = line(&chunk.data[..chunk.len], stop);
             done.bad.retain(|letter| letter.offset != chunk.offset + stop as u64);
-            done.bad.push(letter(chunk, record, stop, done.line, reason.clone()));
+            done.bad.push(chunk.letter(record, stop, done.line, reason.clone()));
         }
         done.bad.sort_by_key(|letter| letter.offset);
         self.finish(chunk, data, done)
@@ -185,13 +185,6 @@ fn last(b: &[u8]) -> usize {
     memchr::memrchr(b'\n', b).map_or(0, |end| end + 1)
 }
 
-/// A dead letter for the record at `start`, on the `line`th line of the chunk. One that is too long is cut, and that is
-/// the reason then.
-fn letter(chunk: &Chunk, record: &[u8], start: usize, line: u32, reason: String) -> DeadLetter {
-    let long = record.len() > RECORD_BYTES_MAX;
-    chunk.letter(record, start, line, if long { too_long(record.len()) } else { reason })
-}
-
 /// The chunk's bytes with every line blanked that is not UTF-8; these are bad.
 #[cold]
 fn scrub(chunk: &Chunk, bad: &mut Vec<DeadLetter>) -> Buffer {
@@ -201,7 +194,7 @@ fn scrub(chunk: &Chunk, bad: &mut Vec<DeadLetter>) -> Buffer {
         let end = memchr::memchr(b'\n', &data[start..chunk.len]).map_or(chunk.len, |end| start + end);
         if let Err(fault) = std::str::from_utf8(&data[start..end]) {
             let record = line(&chunk.data[..chunk.len], start);
-            bad.push(letter(chunk, record, start, number, not_utf8(fault.valid_up_to())));
+            bad.push(chunk.letter(record, start, number, not_utf8(fault.valid_up_to())));
             data[start..end].fill(b' ');
         }
         (start, number) = (end + 1, number + 1);
