@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use nix::sys::resource::{UsageWho, getrusage};
@@ -35,24 +35,6 @@ pub(crate) fn run(
     let cost = Cost { cpu_s: cpu_s()? - before, wall_s: began.elapsed().as_secs_f64() };
     anyhow::ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     fed.map(|()| cost)
-}
-
-/// CPU seconds of the thread that has most of a process, which it watches to its end: what is spent in the last
-/// milliseconds may be missing.
-pub(crate) fn busiest(process: u32) -> anyhow::Result<f64> {
-    let mut most = 0_u64;
-    let stat = format!("/proc/{process}/stat");
-    // A process that has ended is a zombie (`Z`) until it is waited for.
-    while std::fs::read_to_string(&stat)?.rsplit(')').next().is_some_and(|rest| !rest.starts_with(" Z")) {
-        for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
-            // A thread may end between the two.
-            if let Ok(times) = std::fs::read_to_string(task?.path().join("schedstat")) {
-                most = most.max(times.split(' ').next().context("schedstat is empty")?.parse().unwrap_or(0));
-            }
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    Ok(most as f64 / 1e9)
 }
 
 /// CPU time of all children that have ended.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use wasmill_engine::clock::{Clock, Micros};
 use wasmill_engine::node::{Failure, Node, Step};
-use wasmill_engine::runtime::{Controls, Place, Placed, Runtime, Status};
+use wasmill_engine::runtime::{Controls, Placed, Runtime, Station, Status};
 
 pub(crate) use bell::Bell;
 
@@ -149,18 +149,18 @@ pub(crate) fn run(
 
 /// The nodes of each thread, with its name.
 fn share(nodes: Vec<Placed>) -> Vec<(String, Vec<Box<dyn Node>>)> {
-    let of = |placed: &Placed| if let Place::Lane(lane) = placed.place { lane as usize + 1 } else { 1 };
+    let of = |placed: &Placed| if let Station::Lane(lane) = placed.station { lane as usize + 1 } else { 1 };
     let lanes = nodes.iter().map(of).max().unwrap_or(1);
     let mut threads: Vec<_> = (0..lanes).map(|lane| (format!("lane {lane}"), Vec::new())).collect();
     if lanes > 1 {
         threads.extend(["sources", "sinks"].map(|name| (name.to_owned(), Vec::new())));
     }
-    for Placed { place, node } in nodes {
-        let thread = match place {
-            Place::Lane(lane) => lane as usize,
-            Place::Read | Place::Write if lanes == 1 => 0,
-            Place::Read => lanes,
-            Place::Write => lanes + 1,
+    for Placed { station, node } in nodes {
+        let thread = match station {
+            Station::Lane(lane) => lane as usize,
+            Station::Read | Station::Write if lanes == 1 => 0,
+            Station::Read => lanes,
+            Station::Write => lanes + 1,
         };
         threads[thread].1.push(node);
     }

@@ -80,7 +80,7 @@ pub enum RuntimeError {
 
 /// Where along the way of a record a node stands, so that nodes which wait for each other can have threads of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Station {
     /// It reads for all lanes.
     Read,
     /// It is part of the lane of that number.
@@ -89,10 +89,10 @@ pub enum Place {
     Write,
 }
 
-/// A node with its place.
+/// A node with its station.
 pub struct Placed {
     /// Where it stands.
-    pub place: Place,
+    pub station: Station,
     /// The node.
     pub node: Box<dyn Node>,
 }

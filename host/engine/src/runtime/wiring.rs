@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
-use super::{Connectors, Controls, Place, Placed, Runtime, RuntimeError, Settings, Status};
+use super::{Connectors, Controls, Placed, Runtime, RuntimeError, Settings, Station, Status};
 use crate::batch::Layout;
 use crate::clock::Micros;
 use crate::codec;
@@ -166,7 +166,7 @@ impl Wiring<'_> {
             reports: self.reports.clone(),
             number,
         };
-        self.place(Place::Read, read::ReadNode::new(parts));
+        self.place(Station::Read, read::ReadNode::new(parts));
         for (lane, rx) in from_reader.into_iter().enumerate() {
             let node = decode::DecodeNode {
                 name: source.name.clone(),
@@ -179,7 +179,7 @@ impl Wiring<'_> {
                 counters: counters.clone(),
                 watermark: Micros::MIN,
             };
-            self.place(Place::Lane(lane as u32), node);
+            self.place(Station::Lane(lane as u32), node);
         }
     }
 
@@ -219,7 +219,7 @@ impl Wiring<'_> {
                 stage.inputs.len(),
             );
             *bound += 1;
-            self.place(Place::Lane(lane), node);
+            self.place(Station::Lane(lane), node);
         }
         Ok(())
     }
@@ -266,7 +266,7 @@ impl Wiring<'_> {
             outbox: Outbox::new(vec![vec![Port { split: Split::Whole, lanes: vec![tx] }]], None),
             expected: 0,
         };
-        self.place(lane.map_or(Place::Write, Place::Lane), node);
+        self.place(lane.map_or(Station::Write, Station::Lane), node);
         rx
     }
 
@@ -286,7 +286,7 @@ impl Wiring<'_> {
         let (inbox, reports) = (Inbox::new(encoded), self.reports.clone());
         let parts =
             write::Parts { name: sink.name.clone(), inbox, writer, counters, orders: received, reports, number };
-        self.place(Place::Write, write::WriteNode::new(parts));
+        self.place(Station::Write, write::WriteNode::new(parts));
         Ok(())
     }
 
@@ -307,8 +307,8 @@ impl Wiring<'_> {
         counters
     }
 
-    fn place(&mut self, place: Place, node: impl crate::node::Node + 'static) {
-        self.nodes.push(Placed { place, node: Box::new(node) });
+    fn place(&mut self, station: Station, node: impl crate::node::Node + 'static) {
+        self.nodes.push(Placed { station, node: Box::new(node) });
     }
 }
 
