@@ -9,10 +9,10 @@
 //! CPU time counts from start to end, the kernel's work included: so does `wasmill`'s start, and that it flushes what
 //! it wrote to the disk, which the program by hand does not.
 //!
-//! Two lanes against one: how much sooner two idle cores of their own would be done, as CPU time tells it: all CPU time
-//! of one lane, against half of that of two lanes, or against their busiest thread (reading, a lane, writing) where that
-//! has more than half. Time on the wall is shown beside it and not judged: machines like this one share their cores with
-//! others, and a disk that flushes the output takes the same time for both.
+//! Two lanes against one: how much sooner two idle cores of their own would be done, as CPU time tells it: all CPU
+//! time of one lane, against half of that of two lanes, or against their busiest thread (reading, a lane, writing)
+//! where that has more than half. Time on the wall is shown beside it and not judged: machines like this one share
+//! their cores with others, and a disk that flushes the output takes the same time for both.
 //!
 //! Not measured: other formats, more columns than one, a disk that has to be waited for (the input is in the page
 //! cache), how well two threads on two cores share caches and memory.
@@ -83,7 +83,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let (fast, wide) = (factor >= FACTOR, lanes >= LANES_FACTOR);
     println!("  1 lane against by hand: {factor:.2}x, target {FACTOR:.1}x{}", if fast { "" } else { ": MISSED" });
     println!(
-        "  2 lanes against 1: {lanes:.2}x, target {LANES_FACTOR:.1}x{} (busiest thread {most:.3} s; on the wall {wall:.2}x)",
+        "  2 lanes against 1: {lanes:.2}x, target {LANES_FACTOR:.1}x{} (busiest thread {most:.3} s; wall {wall:.2}x)",
         if wide { "" } else { ": MISSED" }
     );
     Ok(if fast && wide { ExitCode::SUCCESS } else { ExitCode::FAILURE })

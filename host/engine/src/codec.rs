@@ -44,8 +44,8 @@ pub struct Chunk {
 
 impl Chunk {
     /// A dead letter for the record that begins at byte `start`, on the `line`th line after the chunk's first. A record
-    /// that is too long is cut, and the reason, which may be empty then, says so. When and by which node it was given up,
-    /// the node fills in.
+    /// that is too long is cut, and the reason, which may be empty then, says so. When and by which node it was given
+    /// up, the node fills in.
     pub(crate) fn letter(&self, record: &[u8], start: usize, line: u32, mut reason: String) -> DeadLetter {
         let len = record.len();
         if len > RECORD_BYTES_MAX {

@@ -78,7 +78,7 @@ pub enum RuntimeError {
     },
 }
 
-/// Where along the way of a record a node stands, so that nodes which wait for each other can have threads of their own.
+/// Where along the way of a record a node stands: nodes that wait for each other can have threads of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Station {
     /// It reads for all lanes.

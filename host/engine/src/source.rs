@@ -84,8 +84,8 @@ pub trait SourceReader: Send {
     /// Where reading that partition began: not the start after a `seek`.
     fn start(&self, number: u32) -> Position;
 
-    /// Appends the first bytes of that partition, about `max` of them, wherever it is read: a format with a header needs
-    /// them after a `seek`. None are appended where they cannot be had any more.
+    /// Appends the first bytes of that partition, about `max` of them, wherever it is read: a format with a header
+    /// needs them after a `seek`. None are appended where they cannot be had any more.
     ///
     /// # Errors
     /// The source as a whole cannot go on.

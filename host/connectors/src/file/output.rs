@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 
 use super::config::Compression;
 
-/// Bytes that are gathered before they are written; a larger block is written as it is, without a copy, as nearly all are.
+/// Bytes that are gathered before they are written; a larger block, as nearly all are, is written without a copy.
 const BUFFER_BYTES: usize = 64 << 10;
 
 /// An open file.

@@ -188,7 +188,7 @@ impl Learned {
         }
         for mark in marks {
             let literal = &b[mark.start..mark.end];
-            from = match self.known(from, literal) {
+            from = match self.known(from, b, mark) {
                 Some(step) => step,
                 None => {
                     if self.followers(from).count() == FOLLOWERS_MAX {
@@ -207,14 +207,12 @@ impl Learned {
         }
     }
 
-    /// The step with exactly that literal that may follow.
-    fn known(&self, from: u32, literal: &[u8]) -> Option<u32> {
-        let mut padded = literal.to_vec();
-        padded.resize(literal.len() + 16, 0);
-        let words = [word(&padded, 0), word(&padded, 8)];
+    /// The step with exactly the mark's literal that may follow.
+    fn known(&self, from: u32, b: &[u8], mark: &Mark) -> Option<u32> {
+        let words = [word(b, mark.start), word(b, mark.start + 8)];
         let fits = |step: &Step| {
-            let begins = usize::from(step.len) == literal.len() && step.begins(words);
-            begins && (step.rest_words == 0 || self.ways().rest_is(step, &padded, 16))
+            let begins = usize::from(step.len) == mark.end - mark.start && step.begins(words);
+            begins && (step.rest_words == 0 || self.ways().rest_is(step, b, mark.start + 16))
         };
         self.followers(from).find(|number| fits(&self.steps[*number as usize]))
     }

@@ -80,8 +80,8 @@ impl<'a> Scanned<'a> {
         self.ascii
     }
 
-    /// Position of the first quote, backslash or control character at or after `p`. By windows of about sixty bytes from
-    /// there, because how long a text is cannot be predicted: most have one decision that comes out the same each time.
+    /// Position of the first quote, backslash or control character at or after `p`. By windows of about sixty bytes,
+    /// because how long a text is cannot be predicted: most have one decision that comes out the same each time.
     #[inline(always)]
     pub(super) fn special(self, mut p: usize) -> usize {
         loop {
