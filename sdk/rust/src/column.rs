@@ -144,3 +144,10 @@ pub struct TableRows<'a> {
     /// One column for each of the table's.
     pub columns: List<'a, StateColumn<'a>>,
 }
+
+impl<'a> TableRows<'a> {
+    /// Which keys are new, and the columns, each of which may be changed in place and returned.
+    pub fn into_parts(self) -> (&'a [u8], impl Iterator<Item = StateColumn<'a>> + use<'a>) {
+        (self.fresh.get(), self.columns.take_each())
+    }
+}
