@@ -8,7 +8,7 @@ use serde::Deserialize;
 use wasmill::column::Column;
 use wasmill::config;
 use wasmill::effects::{Effects, Emit, Reject, Step};
-use wasmill::operator::{Call, Keyed, Keys};
+use wasmill::operator::{Call, Keyed, Keys, untouched};
 use wasmill::plan::{Field, Metric, Plan, Port, Read, Refusal, name};
 use wasmill::prelude::State;
 use wasmill::row::Value;
@@ -184,7 +184,7 @@ impl Keyed for Anomaly {
                 Err(reject) => rejects.push((row, reject)),
             }
         }
-        let forget = uncounted(fresh, &cells);
+        let forget = untouched(fresh, keys.slots, &rejects);
         let metrics = vec![alerts.len as f64];
         let rows = call.rows.count as usize;
         let emits = [main.emit(MAIN, rows), alerts.emit(ALERTS, rows)].into_iter().flatten().collect();
@@ -195,17 +195,6 @@ impl Keyed for Anomaly {
 
 fn name_of<'a, T: Value<'a>>() -> wasmill::plan::Name {
     name(T::KIND)
-}
-
-/// The new keys of which no row counted: there is nothing to keep for them.
-fn uncounted(fresh: &[u8], cells: &<Stats as wasmill::state::State>::Cells<'_>) -> Vec<u8> {
-    let mut stats = Stats::default();
-    let mut is_uncounted = |key: usize| {
-        stats.load(cells, key);
-        stats.n == 0
-    };
-    let forget: Vec<u8> = (0..fresh.len()).map(|key| u8::from(fresh[key] != 0 && is_uncounted(key))).collect();
-    if forget.contains(&1) { forget } else { Vec::new() }
 }
 
 wasmill::export!(keyed Anomaly);
