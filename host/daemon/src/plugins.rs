@@ -29,7 +29,8 @@ const SHELVES: &str = "WASMILL_PLUGINS";
 fn shelves(base: &Path) -> Vec<PathBuf> {
     let given = std::env::var_os(SHELVES).unwrap_or_default();
     let mut shelves: Vec<PathBuf> = std::env::split_paths(&given).filter(|path| !path.as_os_str().is_empty()).collect();
-    let base = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
+    // As it is on disk, because what is above a path is not above one with `..` in it; nothing is the folder at hand.
+    let base = base.join(".").canonicalize().unwrap_or_else(|_| base.to_owned());
     let binary = std::env::current_exe().ok();
     let beside = base.ancestors().chain(binary.iter().filter_map(|binary| binary.parent()));
     shelves.extend(beside.map(|folder| folder.join("plugins")));
@@ -117,8 +118,12 @@ mod tests {
 
     #[test]
     fn shelves_stand_beside_the_pipeline_and_above_it() {
-        let shelves = shelves(Path::new("/a/b"));
-        let at = |path: &str| shelves.iter().position(|shelf| shelf == Path::new(path));
-        assert!(at("/a/b/plugins").is_some() && at("/a/b/plugins") < at("/a/plugins") && at("/a/plugins") < at("/plugins"));
+        let house = tempfile::tempdir().unwrap();
+        let house = house.path().canonicalize().unwrap();
+        std::fs::create_dir_all(house.join("a/b")).unwrap();
+        let found = shelves(&house.join("a/b/../b"));
+        let at = |folder: &str| found.iter().position(|shelf| *shelf == house.join(folder));
+        assert!(at("a/b/plugins").is_some() && at("a/b/plugins") < at("a/plugins") && at("a/plugins") < at("plugins"));
+        assert!(shelves(Path::new("")).contains(&std::env::current_dir().unwrap().join("plugins")));
     }
 }
