@@ -15,9 +15,13 @@ mod files;
 mod streams;
 #[path = "end_to_end/plugins.rs"]
 mod plugins;
+#[path = "end_to_end/go.rs"]
+mod go;
 #[path = "end_to_end/lanes.rs"]
 mod lanes;
 #[path = "end_to_end/formats.rs"]
 mod formats;
+#[path = "end_to_end/author.rs"]
+mod author;
 #[path = "end_to_end/verbs.rs"]
 mod verbs;

@@ -12,9 +12,9 @@ use std::{env, fs};
 pub(crate) enum Language {
     /// `sdk/rust`: a component for each job.
     Rust,
-    /// `sdk/go`: one component for the jobs without state, one for the keyed job.
+    /// `sdk/go`: the same.
     Go,
-    /// `sdk/c`: as Go.
+    /// `sdk/c`: one component for the jobs without state, one for the keyed job.
     C,
 }
 
@@ -93,11 +93,11 @@ fn rust(guest: &str) -> PathBuf {
 fn go(guest: &str) -> PathBuf {
     let core = built("go").join(format!("{guest}.wasm"));
     run(Command::new("go")
-        .args(["build", "-trimpath", "-buildmode=c-shared", "-ldflags=-s -w -checklinkname=0", "-o"])
+        .args(["build", "-trimpath", "-buildmode=c-shared", "-o"])
         .arg(&core)
         .arg(format!("./{guest}"))
         .current_dir(sources("go"))
-        .envs([("GOOS", "wasip1"), ("GOARCH", "wasm"), ("GOFLAGS", "-mod=readonly")]));
+        .envs([("GOOS", "wasip1"), ("GOARCH", "wasm"), ("GOFLAGS", "-mod=readonly"), ("GOWASM", "satconv,signext")]));
     core
 }
 

@@ -176,7 +176,8 @@ fn process_keyed(component: &Component, config: &Value) -> (OperatorPlan, Result
 
 fn each_keyed(check: impl Fn(Language, &Component)) {
     for language in [Language::Go, Language::C] {
-        if let Some(component) = load(language, "keyed") {
+        let guest = if language == Language::Go { "totals" } else { "keyed" };
+        if let Some(component) = load(language, guest) {
             check(language, &component);
         }
     }

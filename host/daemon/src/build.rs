@@ -4,6 +4,7 @@
 //! has to say goes to the standard error stream as it says it. Neighbours: a file in the folder beside this one for
 //! each language makes the core module; [`wasmill_wasm::encode`] makes it a component.
 
+mod go;
 mod rust;
 
 use std::path::{Path, PathBuf};
@@ -38,7 +39,7 @@ pub(crate) struct Built {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BuildError {
     /// The folder is in no language that we know.
-    #[error("nothing to build in {}: no Cargo.toml (Rust) there", .0.display())]
+    #[error("nothing to build in {}: no Cargo.toml (Rust) and no go.mod (Go) there", .0.display())]
     NoLanguage(PathBuf),
     /// The compiler's driver cannot be started.
     #[error("cannot start `{tool}`: {reason}; {hint}")]
@@ -47,6 +48,18 @@ pub(crate) enum BuildError {
         tool: String,
         /// What the system says.
         reason: io::Error,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The compiler is of a version that cannot make an operator.
+    #[error("`{tool}` is version {found}, and operators need {needed}; {hint}")]
+    TooOld {
+        /// What was asked.
+        tool: String,
+        /// Its version.
+        found: String,
+        /// The least version.
+        needed: String,
         /// What to do.
         hint: &'static str,
     },
@@ -66,6 +79,16 @@ pub(crate) enum BuildError {
     /// The package makes no module.
     #[error("{} makes no module: it needs `[lib]` with `crate-type = [\"cdylib\"]`", .0.display())]
     NotAModule(PathBuf),
+    /// The module asks for something that no operator is given.
+    #[error("{} compiles, but imports `{import}`, which no operator is given: {cause}", folder.display())]
+    Import {
+        /// The source folder.
+        folder: PathBuf,
+        /// What it asks for.
+        import: String,
+        /// Where it probably comes from, and what to do.
+        cause: &'static str,
+    },
     /// The module does not make a component.
     #[error("{} compiles, but makes no operator: {reason}", folder.display())]
     NoComponent {
@@ -92,6 +115,10 @@ struct Core {
     name: String,
     /// The module.
     path: PathBuf,
+    /// What answers the language's runtime inside the component: the name it imports that by, and a core module's text.
+    adapter: Option<(&'static str, &'static str)>,
+    /// Where an import comes from that the contract does not have.
+    import_cause: &'static str,
 }
 
 /// Builds the operator whose source is in `folder`.
@@ -100,14 +127,20 @@ struct Core {
 /// The folder has no operator's source, a tool is missing, the source does not compile, or a file cannot be written.
 pub(crate) fn build(folder: &Path, options: &Options) -> Result<Built, BuildError> {
     let folder = fs::canonicalize(folder).map_err(file("read", folder))?;
+    crate::sdk::refresh(&folder).map_err(|(path, reason)| BuildError::File {
+        what: "write the SDK to",
+        path,
+        reason,
+    })?;
     let core = if folder.join(rust::MANIFEST).is_file() {
         rust::compile(&folder, options)?
+    } else if folder.join(go::MANIFEST).is_file() {
+        go::compile(&folder, options)?
     } else {
         return Err(BuildError::NoLanguage(folder));
     };
     let module = fs::read(&core.path).map_err(file("read", &core.path))?;
-    let component = wasmill_wasm::encode(&module, None)
-        .map_err(|reason| BuildError::NoComponent { folder: folder.clone(), reason })?;
+    let component = component(&core, &module, &folder)?;
     let path = options.output.clone().unwrap_or_else(|| folder.join("target/wasmill").join(core.name + ".wasm"));
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(file("create", parent))?;
@@ -115,6 +148,21 @@ pub(crate) fn build(folder: &Path, options: &Options) -> Result<Built, BuildErro
     fs::write(&path, &component).map_err(file("write", &path))?;
     let digest = Sha256::digest(&component).iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Built { path, bytes: component.len(), digest, core_bytes: module.len() })
+}
+
+/// The core module as a component.
+fn component(core: &Core, module: &[u8], folder: &Path) -> Result<Vec<u8>, BuildError> {
+    let refused = |reason| match reason {
+        ComponentError::Import { import, .. } => {
+            BuildError::Import { folder: folder.to_owned(), import, cause: core.import_cause }
+        }
+        reason => BuildError::NoComponent { folder: folder.to_owned(), reason },
+    };
+    let Some((name, text)) = core.adapter else {
+        return wasmill_wasm::encode(module, None).map_err(refused);
+    };
+    let adapter = wat::parse_str(text).expect("the adapter's text is WebAssembly, as each build of an operator shows");
+    wasmill_wasm::encode(module, Some((name, &adapter))).map_err(refused)
 }
 
 fn file(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BuildError {
@@ -143,7 +191,7 @@ mod tests {
     #[test]
     fn a_folder_without_source_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(refused(folder.path()).contains("no Cargo.toml (Rust) there"));
+        assert!(refused(folder.path()).contains("no Cargo.toml (Rust) and no go.mod (Go) there"));
         assert!(refused(&folder.path().join("absent")).starts_with("cannot read "));
     }
 

@@ -48,7 +48,7 @@ pub enum ComponentError {
         /// What.
         reason: String,
     },
-    /// Loading: it asks for something that no operator is given.
+    /// Building or loading: it asks for something that no operator is given.
     #[error("the component imports `{import}`, which no operator is given: {cause}")]
     Import {
         /// The import as the component names it.

@@ -163,8 +163,8 @@ impl Keyed for Anomaly {
 
     fn process<'a>(&self, call: Call<'a>, keys: Keys<'a>) -> Step<'a> {
         let values = <Option<f64>>::reader(&call.rows.columns.get()[0], call.rows.count as usize);
-        let (fresh, columns) = keys.table.into_parts();
-        let mut cells = Stats::cells(columns, keys.count);
+        let fresh = keys.table.fresh.get();
+        let mut cells = Stats::cells(keys.table.into_columns(), keys.count);
         let (mut main, mut alerts) = (Scored::with_room(&call, self.nullable), Scored::with_room(&call, self.nullable));
         let (mut rejects, mut stats) = (Vec::new(), Stats::default());
         for (row, key) in (0..).zip(keys.slots.iter().map(|slot| *slot as usize)) {
@@ -202,6 +202,11 @@ wasmill::export!(keyed Anomaly);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cases() {
+        wasmill_test::cases::<Anomaly>("cases.yaml");
+    }
 
     #[test]
     fn a_configuration_that_makes_no_sense_is_refused() {

@@ -41,11 +41,11 @@ impl Keyed for Dedupe {
     }
 
     fn process<'a>(&self, call: Call<'a>, keys: Keys<'a>) -> Step<'a> {
-        let (fresh, mut columns) = keys.table.into_parts();
+        let fresh = keys.table.fresh.get();
         if fresh.is_empty() {
             return Step::default();
         }
-        let column = columns.next().expect("the host passes the column of the plan's table");
+        let column = keys.table.into_columns().next().expect("the host passes the column of the plan's table");
         let passed: &mut [i64] = column.data.into_numbers();
         let mut is_new: Vec<bool> = fresh.iter().map(|fresh| *fresh != 0).collect();
         for (passed, is_new) in passed.iter_mut().zip(&is_new) {
@@ -67,7 +67,15 @@ wasmill::export!(keyed Dedupe);
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use wasmill_test::Driver;
+
     use super::*;
+
+    #[test]
+    fn cases() {
+        wasmill_test::cases::<Dedupe>("cases.yaml");
+    }
 
     #[test]
     fn a_time_to_live_becomes_the_table_s() {
@@ -75,6 +83,17 @@ mod tests {
         assert_eq!((ttl("{}"), ttl(r#"{"ttl": "10s"}"#)), (Ok(None), Ok(Some(10_000))));
         let refusal = ttl(r#"{"ttl": "10"}"#).expect_err("it is refused");
         assert!(refusal.message.contains("`10` is no duration; write `10s`"), "{}", refusal.message);
+    }
+
+    #[test]
+    fn a_key_passes_again_once_its_time_is_over_and_duplicates_do_not_prolong_it() {
+        let mut driver = Driver::<Dedupe>::open(json!({"ttl": "10s"})).expect("it opens").key(["id"]);
+        let mut passes_at = |seconds: i64| {
+            driver.set_now(seconds * 1_000_000);
+            let done = driver.process([json!({"id": 1}), json!({"id": 1})]).expect("it works");
+            done.port("main").len()
+        };
+        assert_eq!([0, 9, 10, 19, 20].map(&mut passes_at), [1, 0, 1, 0, 1]);
     }
 
     #[test]

@@ -41,6 +41,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn cases() {
+        wasmill_test::cases::<Filter>("cases.yaml");
+    }
+
+    #[test]
     fn a_condition_that_is_wrong_is_refused_with_its_place() {
         let input = [Field { name: name("value"), kind: name("float64"), nullable: false }];
         let refused = |config: &str| Filter::open(config, &input).err().expect("it is refused");

@@ -85,6 +85,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn cases() {
+        wasmill_test::cases::<Route>("cases.yaml");
+    }
+
+    #[test]
     fn ports_are_those_that_rules_name_and_a_wrong_rule_is_refused() {
         let input = [Field { name: "value".into(), kind: "float64".into(), nullable: false }];
         let rule = |to: &str, condition: &str| format!(r#"{{"to": "{to}", "where": "{condition}"}}"#);

@@ -106,6 +106,11 @@ wasmill::export!(transform Select);
 mod tests {
     use super::*;
 
+    #[test]
+    fn cases() {
+        wasmill_test::cases::<Select>("cases.yaml");
+    }
+
     fn refused(config: &str) -> (String, Option<String>) {
         let fields = ["id", "site.name", "site.country"];
         let input = fields.map(|field| Field { name: name(field), kind: name("utf8"), nullable: false });

@@ -75,6 +75,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn cases() {
+        wasmill_test::cases::<Validate>("cases.yaml");
+    }
+
+    #[test]
     fn rules_that_cannot_hold_are_refused() {
         let fields = [("id", "int64"), ("sensor", "utf8")];
         let input = fields.map(|(field, kind)| Field { name: name(field), kind: name(kind), nullable: true });

@@ -3,26 +3,27 @@
 package transform
 
 import (
-	"wasmill"
+	"wasmill/batch"
 	"wasmill/internal/abi"
+	"wasmill/internal/exported"
 )
 
 //go:wasmexport wasmill:operator/transform@0.1.0#open
 func open(config abi.Pointer, configLength uint32, input abi.Pointer, inputCount uint32) abi.Pointer {
-	defer abi.Begin(wasmill.Context{})()
-	return abi.Opened(exported.Open(abi.Bytes(config, configLength), abi.Fields(input, inputCount)))
+	defer abi.Begin(batch.Context{})()
+	return abi.Opened(operator().Open(abi.Bytes(config, configLength), abi.Fields(input, inputCount)))
 }
 
 //go:wasmexport cabi_post_wasmill:operator/transform@0.1.0#open
 func opened(abi.Pointer) { abi.PostReturn() }
 
 //go:wasmexport wasmill:operator/transform@0.1.0#process
-func process(batch uint64, attempt uint32, watermark, now int64, seed uint64,
+func process(number uint64, attempt uint32, watermark, now batch.Timestamp, seed uint64,
 	count uint32, columns abi.Pointer, columnCount uint32) abi.Pointer {
-	context := wasmill.Context{Batch: batch, Attempt: attempt, Watermark: watermark, Now: now, Seed: seed}
+	context := batch.Context{Batch: number, Attempt: attempt, Watermark: watermark, Now: now, Seed: seed}
 	defer abi.Begin(context)()
-	rows := wasmill.Rows{Count: int(count), Columns: abi.Columns(columns, columnCount)}
-	effects, failure := exported.Process(context, rows)
+	rows := batch.Rows{Count: int(count), Columns: abi.Columns(columns, columnCount)}
+	effects, failure := operator().Process(context, rows)
 	if failure != nil {
 		return abi.Failed(failure)
 	}
@@ -33,3 +34,11 @@ func process(batch uint64, attempt uint32, watermark, now int64, seed uint64,
 
 //go:wasmexport cabi_post_wasmill:operator/transform@0.1.0#process
 func processed(abi.Pointer) { abi.PostReturn() }
+
+func operator() *batch.Transform {
+	operator, _ := exported.Operator()
+	if operator == nil {
+		panic("there is no operator: call transform.Export in an init function")
+	}
+	return operator
+}

@@ -141,13 +141,19 @@ pub struct StateColumn<'a> {
 pub struct TableRows<'a> {
     /// Which keys are new; empty = none.
     pub fresh: List<'a, u8>,
-    /// One column for each of the table's.
-    pub columns: List<'a, StateColumn<'a>>,
+    /// One column for each of the table's. Not public: a copy of the list would hand out a column twice.
+    pub(crate) columns: List<'a, StateColumn<'a>>,
 }
 
 impl<'a> TableRows<'a> {
-    /// Which keys are new, and the columns, each of which may be changed in place and returned.
-    pub fn into_parts(self) -> (&'a [u8], impl Iterator<Item = StateColumn<'a>> + use<'a>) {
-        (self.fresh.get(), self.columns.take_each())
+    /// The state of the keys of a call.
+    #[must_use]
+    pub fn new(fresh: &'a [u8], columns: &'a mut [StateColumn<'a>]) -> Self {
+        Self { fresh: fresh.into(), columns: columns.into() }
+    }
+
+    /// The columns, in the order of the table.
+    pub fn into_columns(self) -> impl Iterator<Item = StateColumn<'a>> {
+        self.columns.take_each()
     }
 }

@@ -28,11 +28,21 @@ pub trait Check {
 
 impl<T> Check for T {}
 
+/// A type that a configuration is read into: whatever serde can deserialize.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a configuration",
+    note = "put `#[derive(serde::Deserialize)]` on it"
+)]
+pub trait Configuration: DeserializeOwned {}
+
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned> Configuration for T {}
+
 /// The configuration that the text of a JSON object says.
 ///
 /// # Errors
 /// It is not JSON, has a key that the type does not know, lacks one without a default, or has one of the wrong type.
-pub fn parse<C: DeserializeOwned>(text: &str) -> Result<C, Refusal> {
+pub fn parse<C: Configuration>(text: &str) -> Result<C, Refusal> {
     let value = json(text)?;
     C::deserialize(Node { value: &value, path: String::new() }).map_err(Wrong::refusal)
 }

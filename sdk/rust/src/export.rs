@@ -173,13 +173,13 @@ macro_rules! export {
     };
 }
 
-/// Makes a type that is [`Transform`] or [`Keyed`] the operator of a component; elsewhere it only uses the type.
+/// Makes a type that is [`Transform`] or [`Keyed`] the operator of a component; elsewhere tests can run it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {
     ($kind:ident $operator:ty) => {
         #[cfg(not(target_arch = "wasm32"))]
-        const _: $crate::export::Instance<$operator> = $crate::export::Instance::new();
+        $crate::__native!($kind $operator);
 
         #[cfg(target_arch = "wasm32")]
         static INSTANCE: $crate::export::Instance<$operator> = $crate::export::Instance::new();

@@ -82,6 +82,8 @@ pub mod log;
 pub mod operator;
 pub mod record;
 pub mod export;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod native;
 
 /// All that an author names.
 pub mod prelude {

@@ -159,8 +159,8 @@ where
     let readers = I::readers(call.rows.columns.get(), count as usize);
     let mut out = S::open(outputs.ports, call.buffers, count, O::ALWAYS);
     let mut rejects: Vec<(u32, Reject)> = Vec::new();
-    let (fresh, columns) = table.into_parts();
-    let mut cells = K::cells(columns, keys);
+    let fresh = table.fresh.get();
+    let mut cells = K::cells(table.into_columns(), keys);
     for key in (0..fresh.len()).filter(|key| fresh[*key] != 0) {
         K::default().store(&mut cells, key);
     }

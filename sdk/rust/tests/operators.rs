@@ -202,7 +202,7 @@ impl Default for Seen {
 
 /// Runs `note` on rows of three keys: one known, one new, one new whose only row is refused.
 fn run<'a>(columns: &'a [Column<'a>], state: &'a mut [StateColumn<'a>], buffers: &'a Buffers) -> Step<'a> {
-    let table = TableRows { fresh: List::from(&[0_u8, 1, 1][..]), columns: state.into() };
+    let table = TableRows::new(&[0, 1, 1], state);
     let keys = Keys { slots: &[0, 1, 0, 2, 1, 0], count: 3, table };
     let note = |row: Price, seen: &mut Seen, _: &mut Main<'_, _>| -> Verdict<Price> {
         seen.n += 1;

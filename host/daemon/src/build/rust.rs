@@ -21,6 +21,9 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: [(&str, &str); 5] =
     [("OPT_LEVEL", "3"), ("LTO", "fat"), ("CODEGEN_UNITS", "1"), ("PANIC", "abort"), ("STRIP", "debuginfo")];
 
+const IMPORT_CAUSE: &str = "it comes from an `extern` block, or from a crate that was made for the browser or WASI; \
+                            take time and seed from the call's context, and bring what is fetched as another stream";
+
 /// Between the flags in cargo's variable of encoded flags.
 const FLAG_SEPARATOR: &str = "\u{1f}";
 
@@ -81,7 +84,7 @@ fn module(message: Message, manifest: &Path) -> Option<Core> {
     }
     target.crate_types.iter().find(|kind| *kind == "cdylib")?;
     let path = message.filenames.into_iter().find(|path| path.extension().is_some_and(|end| end == "wasm"))?;
-    Some(Core { name: target.name.replace('_', "-"), path })
+    Some(Core { name: target.name.replace('_', "-"), path, adapter: None, import_cause: IMPORT_CAUSE })
 }
 
 /// The flags that the environment asks for, and SIMD.

@@ -5,7 +5,7 @@ package abi
 import (
 	"unsafe"
 
-	"wasmill"
+	"wasmill/batch"
 )
 
 // Pointer is an address in linear memory as the canonical ABI passes it.
@@ -25,14 +25,14 @@ func Bytes(start Pointer, length uint32) []byte { return unsafe.Slice((*byte)(st
 func Uint32s(start Pointer, length uint32) []uint32 { return unsafe.Slice((*uint32)(start), length/4) }
 
 // Fields copies a list<field>: it outlives the call.
-func Fields(start Pointer, count uint32) []wasmill.Field {
+func Fields(start Pointer, count uint32) []batch.Field {
 	const size = 20
-	fields := make([]wasmill.Field, count)
+	fields := make([]batch.Field, count)
 	for i := range fields {
 		field := unsafe.Add(start, i*size)
-		fields[i] = wasmill.Field{
+		fields[i] = batch.Field{
 			Name:     string(bytesAt(field, 0)),
-			Kind:     wasmill.Kind(bytesAt(field, 8)),
+			Kind:     batch.Kind(bytesAt(field, 8)),
 			Nullable: *at[uint8](field, 16) != 0,
 		}
 	}
@@ -40,18 +40,18 @@ func Fields(start Pointer, count uint32) []wasmill.Field {
 }
 
 // Columns views a list<column>.
-func Columns(start Pointer, count uint32) []wasmill.Column {
+func Columns(start Pointer, count uint32) []batch.Column {
 	const size = 24
-	columns := make([]wasmill.Column, count)
+	columns := make([]batch.Column, count)
 	for i := range columns {
 		column := unsafe.Add(start, i*size)
-		columns[i] = wasmill.Column{Data: bytesAt(column, 0), Offsets: bytesAt(column, 8), Present: bytesAt(column, 16)}
+		columns[i] = batch.Column{Data: bytesAt(column, 0), Offsets: bytesAt(column, 8), Present: bytesAt(column, 16)}
 	}
 	return columns
 }
 
 // ColumnsAt views a list<column> inside a record.
-func ColumnsAt(base Pointer, offset uintptr) []wasmill.Column {
+func ColumnsAt(base Pointer, offset uintptr) []batch.Column {
 	return Columns(Pointer(uintptr(*at[uint32](base, offset))), *at[uint32](base, offset+4))
 }
 

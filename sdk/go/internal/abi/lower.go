@@ -6,7 +6,7 @@ import (
 	"errors"
 	"unsafe"
 
-	"wasmill"
+	"wasmill/batch"
 )
 
 // record takes zeroed memory for so many records.
@@ -53,16 +53,16 @@ func PutList[T any](base Pointer, offset, size uintptr, items []T, fill func(Poi
 }
 
 // PutColumns writes a list<column>.
-func PutColumns(base Pointer, offset uintptr, columns []wasmill.Column) {
-	PutList(base, offset, 24, columns, func(to Pointer, column *wasmill.Column) {
+func PutColumns(base Pointer, offset uintptr, columns []batch.Column) {
+	PutList(base, offset, 24, columns, func(to Pointer, column *batch.Column) {
 		PutBytes(to, 0, column.Data)
 		PutBytes(to, 8, column.Offsets)
 		PutBytes(to, 16, column.Present)
 	})
 }
 
-func putFields(base Pointer, offset uintptr, fields []wasmill.Field) {
-	PutList(base, offset, 20, fields, func(to Pointer, field *wasmill.Field) {
+func putFields(base Pointer, offset uintptr, fields []batch.Field) {
+	PutList(base, offset, 20, fields, func(to Pointer, field *batch.Field) {
 		putString(to, 0, field.Name)
 		putString(to, 8, string(field.Kind))
 		putBool(to, 16, field.Nullable)
@@ -72,20 +72,20 @@ func putFields(base Pointer, offset uintptr, fields []wasmill.Field) {
 func putBool(base Pointer, offset uintptr, value bool) { *at[bool](base, offset) = value }
 
 // Opened is the result<plan, refusal> of an open function.
-func Opened(plan wasmill.Plan, refused error) Pointer {
+func Opened(plan batch.Plan, refused error) Pointer {
 	const size = 36
 	result := record(size, 1)
 	payload := unsafe.Add(result, 4)
 	if refused != nil {
 		*at[uint8](result, 0) = 1
-		refusal := &wasmill.Refusal{Message: refused.Error()}
+		refusal := &batch.Refusal{Message: refused.Error()}
 		errors.As(refused, &refusal)
 		putString(payload, 0, refusal.Message)
 		putOption(payload, 8, refusal.ConfigPath)
 		putOption(payload, 20, refusal.Field)
 		return result
 	}
-	PutList(payload, 0, 32, plan.Reads, func(to Pointer, read *wasmill.Read) {
+	PutList(payload, 0, 32, plan.Reads, func(to Pointer, read *batch.Read) {
 		putString(to, 0, read.Name)
 		putString(to, 8, string(read.Kind))
 		putBool(to, 16, read.Nullable)
@@ -93,7 +93,7 @@ func Opened(plan wasmill.Plan, refused error) Pointer {
 	})
 	PutList(payload, 8, 28, plan.Ports, putPort)
 	PutList(payload, 16, 40, plan.Tables, putTable)
-	PutList(payload, 24, 24, plan.Metrics, func(to Pointer, metric *wasmill.Metric) {
+	PutList(payload, 24, 24, plan.Metrics, func(to Pointer, metric *batch.Metric) {
 		putString(to, 0, metric.Name)
 		putString(to, 8, metric.Kind)
 		putString(to, 16, metric.Help)
@@ -101,11 +101,11 @@ func Opened(plan wasmill.Plan, refused error) Pointer {
 	return result
 }
 
-func putPort(to Pointer, port *wasmill.Port) {
+func putPort(to Pointer, port *batch.Port) {
 	putString(to, 0, port.Name)
 	if port.Carries != nil {
 		*at[uint8](to, 8) = 1
-		PutList(to, 12, 16, port.Carries, func(to Pointer, carried *wasmill.Carried) {
+		PutList(to, 12, 16, port.Carries, func(to Pointer, carried *batch.Carried) {
 			putString(to, 0, carried.Input)
 			putString(to, 8, carried.Output)
 		})
@@ -113,7 +113,7 @@ func putPort(to Pointer, port *wasmill.Port) {
 	putFields(to, 20, port.Makes)
 }
 
-func putTable(to Pointer, table *wasmill.Table) {
+func putTable(to Pointer, table *batch.Table) {
 	putString(to, 0, table.Name)
 	*at[uint32](to, 8) = table.Version
 	putFields(to, 12, table.Columns)
@@ -134,7 +134,7 @@ func Failed(failure error) Pointer {
 	result, fault := Result(40)
 	*at[uint8](result, 0) = 1
 	putString(fault, 0, failure.Error())
-	var known *wasmill.Fault
+	var known *batch.Fault
 	if errors.As(failure, &known) {
 		*at[uint8](fault, 8) = 1
 		*at[uint32](fault, 12) = known.Row
@@ -146,8 +146,8 @@ func Failed(failure error) Pointer {
 const SizeOfEffects = 24
 
 // PutEffects writes a record effects.
-func PutEffects(to Pointer, effects *wasmill.Effects) {
-	PutList(to, 0, 24, effects.Emits, func(to Pointer, emit *wasmill.Emit) {
+func PutEffects(to Pointer, effects *batch.Effects) {
+	PutList(to, 0, 24, effects.Emits, func(to Pointer, emit *batch.Emit) {
 		*at[uint32](to, 0) = emit.Port
 		if !emit.All {
 			*at[uint8](to, 4) = 1
@@ -155,7 +155,7 @@ func PutEffects(to Pointer, effects *wasmill.Effects) {
 		}
 		PutColumns(to, 16, emit.Columns)
 	})
-	PutList(to, 8, 20, effects.Rejects, func(to Pointer, reject *wasmill.Reject) {
+	PutList(to, 8, 20, effects.Rejects, func(to Pointer, reject *batch.Reject) {
 		*at[uint32](to, 0) = reject.Row
 		*at[uint8](to, 4) = uint8(reject.Action)
 		*at[uint32](to, 8) = reject.RetryMillis

@@ -143,8 +143,15 @@ pub(crate) fn expand(kind: Kind, arguments: &Arguments, mut function: ItemFn) ->
     check_ports(function.block.to_token_stream(), &arguments.ports)?;
     let operator = implementation(kind, arguments, &signature.ident, &parameters);
     let checks = checks(row, &parameters);
+    let (visibility, name) = (&shared.vis, &signature.ident);
+    let config = parameters.config.map_or_else(|| quote!(()), ToTokens::to_token_stream);
+    let metrics = parameters.metrics.map_or_else(|| quote!(()), ToTokens::to_token_stream);
     Ok(quote! {
         #function
+        // Functions and types have names of their own: a test runs the operator of `fn score` as `score`.
+        #[doc(hidden)]
+        #[expect(non_camel_case_types, reason = "named like its function")]
+        #visibility struct #name { config: #config, metrics: ::core::cell::RefCell<#metrics> }
         const _: () = { #checks #operator };
     })
 }
@@ -261,7 +268,10 @@ fn checks(row: &Type, parameters: &Parameters<'_>) -> TokenStream {
     let metrics = parameters.metrics.map(
         |ty| quote_spanned!(ty.span()=> { fn metrics<M: ::wasmill::metrics::Metrics>() {} let _ = metrics::<#ty>; }),
     );
-    quote!(const _: fn() = || { #row #state #metrics };)
+    let config = parameters.config.map(
+        |ty| quote_spanned!(ty.span()=> { fn config<C: ::wasmill::config::Configuration>() {} let _ = config::<#ty>; }),
+    );
+    quote!(const _: fn() = || { #row #state #metrics #config };)
 }
 
 fn implementation(kind: Kind, arguments: &Arguments, function: &Ident, parameters: &Parameters<'_>) -> TokenStream {
@@ -300,10 +310,9 @@ fn implementation(kind: Kind, arguments: &Arguments, function: &Ident, parameter
         }
     };
     quote! {
-        struct WasmillOperator { config: #config, metrics: ::core::cell::RefCell<#metrics> }
         const OUTPUTS: ::wasmill::plan::Outputs =
             ::wasmill::plan::Outputs { ports: &[#(#ports),*], carries: #carries };
-        impl ::wasmill::operator::#kind for WasmillOperator {
+        impl ::wasmill::operator::#kind for #function {
             fn open(
                 config: &str,
                 _: &[::wasmill::plan::Field],
@@ -316,7 +325,7 @@ fn implementation(kind: Kind, arguments: &Arguments, function: &Ident, parameter
             }
             #process
         }
-        const _: () = { ::wasmill::__export!(#kind WasmillOperator); };
+        const _: () = { ::wasmill::__export!(#kind #function); };
     }
 }
 

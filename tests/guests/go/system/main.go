@@ -11,37 +11,37 @@ import (
 	"strings"
 	"time"
 
-	"wasmill"
+	"wasmill/batch"
 	"wasmill/transform"
 )
 
-func init() { transform.Export(transform.Operator{Open: open, Process: process}) }
+func init() { transform.Export(batch.Transform{Open: open, Process: process}) }
 
 func main() {}
 
 var mayPanic bool
 
-func open(config []byte, _ []wasmill.Field) (wasmill.Plan, error) {
+func open(config []byte, _ []batch.Field) (batch.Plan, error) {
 	var settings struct {
 		Panic bool `json:"panic"`
 	}
 	if err := json.Unmarshal(config, &settings); err != nil {
-		return wasmill.Plan{}, err
+		return batch.Plan{}, err
 	}
 	mayPanic = settings.Panic
-	made := []wasmill.Field{
-		{Name: "wall", Kind: wasmill.KindTimestamp},
-		{Name: "slept", Kind: wasmill.KindInt64},
-		{Name: "random", Kind: wasmill.KindInt64},
-		{Name: "outside", Kind: wasmill.KindUtf8},
+	made := []batch.Field{
+		{Name: "wall", Kind: batch.KindTimestamp},
+		{Name: "slept", Kind: batch.KindInt64},
+		{Name: "random", Kind: batch.KindInt64},
+		{Name: "outside", Kind: batch.KindUtf8},
 	}
-	return wasmill.Plan{
-		Reads: []wasmill.Read{{Name: "price", Kind: wasmill.KindInt64}},
-		Ports: []wasmill.Port{{Name: "out", Makes: made}},
+	return batch.Plan{
+		Reads: []batch.Read{{Name: "price", Kind: batch.KindInt64}},
+		Ports: []batch.Port{{Name: "out", Makes: made}},
 	}, nil
 }
 
-func process(_ wasmill.Context, rows wasmill.Rows) (wasmill.Effects, error) {
+func process(_ batch.Context, rows batch.Rows) (batch.Effects, error) {
 	fmt.Print("one line, ")
 	fmt.Println("printed in two pieces")
 	fmt.Fprintln(os.Stderr, "not UTF-8: \xff\xc3(\xe2\x82, but €")
@@ -52,7 +52,7 @@ func process(_ wasmill.Context, rows wasmill.Rows) (wasmill.Effects, error) {
 	slept := time.Since(before)
 	walls, sleeps := make([]int64, rows.Count), make([]int64, rows.Count)
 	randoms, outside := make([]int64, rows.Count), make([]string, rows.Count)
-	for row, price := range wasmill.Int64(rows.Columns[0]) {
+	for row, price := range batch.Int64(rows.Columns[0]) {
 		if mayPanic && price < 0 {
 			panic(fmt.Sprintf("price %d is negative", price))
 		}
@@ -61,10 +61,10 @@ func process(_ wasmill.Context, rows wasmill.Rows) (wasmill.Effects, error) {
 		randoms[row] = random()
 		outside[row] = lookOutside()
 	}
-	made := []wasmill.Column{
-		wasmill.MakeInt64(walls), wasmill.MakeInt64(sleeps), wasmill.MakeInt64(randoms), wasmill.MakeUtf8(outside),
+	made := []batch.Column{
+		batch.MakeInt64(walls), batch.MakeInt64(sleeps), batch.MakeInt64(randoms), batch.MakeUtf8(outside),
 	}
-	return wasmill.Effects{Emits: []wasmill.Emit{{All: true, Columns: made}}}, nil
+	return batch.Effects{Emits: []batch.Emit{{All: true, Columns: made}}}, nil
 }
 
 func random() int64 {

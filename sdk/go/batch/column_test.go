@@ -1,4 +1,4 @@
-package wasmill
+package batch
 
 import (
 	"slices"

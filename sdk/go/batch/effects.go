@@ -1,4 +1,18 @@
-package wasmill
+package batch
+
+import "time"
+
+// Timestamp is microseconds since 1970-01-01 UTC.
+type Timestamp int64
+
+// TimestampOf is the timestamp of a time; what is finer than a microsecond is lost.
+func TimestampOf(t time.Time) Timestamp { return Timestamp(t.UnixMicro()) }
+
+// Time is the same in UTC.
+func (t Timestamp) Time() time.Time { return time.UnixMicro(int64(t)).UTC() }
+
+// String is the time as RFC 3339 writes it.
+func (t Timestamp) String() string { return t.Time().Format(time.RFC3339Nano) }
 
 // Context is what a call may depend on beside its rows and its state.
 type Context struct {
@@ -6,10 +20,10 @@ type Context struct {
 	Batch uint64
 	// Attempt is 0 at the first try.
 	Attempt uint32
-	// Watermark is the event time, in microseconds, up to which the input is believed complete; math.MinInt64 = unknown.
-	Watermark int64
-	// Now is the host's clock in microseconds since 1970-01-01 UTC.
-	Now int64
+	// Watermark is the event time up to which the input is believed complete; math.MinInt64 = unknown.
+	Watermark Timestamp
+	// Now is the host's clock.
+	Now Timestamp
 	// Seed is for random numbers, the same at every try of one batch.
 	Seed uint64
 }

@@ -1,4 +1,4 @@
-package wasmill
+package batch
 
 import "unsafe"
 
@@ -67,6 +67,12 @@ func MakeUtf8(values []string) Column {
 	return texts.Column()
 }
 
+// MakeTexts makes a column of kind utf8, json or bytes of texts back to back: text i is data[offsets[i]:offsets[i+1]].
+// It is made of the memory itself, not of a copy.
+func MakeTexts(data []byte, offsets []uint32) Column {
+	return Column{Data: data, Offsets: bytesOf(offsets)}
+}
+
 // TextMaker makes a column of kind utf8, json or bytes, a row at a time.
 type TextMaker struct {
 	data    []byte
@@ -92,7 +98,7 @@ func (m *TextMaker) AppendString(text string) {
 }
 
 // Column is the rows so far.
-func (m *TextMaker) Column() Column { return Column{Data: m.data, Offsets: bytesOf(m.offsets)} }
+func (m *TextMaker) Column() Column { return MakeTexts(m.data, m.offsets) }
 
 // view reads bytes as values: in place where the address is aligned for them, else as a copy.
 func view[T any](buffer []byte) []T {

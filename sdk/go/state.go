@@ -1,0 +1,67 @@
+package wasmill
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+
+	"wasmill/batch"
+)
+
+// states is the state of a call's keys, one struct a key: filled from columns before the first row, made columns again
+// after the last.
+type states[S any] struct {
+	in      reader[S]
+	writers []writer
+	// first is what a new key has: zeros and defaults.
+	first S
+}
+
+func (s *states[S]) open(options []Option) (batch.Table, error) {
+	of, chosen := reflect.TypeFor[S](), chosen(options)
+	in, err := readerOf[S]()
+	if err != nil {
+		return batch.Table{}, err
+	}
+	for _, field := range in.fields {
+		if field.absence == byPointer {
+			return batch.Table{}, fmt.Errorf("the column `%s` of %s is a pointer: in a state use wasmill.Null, so that "+
+				"a refused row leaves it as it was", field.Name, of)
+		}
+	}
+	s.in, s.writers, s.first = in, writersOf(in.fields), *new(S)
+	if err := defaults(reflect.ValueOf(&s.first).Elem(), ""); err != nil {
+		return batch.Table{}, err
+	}
+	return batch.Table{
+		Name: snake(of.Name()), Version: chosen.version, Columns: columnsOf(in.fields), TTL: chosen.ttl,
+	}, nil
+}
+
+// load is the state of the call's keys, a struct a slot.
+func (s *states[S]) load(given batch.KeyedRows) []S {
+	table := given.Tables[0]
+	states := s.in.read(given.Keys, table.Columns)
+	for slot, fresh := range table.Fresh {
+		if fresh != 0 {
+			states[slot] = s.first
+		}
+	}
+	return states
+}
+
+// store is the state as the rows have left it. A new key of which every row was refused is not kept.
+func (s *states[S]) store(given batch.KeyedRows, rejects []batch.Reject) []batch.Changes {
+	changes := batch.Changes{Columns: written(s.in.rows, s.writers)}
+	if fresh := given.Tables[0].Fresh; len(rejects) > 0 && len(fresh) > 0 {
+		changes.Forget = slices.Clone(fresh)
+		for row, slot := range given.Slots {
+			if len(rejects) > 0 && int(rejects[0].Row) == row {
+				rejects = rejects[1:]
+			} else {
+				changes.Forget[slot] = 0
+			}
+		}
+	}
+	return []batch.Changes{changes}
+}
