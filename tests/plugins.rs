@@ -1,6 +1,6 @@
 //! The plugins that ship: each builds, is what its page says, passes its cases, and is called by its name.
 //!
-//! Neighbours: `plugins/` has their native tests, `bench/plugins.rs` what they cost, `examples.rs` runs pipelines of them.
+//! Neighbours: `plugins/` has their native tests, `bench/plugins.rs` what they cost, `examples.rs` pipelines of them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![forbid(unsafe_code)]
 
@@ -38,7 +38,10 @@ fn every_plugin_that_ships_builds_and_is_what_its_page_says() {
         let kind = if text.contains("kind        keyed") { "keyed" } else { "transform" };
         assert!(table.contains(&format!("| [{plugin}]({plugin}/README.md) | {kind} |")), "{plugin} is {kind}");
         let page = fs::read_to_string(repository().join("plugins").join(plugin).join("README.md")).unwrap();
-        assert!(page.starts_with(&format!("# {plugin}\n")) && page.contains(&format!("plugin: {plugin}@1")), "{plugin}");
+        assert!(
+            page.starts_with(&format!("# {plugin}\n")) && page.contains(&format!("plugin: {plugin}@1")),
+            "{plugin}"
+        );
     }
 }
 

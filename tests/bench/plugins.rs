@@ -1,16 +1,18 @@
 //! The plugins that ship, each as a stage, beside the same work in a plain loop over the same columns.
 //!
-//! Cost model: a stage pays for each batch (two edges, the columns that are read, the layout of what comes out, a call,
-//! a copy of what crosses), which is 2 to 4 ns a row at this size, and for each column that a condition names a copy in.
-//! A condition is a byte a row for each comparison and each `and`; a plain loop does all comparisons of a row at once
-//! and knows them when it is compiled. Keyed plugins pay for finding the key and for carrying its state out and back
-//! (see the benchmark `keyed`); the loop by hand has a hash map and no limit, rollback or time to live.
+//! Cost model: a stage pays for each batch (two edges, the columns that are read, the layout of what comes out, a call)
+//! and for each column that is read a copy into the guest. A condition is a byte a row for each comparison and each
+//! `and`; a plain loop does all comparisons of a row at once and knows them when it is compiled. Keyed plugins pay for
+//! finding the key and for carrying its state out and back (see the benchmark `keyed`); the loop by hand has a hash map
+//! and no limit, rollback or time to live.
 //!
-//! Rows: two integers and a text, half of the rows pass where rows are chosen. Keys are random, 10,000, all there before
-//! the first round, so that for `dedupe` every row is a duplicate. Not measured: nulls, rejected rows (each has a
-//! sentence written for it), decoding and encoding. CPU time of this thread, the best of the rounds, which take turns.
+//! Rows: two integers and a text; half of the rows pass where rows are chosen. Keys are random, 10,000, all there
+//! before the first round, so that for `dedupe` every row is a duplicate. Not measured: nulls, rejected rows (each has
+//! a sentence written for it), decoding and encoding. CPU time of this thread, the best of the rounds, which take
+//! turns.
 //!
-//! Exits with 1 where a stage takes more than so many times the loop's CPU and more than so many nanoseconds a row more.
+//! Exits with 1 where a stage takes more than so many times the loop's CPU and more than so many nanoseconds a row
+//! above it.
 
 #[path = "../parity/guests.rs"]
 #[expect(dead_code, reason = "the plugins that ship are measured, not the guests of tests")]
@@ -40,7 +42,8 @@ use lane::{Lane, ROWS, cpu_ns};
 const BATCHES: usize = 64;
 const ROUNDS: usize = 40;
 const KEYS: u64 = 10_000;
-/// How far from the loop a stage may be: times its CPU, or nanoseconds a row above it where the loop does next to nothing.
+/// How far from the loop a stage may be: times its CPU, or nanoseconds a row above it where the loop does next to
+/// nothing.
 const RATIO_MAX: f64 = 4.0;
 const ABOVE_MAX_NS: f64 = 8.0;
 
@@ -88,10 +91,7 @@ fn main() -> anyhow::Result<ExitCode> {
         let said = if met { "" } else { "  MISSED" };
         println!("{plugin:>10} {what:>16} {hand:>8.2} {stage:>8.2} {:>7.2}x{said}", stage / hand);
     }
-    println!(
-        "at most {RATIO_MAX}x or {ABOVE_MAX_NS} ns above the loop: {}",
-        if enough { "yes" } else { "NO" }
-    );
+    println!("at most {RATIO_MAX}x or {ABOVE_MAX_NS} ns above the loop: {}", if enough { "yes" } else { "NO" });
     Ok(if enough { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -113,8 +113,11 @@ fn measure(
     key: &[&str],
     by_hand: fn(&Rows<'_>, &mut Kept),
 ) -> anyhow::Result<[f64; 2]> {
-    let fields =
-        [Field::required("key", Kind::Int64), Field::required("price", Kind::Int64), Field::required("name", Kind::Utf8)];
+    let fields = [
+        Field::required("key", Kind::Int64),
+        Field::required("price", Kind::Int64),
+        Field::required("name", Kind::Utf8),
+    ];
     let mut lane = Lane::configured(Arc::new(component.clone()), config, &fields, key)?;
     let batches: Vec<Batch> = batches().iter().map(|columns| lane.batch(columns)).collect();
     let (mut kept, mut least) = (Kept::default(), [f64::MAX; 2]);
@@ -181,7 +184,8 @@ fn search(rows: &Rows<'_>, _: &mut Kept) {
 fn validate(rows: &Rows<'_>, _: &mut Kept) {
     let mut good = Vec::with_capacity(rows.prices.len());
     let mut counts = [0_u64; 3];
-    for (row, ((key, price), name)) in (0_u32..).zip(rows.keys.iter().zip(rows.prices).zip(rows.names.iter().flatten())) {
+    for (row, ((key, price), name)) in (0_u32..).zip(rows.keys.iter().zip(rows.prices).zip(rows.names.iter().flatten()))
+    {
         let holds = [(0..=10_000).contains(price), name.chars().count() <= 40, key != price];
         counts.iter_mut().zip(holds).for_each(|(count, holds)| *count += u64::from(!holds));
         if holds == [true; 3] {

@@ -1,7 +1,7 @@
 //! Plugins: where the code of a stage is found, and how it is loaded.
 //!
-//! A stage names a folder, a file, or a plugin by name and version: a file `name@version.wasm` on one of the shelves, in
-//! which order is decided here and nowhere else.
+//! A stage names a folder, a file, or a plugin by name and version: a file `name@version.wasm` on one of the shelves,
+//! whose order is decided here and nowhere else.
 
 use std::path::{Path, PathBuf};
 

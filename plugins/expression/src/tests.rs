@@ -6,8 +6,8 @@ use wasmill::plan::{Field, name};
 
 use crate::{FALSE, Scope, TRUE, UNKNOWN, parse};
 
-/// `n`: whole numbers, `x`: others, `s` and `site.name`: texts, `on`: booleans, `at` and `until`: moments. Row 0 has all
-/// of them, row 1 none but `n`, row 2 all again.
+/// `n`: whole numbers, `x`: others, `s` and `site.name`: texts, `on`: booleans, `at` and `until`: moments. Row 0 has
+/// all of them, row 1 none but `n`, row 2 all again.
 struct Rows(Buffers);
 
 const BIG: i64 = (1 << 53) + 1;

@@ -188,8 +188,8 @@ pub fn reported<'a>(mut effects: Effects<'a>, metrics: &mut impl Metrics) -> Eff
     effects
 }
 
-/// For each key whether it is new and every row of it was refused: there is nothing to keep for it. `rejects` are in the
-/// order of their rows. What [`Step::forget`] is for an operator that works on columns.
+/// For each key whether it is new and every row of it was refused: there is nothing to keep for it. `rejects` are in
+/// the order of their rows. What [`Step::forget`] is for an operator that works on columns.
 #[must_use]
 pub fn untouched(fresh: &[u8], slots: &[u32], rejects: &[(u32, Reject)]) -> Vec<u8> {
     if rejects.is_empty() {
