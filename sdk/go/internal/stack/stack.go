@@ -15,17 +15,33 @@ func Own(stack string) string {
 	}
 	var own strings.Builder
 	for i := 0; i+1 < len(lines); i += 2 {
-		function, _, _ := strings.Cut(lines[i], "(0x")
-		function, _, _ = strings.Cut(function, "({0x")
-		function = strings.TrimSuffix(function, "(...)")
+		function := withoutArguments(lines[i])
+		place, _, _ := strings.Cut(strings.TrimSpace(lines[i+1]), " +0x")
 		if strings.HasPrefix(function, "runtime.") && own.Len() == 0 {
 			continue
 		}
-		if strings.HasPrefix(function, "wasmill.") || strings.HasPrefix(function, "wasmill/") {
+		// The name of a function that was put into another is that of the other: the place tells.
+		if strings.HasPrefix(place, "wasmill@") || strings.HasPrefix(function, "wasmill") {
 			break
 		}
-		place, _, _ := strings.Cut(strings.TrimSpace(lines[i+1]), " +0x")
 		own.WriteString("\n  at " + function + " " + place)
 	}
 	return own.String()
+}
+
+// withoutArguments takes away the last parenthesis and what is in it.
+func withoutArguments(function string) string {
+	depth := 0
+	for i := len(function) - 1; i >= 0; i-- {
+		switch function[i] {
+		case ')':
+			depth++
+		case '(':
+			depth--
+		}
+		if depth == 0 {
+			return function[:i]
+		}
+	}
+	return function
 }
