@@ -21,7 +21,7 @@ func Own(stack string) string {
 			continue
 		}
 		// The name of a function that was put into another is that of the other: the place tells.
-		if strings.HasPrefix(place, "wasmill@") || strings.HasPrefix(function, "wasmill") {
+		if strings.HasPrefix(place, "wasmill@") || strings.HasPrefix(function, "wasmill/") {
 			break
 		}
 		own.WriteString("\n  at " + function + " " + place)
@@ -31,6 +31,9 @@ func Own(stack string) string {
 
 // withoutArguments takes away the last parenthesis and what is in it.
 func withoutArguments(function string) string {
+	if !strings.HasSuffix(function, ")") {
+		return function
+	}
 	depth := 0
 	for i := len(function) - 1; i >= 0; i-- {
 		switch function[i] {

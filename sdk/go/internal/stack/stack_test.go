@@ -23,6 +23,10 @@ func TestAStackIsShownFromThePanicToTheSDK(t *testing.T) {
 	if found := Own(whole); found != expected {
 		t.Errorf("found %q", found)
 	}
+	if found := Own("panic(1)\n\tx\ncreated by main.later in goroutine 1\n\tmy-op/main.go:3 +0x1"); found !=
+		"\n  at created by main.later in goroutine 1 my-op/main.go:3" {
+		t.Errorf("found %q", found)
+	}
 	for _, odd := range []string{"", "panic(", "goroutine 1", "a\nb\nc"} {
 		Own(odd)
 	}
