@@ -16,7 +16,7 @@ const LINE_CHARACTERS_MAX: usize = 120;
 
 /// Which package uses which of ours: `daemon -> {wasm, connectors} -> engine`, never sideways, never up. The SDK stands
 /// alone: it knows the contract and nothing of the host.
-const EDGES: [(&str, &[&str]); 9] = [
+const EDGES: [(&str, &[&str]); 10] = [
     ("wasmill-engine", &[]),
     ("wasmill-wasm", &["wasmill-engine"]),
     ("wasmill-connectors", &["wasmill-engine"]),
@@ -26,11 +26,12 @@ const EDGES: [(&str, &[&str]); 9] = [
     ("wasmill-tidy", &[]),
     ("wasmill", &["wasmill-macros"]),
     ("wasmill-macros", &[]),
+    ("wasmill-test", &["wasmill"]),
 ];
 
 /// Folders of guests: they stand outside, as a user's operators do, and use the SDK only.
 const GUESTS: [&str; 3] = ["plugins/", "examples/", "tests/guests/"];
-const GUESTS_USE: [&str; 1] = ["wasmill"];
+const GUESTS_USE: [&str; 2] = ["wasmill", "wasmill-test"];
 
 /// What the engine must not reach by itself; `host/engine/clippy.toml` says where to get each instead.
 const OUTSIDE: [&str; 16] = [

@@ -1,8 +1,8 @@
 //! The canonical ABI of the contract, by hand: the only file of the SDK that may write `unsafe`.
 //!
 //! By hand because it is small, needs no runtime and no macro crate in an author's build, and because two things that
-//! generated bindings cannot do make calls cheap: all that the host passes lies in one arena that is emptied after the
-//! call, and state columns are changed in place and returned where they lie. How it is held up to date: the structs of
+//! generated bindings cannot do make calls cheap: all that crosses lies in arenas that are emptied after the call, and
+//! state columns are changed in place and returned where they lie. How it is held up to date: the structs of
 //! [`crate::record`] mirror the records of `wit/` field by field, a test there compares their layout with the one
 //! computed from `wit/`, another [`CONTRACT`] with the digest of its text, and the encoder checks the signature of each
 //! export when a component is made.
@@ -11,8 +11,9 @@
 //! answer and calls `cabi_post_*`. Neighbours: [`crate::column`] and [`crate::record`] have the records that cross,
 //! [`crate::export`] the functions.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};
+use std::fmt::{self, Debug, Formatter};
 use std::marker::PhantomData;
 use std::mem::take;
 
@@ -55,6 +56,18 @@ impl<T> Copy for List<'_, T> {}
 impl<T> Default for List<'_, T> {
     fn default() -> Self {
         Self { items: std::ptr::dangling(), len: 0, lives: PhantomData }
+    }
+}
+
+impl<T: PartialEq> PartialEq for List<'_, T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl<T: Debug> Debug for List<'_, T> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
     }
 }
 
@@ -167,7 +180,7 @@ impl<'a, T: Default> List<'a, T> {
     }
 }
 
-/// Memory for one call: what the host passes and the lists of the answer. Emptied as a whole.
+/// Memory for one call: what the host passes and the records of the answer. Emptied as a whole.
 pub struct Arena {
     chunks: RefCell<Vec<(*mut u8, Layout)>>,
     next: Cell<*mut u8>,
@@ -210,7 +223,7 @@ impl Arena {
         let size = chunks.last().map_or(FIRST_CHUNK_BYTES, |(_, layout)| layout.size() * 2).max(bytes);
         let layout = Layout::from_size_align(size, ALIGN).expect("the host passes less than half of the address space");
         // SAFETY: the size is not zero.
-        let chunk = unsafe { alloc(layout) };
+        let chunk = unsafe { alloc_zeroed(layout) };
         if chunk.is_null() {
             handle_alloc_error(layout);
         }
@@ -255,11 +268,50 @@ impl Drop for Arena {
     }
 }
 
+/// Memory for the columns that one call makes: numbers that nobody has to set to zero first. Emptied as a whole.
+#[derive(Default)]
+pub struct Buffers(Arena);
+
+impl Buffers {
+    /// No memory yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Arena::new())
+    }
+
+    /// Room for so many numbers, with anything in it.
+    #[must_use]
+    #[expect(clippy::mut_from_ref, reason = "each call hands out memory that nobody has")]
+    pub fn numbers<T: Plain>(&self, len: usize) -> &mut [T] {
+        if len == 0 {
+            return &mut [];
+        }
+        let start = self.0.room(len * size_of::<T>()).cast::<T>();
+        // SAFETY: `room` gives memory that is aligned, of this size, and nobody else's until `clear`, which takes
+        // `&mut self`. It was zeroed when it was allocated, and since then only `Plain` numbers, which have no padding,
+        // were written to it: every byte is initialised.
+        unsafe { std::slice::from_raw_parts_mut(start, len) }
+    }
+
+    /// A copy of these numbers.
+    #[must_use]
+    pub fn copy<T: Plain>(&self, numbers: &[T]) -> &mut [T] {
+        let copy = self.numbers(numbers.len());
+        copy.copy_from_slice(numbers);
+        copy
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
 /// What a component has for its life: its operator, the memory of the call that runs, and the answer of that call,
 /// which the host has yet to read.
 pub struct Slot<O, A> {
     operator: OnceCell<O>,
     arena: UnsafeCell<Arena>,
+    buffers: UnsafeCell<Buffers>,
     answer: UnsafeCell<Option<A>>,
 }
 
@@ -268,7 +320,12 @@ unsafe impl<O, A> Sync for Slot<O, A> {}
 
 impl<O: 'static, A: 'static> Slot<O, A> {
     pub(crate) const fn new() -> Self {
-        Self { operator: OnceCell::new(), arena: UnsafeCell::new(Arena::new()), answer: UnsafeCell::new(None) }
+        Self {
+            operator: OnceCell::new(),
+            arena: UnsafeCell::new(Arena::new()),
+            buffers: UnsafeCell::new(Buffers::new()),
+            answer: UnsafeCell::new(None),
+        }
     }
 
     /// The operator, once it is open.
@@ -280,6 +337,12 @@ impl<O: 'static, A: 'static> Slot<O, A> {
     pub(crate) fn arena(&'static self) -> &'static Arena {
         // SAFETY: the only `&mut` is made in `finished`, when no reference from before is used any more.
         unsafe { &*self.arena.get() }
+    }
+
+    /// The memory for the columns that the call makes.
+    pub(crate) fn buffers(&'static self) -> &'static Buffers {
+        // SAFETY: as `arena`.
+        unsafe { &*self.buffers.get() }
     }
 
     /// Keeps an answer until `finished`.
@@ -304,6 +367,7 @@ impl<O: 'static, A: 'static> Slot<O, A> {
         unsafe {
             *self.answer.get() = None;
             (*self.arena.get()).clear();
+            (*self.buffers.get()).clear();
         }
     }
 }

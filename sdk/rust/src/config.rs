@@ -28,11 +28,21 @@ pub trait Check {
 
 impl<T> Check for T {}
 
+/// A type that a configuration is read into: whatever serde can deserialize.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a configuration",
+    note = "put `#[derive(serde::Deserialize)]` on it"
+)]
+pub trait Configuration: DeserializeOwned {}
+
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned> Configuration for T {}
+
 /// The configuration that the text of a JSON object says.
 ///
 /// # Errors
 /// It is not JSON, has a key that the type does not know, lacks one without a default, or has one of the wrong type.
-pub fn parse<C: DeserializeOwned>(text: &str) -> Result<C, Refusal> {
+pub fn parse<C: Configuration>(text: &str) -> Result<C, Refusal> {
     let value = json(text)?;
     C::deserialize(Node { value: &value, path: String::new() }).map_err(Wrong::refusal)
 }
@@ -51,12 +61,11 @@ pub fn parse_none(text: &str) -> Result<(), Refusal> {
 /// The refusal of a configuration whose `check` found something.
 #[must_use]
 pub fn unsuitable(what: String) -> Refusal {
-    Refusal { message: format!("the configuration is not usable: {what}"), config_path: None }
+    Refusal::new(format!("the configuration is not usable: {what}"))
 }
 
 fn json(text: &str) -> Result<Value, Refusal> {
-    let refusal = |error| Refusal { message: format!("the configuration is not JSON: {error}"), config_path: None };
-    serde_json::from_str(text).map_err(refusal)
+    serde_json::from_str(text).map_err(|error| Refusal::new(format!("the configuration is not JSON: {error}")))
 }
 
 /// Something wrong at a path; the path is empty until the innermost value that has one adds it.
@@ -77,9 +86,9 @@ impl Wrong {
     fn refusal(self) -> Refusal {
         let Self { what, path } = self;
         if path.is_empty() {
-            return Refusal { message: format!("configuration: {what}"), config_path: None };
+            return Refusal::new(format!("configuration: {what}"));
         }
-        Refusal { message: format!("configuration key `{path}`: {what}"), config_path: Some(path) }
+        Refusal::new(format!("configuration key `{path}`: {what}")).key(path)
     }
 }
 

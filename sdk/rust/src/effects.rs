@@ -2,7 +2,7 @@
 //!
 //! Neighbours: [`crate::out`] and [`crate::operator`] put it together, [`crate::record`] lowers it.
 
-use crate::column::MadeColumn;
+use crate::column::Column;
 
 /// What the host does with a refused row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,33 +38,35 @@ impl From<&str> for Reject {
 
 /// Rows for one port.
 #[derive(Debug, PartialEq)]
-pub struct Emit {
+pub struct Emit<'a> {
     /// Position in the plan's ports.
     pub port: u32,
     /// For each row its input row; none = every input row, in order.
-    pub origin: Option<Vec<u32>>,
+    pub origin: Option<&'a [u32]>,
     /// One column for each that the port makes.
-    pub columns: Vec<MadeColumn<'static>>,
+    pub columns: Vec<Column<'a>>,
 }
 
 /// What a call wants done with rows.
-#[derive(Debug, PartialEq)]
-pub struct Effects {
+#[derive(Debug, Default, PartialEq)]
+pub struct Effects<'a> {
     /// At most one for each port.
-    pub emits: Vec<Emit>,
+    pub emits: Vec<Emit<'a>>,
     /// The refused rows.
     pub rejects: Vec<(u32, Reject)>,
+    /// A number for each metric of the plan; empty = nothing to report.
+    pub metrics: Vec<f64>,
 }
 
 /// What a call of a keyed operator wants done.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Step<'a> {
     /// The part about rows.
-    pub effects: Effects,
+    pub effects: Effects<'a>,
     /// A byte a key, 1 = forget it; empty = none.
     pub forget: Vec<u8>,
     /// The state of all keys.
-    pub state: Vec<MadeColumn<'a>>,
+    pub state: Vec<Column<'a>>,
 }
 
 /// The call as a whole failed.

@@ -6,14 +6,14 @@
 use crate::abi::{List, Slot, text};
 use crate::column::{Rows, TableRows};
 use crate::effects::{Effects, Fault, Step};
-use crate::operator::{Context, Keyed, Keys, Transform};
+use crate::operator::{Call, Context, Keyed, Keys, Transform};
 use crate::plan::{Plan, Refusal};
-use crate::record::{Opened, Processed, Stepped, lower_effects, lower_plan, lower_step};
+use crate::record::{Opened, Processed, RawField, Stepped, lift_fields, lower_effects, lower_plan, lower_step};
 
 /// What an answer points to until the host has read it.
 enum Held {
     Opened(Result<Plan, Refusal>),
-    Done(Effects),
+    Done(Effects<'static>),
     Stepped(Result<Step<'static>, Fault>),
 }
 
@@ -56,6 +56,10 @@ impl<O: 'static> Instance<O> {
         self.answer(lower_plan(plan, self.0.arena()))
     }
 
+    fn call(&'static self, context: Context, rows: Rows<'static>) -> Call<'static> {
+        Call { context, rows, buffers: self.0.buffers() }
+    }
+
     fn operator(&'static self) -> &'static O {
         self.0.operator().get().expect("the host opens an instance before it calls it")
     }
@@ -63,14 +67,18 @@ impl<O: 'static> Instance<O> {
 
 impl<O: Transform + 'static> Instance<O> {
     /// `transform.open`.
-    pub fn open_transform(&'static self, config: List<'static, u8>) -> *const Opened<'static> {
-        crate::log::install_panic_hook();
-        self.opened(O::open(text(config.get())))
+    pub fn open_transform(
+        &'static self,
+        config: List<'static, u8>,
+        input: List<'static, RawField<'static>>,
+    ) -> *const Opened<'static> {
+        crate::log::install();
+        self.opened(O::open(text(config.get()), &lift_fields(input)))
     }
 
     /// `transform.process`.
-    pub fn transform(&'static self, context: &Context, rows: Rows<'static>) -> *const Processed<'static> {
-        let effects = self.operator().process(context, rows);
+    pub fn transform(&'static self, context: Context, rows: Rows<'static>) -> *const Processed<'static> {
+        let effects = self.operator().process(self.call(context, rows));
         let Held::Done(effects) = self.0.hold(Held::Done(effects)) else { unreachable!("it was just put there") };
         self.answer(Processed::Ok(lower_effects(effects, self.0.arena())))
     }
@@ -78,15 +86,19 @@ impl<O: Transform + 'static> Instance<O> {
 
 impl<O: Keyed + 'static> Instance<O> {
     /// `keyed.open`.
-    pub fn open_keyed(&'static self, config: List<'static, u8>) -> *const Opened<'static> {
-        crate::log::install_panic_hook();
-        self.opened(O::open(text(config.get())))
+    pub fn open_keyed(
+        &'static self,
+        config: List<'static, u8>,
+        input: List<'static, RawField<'static>>,
+    ) -> *const Opened<'static> {
+        crate::log::install();
+        self.opened(O::open(text(config.get()), &lift_fields(input)))
     }
 
     /// `keyed.process`.
     pub fn keyed(
         &'static self,
-        context: &Context,
+        context: Context,
         rows: Rows<'static>,
         slots: List<'static, u8>,
         keys: u32,
@@ -94,7 +106,7 @@ impl<O: Keyed + 'static> Instance<O> {
     ) -> *const Stepped<'static> {
         let table = tables.take_each().next().expect("the host passes the one table of the plan");
         let keys = Keys { slots: slots.numbers(), count: keys as usize, table };
-        self.stepped(Ok(self.operator().process(context, rows, keys)))
+        self.stepped(Ok(self.operator().process(self.call(context, rows), keys)))
     }
 
     /// `keyed.on-timers`: the host has no reason to call it, as no operator of this SDK sets timers yet.
@@ -108,13 +120,66 @@ impl<O: Keyed + 'static> Instance<O> {
     }
 }
 
-/// Makes a type that is [`Transform`] or [`Keyed`] the operator of a component; elsewhere it only uses the type.
+/// Makes a type that is [`Transform`] or [`Keyed`] the operator of this component: for those who want columns in place
+/// of rows, or whose columns depend on the configuration. `#[transform]` and `#[keyed]` do it for a function.
+///
+/// ```
+/// use wasmill::column::Kind;
+/// use wasmill::effects::{Effects, Emit};
+/// use wasmill::operator::{Call, Transform};
+/// use wasmill::plan::{Field, Plan, Port, Read, Refusal};
+///
+/// /// Passes the rows whose column, which the configuration names, is not zero.
+/// struct NotZero;
+///
+/// impl Transform for NotZero {
+///     fn open(config: &str, input: &[Field]) -> Result<(Self, Plan), Refusal> {
+///         let column: String = wasmill::config::parse(config)?;
+///         let Some(field) = input.iter().find(|field| field.name == column && field.kind == Kind::Int64.name()) else {
+///             return Err(Refusal::new(format!("there is no column `{column}` of int64")).column(column));
+///         };
+///         let read = Read { field: Field { nullable: false, ..field.clone() }, fallback: Some("0".into()) };
+///         let port = Port { name: "main".into(), carries: None, makes: vec![] };
+///         Ok((Self, Plan { reads: vec![read], ports: vec![port], ..Plan::default() }))
+///     }
+///
+///     fn process<'a>(&self, call: Call<'a>) -> Effects<'a> {
+///         let values: &[i64] = call.rows.columns.get()[0].numbers();
+///         let origin = call.buffers.numbers(values.len());
+///         let mut len = 0;
+///         for (row, value) in (0..).zip(values) {
+///             origin[len] = row;
+///             len += usize::from(*value != 0);
+///         }
+///         let emit = Emit { port: 0, origin: Some(&origin[..len]), columns: vec![] };
+///         Effects { emits: vec![emit], ..Effects::default() }
+///     }
+/// }
+///
+/// wasmill::export!(transform NotZero);
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! export {
+    (transform $operator:ty) => {
+        const _: () = {
+    $crate::__export!(Transform $operator);
+        };
+    };
+    (keyed $operator:ty) => {
+        const _: () = {
+    $crate::__export!(Keyed $operator);
+        };
+    };
+}
+
+/// Makes a type that is [`Transform`] or [`Keyed`] the operator of a component; elsewhere tests can run it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {
     ($kind:ident $operator:ty) => {
         #[cfg(not(target_arch = "wasm32"))]
-        const _: $crate::export::Instance<$operator> = $crate::export::Instance::new();
+        $crate::__native!($kind $operator);
 
         #[cfg(target_arch = "wasm32")]
         static INSTANCE: $crate::export::Instance<$operator> = $crate::export::Instance::new();
@@ -135,8 +200,8 @@ macro_rules! __export {
 macro_rules! __functions {
     (Transform) => {
         $crate::__named! {"wasmill:operator/transform@0.1.0#open"
-            extern "C" fn open(config: *const u8, len: usize, _input: *const u8, _fields: usize) -> *const u8 {
-                INSTANCE.open_transform($crate::__passed!(config, len)).cast()
+            extern "C" fn open(config: *const u8, len: usize, input: *const u8, fields: usize) -> *const u8 {
+                INSTANCE.open_transform($crate::__passed!(config, len), $crate::__passed!(input, fields)).cast()
             }
         }
         $crate::__named! {"wasmill:operator/transform@0.1.0#process"
@@ -146,7 +211,7 @@ macro_rules! __functions {
             ) -> *const u8 {
                 let context = $crate::operator::Context { batch, attempt, watermark, now, seed };
                 let rows = $crate::column::Rows { count, columns: $crate::__passed!(columns, len) };
-                INSTANCE.transform(&context, rows).cast()
+                INSTANCE.transform(context, rows).cast()
             }
         }
         $crate::__functions!(finished "cabi_post_wasmill:operator/transform@0.1.0#open", open_finished);
@@ -154,8 +219,8 @@ macro_rules! __functions {
     };
     (Keyed) => {
         $crate::__named! {"wasmill:operator/keyed@0.1.0#open"
-            extern "C" fn open(config: *const u8, len: usize, _input: *const u8, _fields: usize) -> *const u8 {
-                INSTANCE.open_keyed($crate::__passed!(config, len)).cast()
+            extern "C" fn open(config: *const u8, len: usize, input: *const u8, fields: usize) -> *const u8 {
+                INSTANCE.open_keyed($crate::__passed!(config, len), $crate::__passed!(input, fields)).cast()
             }
         }
         $crate::__named! {"wasmill:operator/keyed@0.1.0#process"
@@ -167,7 +232,7 @@ macro_rules! __functions {
                 let context = $crate::operator::Context { batch, attempt, watermark, now, seed };
                 let rows = $crate::column::Rows { count, columns: $crate::__passed!(columns, len) };
                 let (slots, tables) = ($crate::__passed!(slots, slots_len), $crate::__passed!(tables, tables_len));
-                INSTANCE.keyed(&context, rows, slots, keys, tables).cast()
+                INSTANCE.keyed(context, rows, slots, keys, tables).cast()
             }
         }
         $crate::__named! {"wasmill:operator/keyed@0.1.0#on-timers"

@@ -38,9 +38,10 @@
 //! ```
 //!
 //! **The function.** `#[transform]` or `#[keyed]` on a function. Its parameters, in this order, those after the first
-//! as needed: the input row by value; `&mut S`, the key's state (keyed only, and needed there); `&C`, the
-//! configuration, any [`serde::Deserialize`] type; `&Context`, what the call may depend on beside its rows; `&mut
-//! Out<T>`, to make more than one row of a row or to reach other ports. What it returns says what becomes of the row:
+//! as needed: the input row by value; `&mut S`, the key's state (keyed only, and needed there); `&mut M`, the
+//! operator's [`metrics`]; `&C`, the configuration, any [`serde::Deserialize`] type; `&Context`, what the call may
+//! depend on beside its rows; `&mut Out<T>`, to make more than one row of a row or to reach other ports. What it
+//! returns says what becomes of the row:
 //!
 //! | returns | meaning |
 //! |---|---|
@@ -51,8 +52,12 @@
 //! | nothing | all that leaves goes through `out` |
 //!
 //! An output row has all columns of its input row, and those made: one of the same name takes its place.
-//! `carries(none)` or `carries("a", "b")` narrows that. `ports(alerts, late)` adds ports beside the main one.
-//! A rejected row leaves nothing behind: no rows through `out`, and the state of its key is what it was before the row.
+//! `carries(none)` or `carries("a", "b" as "c")` narrows that and renames. `ports(alerts, late)` adds ports beside the
+//! main one. A rejected row leaves nothing behind: no rows through `out`, and the state of its key is what it was
+//! before the row.
+//!
+//! **Columns.** Who wants columns in place of rows, or reads columns that the configuration names, implements
+//! [`operator::Transform`] or [`operator::Keyed`] on a type and exports it with [`export!`](crate::export!).
 //!
 //! **The configuration** is checked when the operator is opened: an unknown key is refused with the nearest known one.
 //! A method `fn check(&self) -> Result<(), String>` on the type, where there is one, is asked as well.
@@ -68,6 +73,7 @@ pub mod config;
 pub mod column;
 pub mod row;
 pub mod state;
+pub mod metrics;
 pub mod effects;
 pub mod out;
 pub mod verdict;
@@ -76,18 +82,20 @@ pub mod log;
 pub mod operator;
 pub mod record;
 pub mod export;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod native;
 
 /// All that an author names.
 pub mod prelude {
     pub use crate::effects::Reject;
-    pub use crate::log::{Level, log};
+    pub use crate::log::{debug, error, info, trace, warn};
+    pub use crate::metrics::{Counter, Gauge};
     pub use crate::operator::Context;
     pub use crate::out::Out;
     pub use crate::row::{Json, Timestamp};
     pub use crate::text;
     pub use crate::verdict::{Verdict, emit, pass, reject, retry, skip, stop};
-    pub use crate::{error, info, warn};
-    pub use wasmill_macros::{Row, State, keyed, transform};
+    pub use wasmill_macros::{Metrics, Row, State, keyed, transform};
 }
 
 #[cfg(doc)]

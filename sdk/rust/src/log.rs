@@ -1,51 +1,53 @@
 //! Lines in the log of the stage: the only thing that an operator may call.
 //!
-//! Neighbour: [`crate::abi`] has the import.
+//! Authors write them with the `log` crate's macros, which the prelude has, and so do the libraries that they use; what
+//! goes through `tracing` arrives where that crate's feature `log` is on. Neighbour: [`crate::abi`] has the import.
 
 use std::panic::{self, PanicHookInfo};
 
-/// How much a line matters; the order is the contract's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// For following single rows.
-    Trace,
-    /// For following what the operator does.
-    Debug,
-    /// Worth knowing.
-    Info,
-    /// Worth a look.
-    Warn,
-    /// Something is lost or wrong.
-    Error,
-}
+use log::{LevelFilter, Log, Metadata, Record};
 
-/// Writes a line; the host limits lines and bytes a second. Outside of a component it goes to the standard error
+pub use log::{Level, debug, error, info, trace, warn};
+
+/// Takes lines to the host, which limits lines and bytes a second. Outside of a component they go to the standard error
 /// stream.
-pub fn log(level: Level, message: &str) {
-    crate::abi::log(level as i32, message);
+struct ToHost;
+
+impl Log for ToHost {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        write(record.level(), &record.args().to_string());
+    }
+
+    fn flush(&self) {}
 }
 
-/// Writes a line at level `info`, formatted as by `format!`.
-#[macro_export]
-macro_rules! info {
-    ($($message:tt)+) => { $crate::log::log($crate::log::Level::Info, &::std::format!($($message)+)) };
+fn write(level: Level, message: &str) {
+    crate::abi::log(number(level), message);
 }
 
-/// Writes a line at level `warn`, formatted as by `format!`.
-#[macro_export]
-macro_rules! warn {
-    ($($message:tt)+) => { $crate::log::log($crate::log::Level::Warn, &::std::format!($($message)+)) };
+/// The place of a level in the contract's `log.level`.
+pub(crate) const fn number(level: Level) -> i32 {
+    match level {
+        Level::Trace => 0,
+        Level::Debug => 1,
+        Level::Info => 2,
+        Level::Warn => 3,
+        Level::Error => 4,
+    }
 }
 
-/// Writes a line at level `error`, formatted as by `format!`.
-#[macro_export]
-macro_rules! error {
-    ($($message:tt)+) => { $crate::log::log($crate::log::Level::Error, &::std::format!($($message)+)) };
-}
-
-/// Makes a panic say why before it traps: a trap itself carries no text.
-pub(crate) fn install_panic_hook() {
-    panic::set_hook(Box::new(|info| log(Level::Error, &panic_line(info))));
+/// Takes the lines of the `log` crate to the host, and makes a panic say why before it traps: a trap itself carries no
+/// text.
+pub(crate) fn install() {
+    // Another logger can only be there when the operator's own code put it there: then that one is wanted.
+    if log::set_logger(&ToHost).is_ok() {
+        log::set_max_level(LevelFilter::Trace);
+    }
+    panic::set_hook(Box::new(|info| write(Level::Error, &panic_line(info))));
 }
 
 fn panic_line(info: &PanicHookInfo<'_>) -> String {

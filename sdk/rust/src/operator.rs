@@ -5,10 +5,12 @@
 //! is what it was before the row. Neighbours: [`crate::row`] and [`crate::state`] give rows and state, [`crate::out`]
 //! takes what is sent, [`crate::export`] calls.
 
+use crate::abi::Buffers;
 use crate::column::{Rows, TableRows};
 use crate::effects::{Effects, Reject, Step};
-use crate::out::Out;
-use crate::plan::{Outputs, Plan, Refusal};
+use crate::metrics::Metrics;
+use crate::out::Sink;
+use crate::plan::{Field, Metric, Outputs, Plan, Refusal};
 use crate::row::{Made, Row};
 use crate::state::State;
 use crate::verdict::Outcome;
@@ -28,6 +30,17 @@ pub struct Context {
     pub seed: u64,
 }
 
+/// What a call is given.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    /// What it may depend on.
+    pub context: Context,
+    /// Its rows.
+    pub rows: Rows<'a>,
+    /// Where it puts the columns that it makes.
+    pub buffers: &'a Buffers,
+}
+
 /// The keys of a call and their state.
 pub struct Keys<'a> {
     /// For each row the number of its key.
@@ -38,101 +51,121 @@ pub struct Keys<'a> {
     pub table: TableRows<'a>,
 }
 
-/// An operator without state.
+/// An operator without state. `#[transform]` implements it; implement it yourself to work on columns, and export it
+/// with [`export!`](crate::export).
 pub trait Transform: Sized {
-    /// Opens it with a configuration, the text of a JSON object.
+    /// Opens it with a configuration, the text of a JSON object, for an input of these columns.
     ///
     /// # Errors
-    /// The configuration does not suit it.
-    fn open(config: &str) -> Result<(Self, Plan), Refusal>;
+    /// The configuration or the input does not suit it.
+    fn open(config: &str, input: &[Field]) -> Result<(Self, Plan), Refusal>;
 
     /// Works on a batch.
-    fn process(&self, context: &Context, rows: Rows<'_>) -> Effects;
+    fn process<'a>(&self, call: Call<'a>) -> Effects<'a>;
 }
 
-/// An operator with state for each key.
+/// An operator with state for each key. As [`Transform`], with `#[keyed]`.
 pub trait Keyed: Sized {
     /// As [`Transform::open`].
     ///
     /// # Errors
-    /// The configuration does not suit it.
-    fn open(config: &str) -> Result<(Self, Plan), Refusal>;
+    /// The configuration or the input does not suit it.
+    fn open(config: &str, input: &[Field]) -> Result<(Self, Plan), Refusal>;
 
     /// Works on a batch.
-    fn process<'a>(&self, context: &Context, rows: Rows<'a>, keys: Keys<'a>) -> Step<'a>;
+    fn process<'a>(&self, call: Call<'a>, keys: Keys<'a>) -> Step<'a>;
 }
 
 /// The plan of a transform with this function, which is not called.
-pub fn transform_plan<'a, I, T, O>(outputs: &Outputs, _: impl FnMut(I, &mut Out<T>) -> O) -> Plan
+pub fn transform_plan<'a, I, T, O, S>(
+    outputs: &Outputs,
+    metrics: &'static [Metric],
+    _: impl FnMut(I, &mut S) -> O,
+) -> Plan
 where
     I: Row<'a>,
     T: Made,
     O: Outcome<T>,
+    S: Sink<'a, T>,
 {
-    Plan { reads: I::READS, ports: outputs.ports(T::MAKES), tables: Vec::new() }
+    Plan { reads: I::READS.to_vec(), ports: outputs.ports(T::MAKES), tables: Vec::new(), metrics: metrics.to_vec() }
 }
 
 /// Calls the function for each row.
 #[inline]
-pub fn transform<'a, I, T, O>(
+pub fn transform<'a, I, T, O, S>(
     outputs: &Outputs,
-    rows: Rows<'a>,
-    mut function: impl FnMut(I, &mut Out<T>) -> O,
-) -> Effects
+    call: Call<'a>,
+    mut function: impl FnMut(I, &mut S) -> O,
+) -> Effects<'a>
 where
     I: Row<'a>,
     T: Made,
     O: Outcome<T>,
+    S: Sink<'a, T>,
 {
-    let readers = I::readers(rows.columns.get(), rows.count as usize);
-    let mut out = Out::new(outputs.ports, rows.count);
+    let count = call.rows.count;
+    let readers = I::readers(call.rows.columns.get(), count as usize);
+    let mut out = S::open(outputs.ports, call.buffers, count, O::ALWAYS);
     let mut rejects = Vec::new();
-    for row in 0..rows.count {
+    for row in 0..count {
         out.at(row);
         if let Err(reject) = function(I::read(&readers, row as usize), &mut out).apply(&mut out) {
             out.take_back();
             rejects.push((row, reject));
         }
     }
-    Effects { emits: out.emits(rows.count), rejects }
+    Effects { emits: out.emits(count), rejects, metrics: Vec::new() }
 }
 
 /// The plan of a keyed operator with this function, which is not called.
-pub fn keyed_plan<'a, I, S, T, O>(outputs: &Outputs, _: impl FnMut(I, &mut S, &mut Out<T>) -> O) -> Plan
+pub fn keyed_plan<'a, I, K, T, O, S>(
+    outputs: &Outputs,
+    metrics: &'static [Metric],
+    _: impl FnMut(I, &mut K, &mut S) -> O,
+) -> Plan
 where
     I: Row<'a>,
-    S: State,
+    K: State,
     T: Made,
     O: Outcome<T>,
+    S: Sink<'a, T>,
 {
-    Plan { reads: I::READS, ports: outputs.ports(T::MAKES), tables: vec![S::TABLE] }
+    Plan {
+        reads: I::READS.to_vec(),
+        ports: outputs.ports(T::MAKES),
+        tables: vec![K::table()],
+        metrics: metrics.to_vec(),
+    }
 }
 
 /// Calls the function for each row, with the state of the row's key.
 #[inline]
-pub fn keyed<'a, I, S, T, O>(
+pub fn keyed<'a, I, K, T, O, S>(
     outputs: &Outputs,
-    rows: Rows<'a>,
-    Keys { slots, count, table }: Keys<'a>,
-    mut function: impl FnMut(I, &mut S, &mut Out<T>) -> O,
+    call: Call<'a>,
+    Keys { slots, count: keys, table }: Keys<'a>,
+    mut function: impl FnMut(I, &mut K, &mut S) -> O,
 ) -> Step<'a>
 where
     I: Row<'a>,
-    S: State,
+    K: State,
     T: Made,
     O: Outcome<T>,
+    S: Sink<'a, T>,
 {
-    assert_eq!(slots.len(), rows.count as usize, "each row has a slot");
-    let readers = I::readers(rows.columns.get(), rows.count as usize);
-    let mut out = Out::new(outputs.ports, rows.count);
+    let count = call.rows.count;
+    assert_eq!(slots.len(), count as usize, "each row has a slot");
+    let readers = I::readers(call.rows.columns.get(), count as usize);
+    let mut out = S::open(outputs.ports, call.buffers, count, O::ALWAYS);
     let mut rejects: Vec<(u32, Reject)> = Vec::new();
     let fresh = table.fresh.get();
-    let mut cells = S::cells(table.columns.take_each(), count);
+    let mut cells = K::cells(table.into_columns(), keys);
     for key in (0..fresh.len()).filter(|key| fresh[*key] != 0) {
-        S::default().store(&mut cells, key);
+        K::default().store(&mut cells, key);
     }
-    let mut state = S::default();
-    for row in 0..rows.count {
+    let mut state = K::default();
+    for row in 0..count {
         let key = slots[row as usize] as usize;
         out.at(row);
         state.load(&cells, key);
@@ -145,7 +178,14 @@ where
         }
     }
     let forget = if rejects.is_empty() || fresh.is_empty() { Vec::new() } else { untouched(fresh, slots, &rejects) };
-    Step { effects: Effects { emits: out.emits(rows.count), rejects }, forget, state: S::changed(cells) }
+    let effects = Effects { emits: out.emits(count), rejects, metrics: Vec::new() };
+    Step { effects, forget, state: K::changed(cells, call.buffers) }
+}
+
+/// Adds the metrics that a call counted; nothing where the operator has none.
+pub fn reported<'a>(mut effects: Effects<'a>, metrics: &mut impl Metrics) -> Effects<'a> {
+    metrics.report(&mut effects.metrics);
+    effects
 }
 
 /// The new keys of which every row was refused: there is nothing to keep for them.

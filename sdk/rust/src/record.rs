@@ -3,10 +3,10 @@
 //! A list in an answer points to what the operator made or to the arena of the call; nothing is copied. Neighbours:
 //! [`crate::abi`] has lists and memory, [`crate::plan`] and [`crate::effects`] the values that are lowered here.
 
-use crate::abi::{Arena, List, bytes_of};
-use crate::column::{Column, MadeColumn};
+use crate::abi::{self, Arena, List, bytes_of};
+use crate::column::Column;
 use crate::effects::{Action, Effects, Emit, Fault, Reject, Step};
-use crate::plan::{Field, Plan, Port, Read, Refusal, Table};
+use crate::plan::{Carried, Field, Metric, Plan, Port, Read, Refusal, Table};
 
 /// A `string` as it crosses.
 type Text<'a> = List<'a, u8>;
@@ -38,8 +38,9 @@ pub enum Answer<T, E> {
     Err(E),
 }
 
+/// `data.field`.
 #[repr(C)]
-struct RawField<'a> {
+pub struct RawField<'a> {
     name: Text<'a>,
     kind: Text<'a>,
     nullable: bool,
@@ -155,62 +156,73 @@ pub type Processed<'a> = Answer<RawEffects<'a>, RawFault<'a>>;
 /// What `keyed.process` and `keyed.on-timers` answer.
 pub type Stepped<'a> = Answer<RawStep<'a>, RawFault<'a>>;
 
+/// The columns of an operator's input.
+pub(crate) fn lift_fields(fields: List<'_, RawField<'_>>) -> Vec<Field> {
+    let own = |name: Text<'_>| abi::text(name.get()).to_owned().into();
+    let lift = |field: &RawField<'_>| Field { name: own(field.name), kind: own(field.kind), nullable: field.nullable };
+    fields.get().iter().map(lift).collect()
+}
+
 pub(crate) fn lower_plan<'a>(plan: &'a Result<Plan, Refusal>, arena: &'a Arena) -> Opened<'a> {
     match plan {
         Ok(plan) => Answer::Ok(RawPlan {
             reads: arena.list(plan.reads.iter().map(lower_read)),
             ports: arena.list(plan.ports.iter().map(|port| lower_port(port, arena))),
             tables: arena.list(plan.tables.iter().map(|table| lower_table(table, arena))),
-            metrics: List::default(),
+            metrics: arena.list(plan.metrics.iter().map(lower_metric)),
         }),
         Err(refusal) => Answer::Err(RawRefusal {
             message: text(&refusal.message),
             config_path: refusal.config_path.as_deref().map(text).into(),
-            field: Maybe::None,
+            field: refusal.field.as_deref().map(text).into(),
         }),
     }
 }
 
 fn lower_field(field: &Field) -> RawField<'_> {
-    RawField { name: text(field.name), kind: text(field.kind), nullable: field.nullable }
+    RawField { name: text(&field.name), kind: text(&field.kind), nullable: field.nullable }
 }
 
 fn lower_read(read: &Read) -> RawRead<'_> {
     let RawField { name, kind, nullable } = lower_field(&read.field);
-    RawRead { name, kind, nullable, fallback: read.fallback.map(text).into() }
+    RawRead { name, kind, nullable, fallback: read.fallback.as_deref().map(text).into() }
 }
 
 fn lower_port<'a>(port: &'a Port, arena: &'a Arena) -> RawPort<'a> {
-    let carry = |name: &'a &'static str| RawCarried { input: text(name), output: text(name) };
+    let carry = |names: &'a Carried| RawCarried { input: text(&names.input), output: text(&names.output) };
     RawPort {
-        name: text(port.name),
-        carries: port.carries.map(|names| arena.list(names.iter().map(carry))).into(),
+        name: text(&port.name),
+        carries: port.carries.as_ref().map(|names| arena.list(names.iter().map(carry))).into(),
         makes: arena.list(port.makes.iter().map(lower_field)),
     }
 }
 
 fn lower_table<'a>(table: &'a Table, arena: &'a Arena) -> RawTable<'a> {
     RawTable {
-        name: text(table.name),
+        name: text(&table.name),
         version: table.version,
         columns: arena.list(table.columns.iter().map(lower_field)),
         ttl_ms: table.ttl_ms.into(),
     }
 }
 
-pub(crate) fn lower_effects<'a>(effects: &'a Effects, arena: &'a Arena) -> RawEffects<'a> {
+fn lower_metric(metric: &Metric) -> RawMetric<'_> {
+    RawMetric { name: text(&metric.name), kind: text(&metric.kind), help: text(&metric.help) }
+}
+
+pub(crate) fn lower_effects<'a>(effects: &'a Effects<'_>, arena: &'a Arena) -> RawEffects<'a> {
     RawEffects {
-        emits: arena.list(effects.emits.iter().map(|emit| lower_emit(emit, arena))),
+        emits: arena.list(effects.emits.iter().map(lower_emit)),
         rejects: arena.list(effects.rejects.iter().map(lower_reject)),
-        metrics: List::default(),
+        metrics: bytes_of(&effects.metrics).into(),
     }
 }
 
-fn lower_emit<'a>(emit: &'a Emit, arena: &'a Arena) -> RawEmit<'a> {
+fn lower_emit<'a>(emit: &'a Emit<'_>) -> RawEmit<'a> {
     RawEmit {
         port: emit.port,
-        origin: emit.origin.as_deref().map(|rows| bytes_of(rows).into()).into(),
-        columns: arena.list(emit.columns.iter().map(MadeColumn::lower)),
+        origin: emit.origin.map(|rows| bytes_of(rows).into()).into(),
+        columns: emit.columns[..].into(),
     }
 }
 
@@ -229,7 +241,7 @@ pub(crate) fn lower_step<'a>(step: &'a Result<Step<'_>, Fault>, arena: &'a Arena
             effects: lower_effects(&step.effects, arena),
             tables: arena.list(std::iter::once(RawTableChanges {
                 forget: step.forget[..].into(),
-                columns: arena.list(step.state.iter().map(MadeColumn::lower)),
+                columns: step.state[..].into(),
             })),
             timers: List::default(),
         }),

@@ -1,10 +1,10 @@
 //! Rows and the kinds of their fields: how a value is read from a column and written to one.
 //!
-//! A reader is a typed slice, a writer a `Vec`: per row there is no allocation and no branch but those of the values
+//! Readers and writers are typed slices: per row there is no allocation and no branch but those of the values
 //! themselves. Neighbours: the derive `Row` puts readers and writers together to rows, [`crate::operator`] loops.
 
-use crate::abi::{Plain, text};
-use crate::column::{Column, MadeColumn, Values};
+use crate::abi::{Buffers, List, Plain, text};
+use crate::column::Column;
 use crate::plan::{Field, Read};
 
 /// Microseconds since 1970-01-01 UTC.
@@ -41,24 +41,25 @@ pub trait Made: Sized {
     /// The columns that it is written to.
     const MAKES: &'static [Field];
     /// Their writers.
-    type Writers;
+    type Writers<'w>;
     /// Writers with room for so many rows.
-    fn writers(rows: usize) -> Self::Writers;
-    /// Adds the row.
-    fn write(self, writers: &mut Self::Writers);
-    /// Takes the last row back.
-    fn unwrite(writers: &mut Self::Writers);
-    /// The columns.
-    fn made(writers: Self::Writers) -> Vec<MadeColumn<'static>>;
+    fn writers(buffers: &Buffers, rows: usize) -> Self::Writers<'_>;
+    /// Makes room for so many rows, more than before.
+    fn grow<'w>(writers: &mut Self::Writers<'w>, buffers: &'w Buffers, rows: usize);
+    /// Makes it the row of that number, which is the number after that of the row that was written last, or an earlier
+    /// one: what was written from there on is taken back.
+    fn write(self, writers: &mut Self::Writers<'_>, row: usize);
+    /// The columns of the first so many rows.
+    fn made(writers: Self::Writers<'_>, rows: usize) -> Vec<Column<'_>>;
 }
 
 impl Made for () {
     const MAKES: &'static [Field] = &[];
-    type Writers = ();
-    fn writers(_: usize) {}
-    fn write(self, (): &mut ()) {}
-    fn unwrite((): &mut ()) {}
-    fn made((): ()) -> Vec<MadeColumn<'static>> {
+    type Writers<'w> = ();
+    fn writers(_: &Buffers, _: usize) {}
+    fn grow((): &mut (), _: &Buffers, _: usize) {}
+    fn write(self, (): &mut (), _: usize) {}
+    fn made(_: Self::Writers<'_>, _: usize) -> Vec<Column<'_>> {
         Vec::new()
     }
 }
@@ -78,21 +79,21 @@ pub trait Value<'a>: Sized {
     /// A column as it is read.
     type Reader;
     /// A column as it is written.
-    type Writer;
+    type Writer<'w>;
     /// The reader of a column of `count` rows.
     fn reader(column: &Column<'a>, count: usize) -> Self::Reader;
     /// The value in that row.
     fn read(reader: &Self::Reader, row: usize) -> Self;
     /// A writer with room for so many rows.
-    fn writer(rows: usize) -> Self::Writer;
-    /// Adds the value.
-    fn write(self, writer: &mut Self::Writer);
-    /// Adds a value that stands where there is none.
-    fn fill(writer: &mut Self::Writer);
-    /// Takes the last value back.
-    fn unwrite(writer: &mut Self::Writer);
-    /// The column.
-    fn made(writer: Self::Writer) -> MadeColumn<'static>;
+    fn writer(buffers: &Buffers, rows: usize) -> Self::Writer<'_>;
+    /// As [`Made::grow`].
+    fn grow<'w>(writer: &mut Self::Writer<'w>, buffers: &'w Buffers, rows: usize);
+    /// As [`Made::write`].
+    fn write(self, writer: &mut Self::Writer<'_>, row: usize);
+    /// The same with a value that stands where there is none.
+    fn fill(writer: &mut Self::Writer<'_>, row: usize);
+    /// As [`Made::made`].
+    fn made(writer: Self::Writer<'_>, rows: usize) -> Column<'_>;
 }
 
 /// Numbers of a column, exactly one a row.
@@ -102,57 +103,21 @@ fn numbers<'a, T: Plain>(column: &Column<'a>, count: usize) -> &'a [T] {
     numbers
 }
 
-/// A column of values of one width as it is written.
-///
-/// Values go into room that is there, and room is made by value: no address of a writer ever leaves the loop over the
-/// rows, so that the compiler keeps its fields in registers.
-pub struct FixedWriter<T> {
-    /// The values so far, and zeros behind them.
-    values: Vec<T>,
-    len: usize,
-}
-
-impl<T: Plain + Default> FixedWriter<T> {
-    /// A writer with room for so many values.
-    pub(crate) fn new(room: usize) -> Self {
-        Self { values: vec![T::default(); room], len: 0 }
-    }
-
-    #[inline(always)]
-    pub(crate) fn push(&mut self, value: T) {
-        if self.len == self.values.len() {
-            self.values = grown(std::mem::take(&mut self.values));
-        }
-        self.values[self.len] = value;
-        self.len += 1;
-    }
-
-    pub(crate) fn last(&self) -> Option<T> {
-        self.values[..self.len].last().copied()
-    }
-
-    pub(crate) fn pop(&mut self) {
-        self.len = self.len.saturating_sub(1);
-    }
-
-    pub(crate) fn into_values(mut self) -> Vec<T> {
-        self.values.truncate(self.len);
-        self.values
-    }
-}
-
+/// More room for a column of one width.
 #[cold]
-fn grown<T: Plain + Default>(mut values: Vec<T>) -> Vec<T> {
-    values.resize((values.len() * 2).max(64), T::default());
-    values
+pub(crate) fn grown<'w, T: Plain>(values: &mut &'w mut [T], buffers: &'w Buffers, rows: usize) {
+    let more = buffers.numbers(rows);
+    more[..values.len()].copy_from_slice(values);
+    *values = more;
 }
 
 macro_rules! fixed_value {
-    ($value:ty, $kind:literal, $stored:ty, $values:ident, $load:expr, $store:expr) => {
+    ($value:ty, $kind:literal, $stored:ty, $load:expr, $store:expr) => {
         impl<'a> Value<'a> for $value {
             const KIND: &'static str = $kind;
             type Reader = &'a [$stored];
-            type Writer = FixedWriter<$stored>;
+            // Only slices: what has no address stays in registers while rows go by.
+            type Writer<'w> = &'w mut [$stored];
 
             fn reader(column: &Column<'a>, count: usize) -> Self::Reader {
                 numbers(column, count)
@@ -163,34 +128,34 @@ macro_rules! fixed_value {
                 $load(reader[row])
             }
 
-            fn writer(rows: usize) -> Self::Writer {
-                FixedWriter::new(rows)
+            fn writer(buffers: &Buffers, rows: usize) -> Self::Writer<'_> {
+                buffers.numbers(rows)
+            }
+
+            fn grow<'w>(writer: &mut Self::Writer<'w>, buffers: &'w Buffers, rows: usize) {
+                grown(writer, buffers, rows);
             }
 
             #[inline(always)]
-            fn write(self, writer: &mut Self::Writer) {
-                writer.push($store(self));
+            fn write(self, writer: &mut Self::Writer<'_>, row: usize) {
+                writer[row] = $store(self);
             }
 
-            fn fill(writer: &mut Self::Writer) {
-                writer.push(<$stored>::default());
+            fn fill(writer: &mut Self::Writer<'_>, row: usize) {
+                writer[row] = <$stored>::default();
             }
 
-            fn unwrite(writer: &mut Self::Writer) {
-                writer.pop();
-            }
-
-            fn made(writer: Self::Writer) -> MadeColumn<'static> {
-                MadeColumn::fixed(Values::$values(writer.into_values()))
+            fn made(writer: Self::Writer<'_>, rows: usize) -> Column<'_> {
+                Column::fixed(&writer[..rows])
             }
         }
     };
 }
 
-fixed_value!(i64, "int64", i64, Int64, |value| value, |value| value);
-fixed_value!(f64, "float64", f64, Float64, |value| value, |value| value);
-fixed_value!(bool, "boolean", u8, Bytes, |value| value != 0, u8::from);
-fixed_value!(Timestamp, "timestamp", i64, Int64, Timestamp, |Timestamp(value)| value);
+fixed_value!(i64, "int64", i64, |value| value, |value| value);
+fixed_value!(f64, "float64", f64, |value| value, |value| value);
+fixed_value!(bool, "boolean", u8, |value| value != 0, u8::from);
+fixed_value!(Timestamp, "timestamp", i64, Timestamp, |Timestamp(value)| value);
 
 /// A column of values of differing length as it is read.
 pub struct Spans<'a> {
@@ -212,49 +177,43 @@ impl<'a> Spans<'a> {
 }
 
 /// A column of values of differing length as it is written.
-pub struct SpanWriter {
-    /// The values so far, and zeros behind them.
-    data: Vec<u8>,
-    /// Where the values so far end.
-    end: usize,
-    offsets: Vec<u32>,
+pub struct SpanWriter<'w> {
+    buffers: &'w Buffers,
+    data: &'w mut [u8],
+    /// Where the values begin, the last one's end among them.
+    offsets: &'w mut [u32],
 }
 
 /// Bytes for which a text column has room at first, a row.
 const SPAN_BYTES: usize = 24;
 
-impl SpanWriter {
-    pub(crate) fn new(rows: usize) -> Self {
-        let mut offsets = Vec::with_capacity(rows + 1);
-        offsets.push(0);
-        Self { data: vec![0; rows * SPAN_BYTES], end: 0, offsets }
+impl<'w> SpanWriter<'w> {
+    pub(crate) fn new(buffers: &'w Buffers, rows: usize) -> Self {
+        let offsets = buffers.numbers(rows + 1);
+        offsets[0] = 0;
+        Self { buffers, data: buffers.numbers(rows * SPAN_BYTES), offsets }
     }
 
     #[inline(always)]
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        let end = self.end + bytes.len();
+    pub(crate) fn write(&mut self, bytes: &[u8], row: usize) {
+        let start = self.offsets[row] as usize;
+        let end = start + bytes.len();
         if end > self.data.len() {
-            self.grow(end);
+            self.grow(start, end);
         }
-        copy(bytes, &mut self.data[self.end..end]);
-        self.end = end;
-        self.offsets.push(u32::try_from(end).expect("a component has less than 4 GiB of memory"));
+        copy(bytes, &mut self.data[start..end]);
+        self.offsets[row + 1] = u32::try_from(end).expect("a component has less than 4 GiB of memory");
     }
 
     #[cold]
-    fn grow(&mut self, end: usize) {
-        self.data.resize(end.max(self.data.len() * 2), 0);
+    fn grow(&mut self, kept: usize, end: usize) {
+        let more = self.buffers.numbers(end.max(self.data.len() * 2));
+        more[..kept].copy_from_slice(&self.data[..kept]);
+        self.data = more;
     }
 
-    fn pop(&mut self) {
-        self.offsets.pop();
-        self.end = self.offsets.last().map_or(0, |end| *end as usize);
-    }
-
-    pub(crate) fn made(mut self) -> MadeColumn<'static> {
-        self.data.truncate(self.end);
-        let present = Values::Bytes(Vec::new());
-        MadeColumn { data: Values::Bytes(self.data), offsets: self.offsets, present }
+    pub(crate) fn made(self, rows: usize) -> Column<'w> {
+        Column::spans(&self.data[..self.offsets[rows] as usize], &self.offsets[..=rows])
     }
 }
 
@@ -287,7 +246,7 @@ macro_rules! span_value {
         impl<'a> Value<'a> for $value {
             const KIND: &'static str = $kind;
             type Reader = Spans<'a>;
-            type Writer = SpanWriter;
+            type Writer<'w> = SpanWriter<'w>;
 
             fn reader(column: &Column<'a>, count: usize) -> Self::Reader {
                 Spans::new(column.data.get(), column.offsets.numbers(), count)
@@ -298,25 +257,25 @@ macro_rules! span_value {
                 $load(reader.get(row))
             }
 
-            fn writer(rows: usize) -> Self::Writer {
-                SpanWriter::new(rows)
+            fn writer(buffers: &Buffers, rows: usize) -> Self::Writer<'_> {
+                SpanWriter::new(buffers, rows)
+            }
+
+            fn grow<'w>(writer: &mut Self::Writer<'w>, buffers: &'w Buffers, rows: usize) {
+                grown(&mut writer.offsets, buffers, rows + 1);
             }
 
             #[inline(always)]
-            fn write(self, writer: &mut Self::Writer) {
-                writer.push($bytes(&self));
+            fn write(self, writer: &mut Self::Writer<'_>, row: usize) {
+                writer.write($bytes(&self), row);
             }
 
-            fn fill(writer: &mut Self::Writer) {
-                writer.push(&[]);
+            fn fill(writer: &mut Self::Writer<'_>, row: usize) {
+                writer.write(&[], row);
             }
 
-            fn unwrite(writer: &mut Self::Writer) {
-                writer.pop();
-            }
-
-            fn made(writer: Self::Writer) -> MadeColumn<'static> {
-                writer.made()
+            fn made(writer: Self::Writer<'_>, rows: usize) -> Column<'_> {
+                writer.made(rows)
             }
         }
     };
@@ -335,13 +294,6 @@ impl<T: AsRef<str>> Json<T> {
     }
 }
 
-/// A column with nulls as it is written.
-pub struct NullableWriter<W> {
-    values: W,
-    present: Vec<u8>,
-    nulls: usize,
-}
-
 impl<'a, T: Value<'a>> Value<'a> for Option<T> {
     const KIND: &'static str = {
         assert!(!T::NULLABLE, "an `Option` within an `Option` cannot be a field of a row");
@@ -349,7 +301,7 @@ impl<'a, T: Value<'a>> Value<'a> for Option<T> {
     };
     const NULLABLE: bool = true;
     type Reader = (T::Reader, &'a [u8]);
-    type Writer = NullableWriter<T::Writer>;
+    type Writer<'w> = (T::Writer<'w>, &'w mut [u8]);
 
     fn reader(column: &Column<'a>, count: usize) -> Self::Reader {
         let present = column.present.get();
@@ -362,34 +314,32 @@ impl<'a, T: Value<'a>> Value<'a> for Option<T> {
         (present.is_empty() || present[row] != 0).then(|| T::read(values, row))
     }
 
-    fn writer(rows: usize) -> Self::Writer {
-        NullableWriter { values: T::writer(rows), present: Vec::with_capacity(rows), nulls: 0 }
+    fn writer(buffers: &Buffers, rows: usize) -> Self::Writer<'_> {
+        (T::writer(buffers, rows), buffers.numbers(rows))
+    }
+
+    fn grow<'w>((values, present): &mut Self::Writer<'w>, buffers: &'w Buffers, rows: usize) {
+        T::grow(values, buffers, rows);
+        grown(present, buffers, rows);
     }
 
     #[inline(always)]
-    fn write(self, writer: &mut Self::Writer) {
-        writer.present.push(u8::from(self.is_some()));
+    fn write(self, (values, present): &mut Self::Writer<'_>, row: usize) {
+        present[row] = u8::from(self.is_some());
         match self {
-            Some(value) => value.write(&mut writer.values),
-            None => {
-                writer.nulls += 1;
-                T::fill(&mut writer.values);
-            }
+            Some(value) => value.write(values, row),
+            None => T::fill(values, row),
         }
     }
 
-    fn fill(writer: &mut Self::Writer) {
-        None::<T>.write(writer);
+    fn fill(writer: &mut Self::Writer<'_>, row: usize) {
+        None::<T>.write(writer, row);
     }
 
-    fn unwrite(writer: &mut Self::Writer) {
-        writer.nulls -= usize::from(writer.present.pop() == Some(0));
-        T::unwrite(&mut writer.values);
-    }
-
-    fn made(writer: Self::Writer) -> MadeColumn<'static> {
-        let present = if writer.nulls == 0 { Vec::new() } else { writer.present };
-        MadeColumn { present: Values::Bytes(present), ..T::made(writer.values) }
+    fn made((values, present): Self::Writer<'_>, rows: usize) -> Column<'_> {
+        let present = &present[..rows];
+        let present = if present.contains(&0) { present.into() } else { List::default() };
+        Column { present, ..T::made(values, rows) }
     }
 }
 
@@ -400,12 +350,13 @@ mod tests {
     #[test]
     fn texts_of_any_length_are_written_back_to_back() {
         let texts: Vec<String> = (0..100).map(|length| "abcdefghij".repeat(10)[..length].to_owned()).collect();
-        let mut writer = SpanWriter::new(1);
-        texts.iter().for_each(|text| writer.push(text.as_bytes()));
-        writer.push(b"taken back");
-        writer.pop();
-        let made = writer.made();
-        assert_eq!(made.data, Values::Bytes(texts.concat().into_bytes()));
-        assert_eq!(made.offsets.len(), 101);
+        let buffers = Buffers::new();
+        let mut writer = SpanWriter::new(&buffers, 101);
+        texts.iter().enumerate().for_each(|(row, text)| writer.write(text.as_bytes(), row));
+        writer.write(b"taken back", 100);
+        writer.write(b"!", 100);
+        let made = writer.made(101);
+        assert_eq!(made.data.get(), (texts.concat() + "!").as_bytes());
+        assert_eq!(made.offsets.numbers::<u32>().len(), 102);
     }
 }

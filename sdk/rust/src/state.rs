@@ -2,11 +2,10 @@
 //!
 //! Numbers are changed where the host put them. Text and bytes are taken apart once a call; per row their buffers are
 //! reused, not allocated. A row that is refused is not stored, which is all that rolling back takes. Neighbours: the
-//! derive
-//! `State` puts cells together to structs, [`crate::operator`] loads and stores.
+//! derive `State` puts cells together to structs, [`crate::operator`] loads and stores.
 
-use crate::abi::{Plain, bytes_of, text};
-use crate::column::{MadeColumn, StateColumn, Values};
+use crate::abi::{Buffers, Plain, text};
+use crate::column::{Column, StateColumn};
 use crate::plan::Table;
 use crate::row::{Json, SpanWriter, Spans, Timestamp};
 
@@ -17,7 +16,7 @@ use crate::row::{Json, SpanWriter, Spans, Timestamp};
 )]
 pub trait State: Default {
     /// How the host keeps it.
-    const TABLE: Table;
+    fn table() -> Table;
     /// The columns of a call's keys.
     type Cells<'a>;
     /// The columns, one entry a key.
@@ -27,7 +26,7 @@ pub trait State: Default {
     /// Makes this what the key's state is. May leave anything in `self`.
     fn store(&mut self, cells: &mut Self::Cells<'_>, key: usize);
     /// The columns as they are now.
-    fn changed(cells: Self::Cells<'_>) -> Vec<MadeColumn<'_>>;
+    fn changed<'a>(cells: Self::Cells<'a>, buffers: &'a Buffers) -> Vec<Column<'a>>;
 }
 
 /// A type that a field of a state can have.
@@ -51,7 +50,7 @@ pub trait Cell: Sized {
     /// Makes this the key's value. May leave anything in `self`.
     fn store(&mut self, column: &mut Self::Column<'_>, key: usize);
     /// The column as it is now.
-    fn changed(column: Self::Column<'_>) -> MadeColumn<'_>;
+    fn changed<'a>(column: Self::Column<'a>, buffers: &'a Buffers) -> Column<'a>;
 }
 
 fn numbers<T: Plain>(column: StateColumn<'_>, keys: usize) -> &mut [T] {
@@ -80,8 +79,8 @@ macro_rules! fixed_cell {
                 column[key] = $store(*self);
             }
 
-            fn changed(column: Self::Column<'_>) -> MadeColumn<'_> {
-                MadeColumn::fixed(Values::Kept(bytes_of(column)))
+            fn changed<'a>(column: Self::Column<'a>, _: &'a Buffers) -> Column<'a> {
+                Column::fixed(column)
             }
         }
     };
@@ -112,10 +111,10 @@ macro_rules! span_cell {
                 std::mem::swap(&mut (*self)$(.$inner)?, &mut column[key]);
             }
 
-            fn changed(column: Self::Column<'_>) -> MadeColumn<'_> {
-                let mut writer = SpanWriter::new(column.len());
-                column.iter().for_each(|value| writer.push(value.$bytes()));
-                writer.made()
+            fn changed<'a>(column: Self::Column<'a>, buffers: &'a Buffers) -> Column<'a> {
+                let mut writer = SpanWriter::new(buffers, column.len());
+                column.iter().enumerate().for_each(|(key, value)| writer.write(value.$bytes(), key));
+                writer.made(column.len())
             }
         }
     };
@@ -172,8 +171,8 @@ impl<T: Cell + Default> Cell for Option<T> {
         }
     }
 
-    fn changed(column: Self::Column<'_>) -> MadeColumn<'_> {
-        let present = if column.made.is_empty() { Values::Kept(column.present) } else { Values::Bytes(column.made) };
-        MadeColumn { present, ..T::changed(column.values) }
+    fn changed<'a>(column: Self::Column<'a>, buffers: &'a Buffers) -> Column<'a> {
+        let present = if column.made.is_empty() { column.present } else { buffers.copy(&column.made) };
+        Column { present: (&*present).into(), ..T::changed(column.values, buffers) }
     }
 }

@@ -3,7 +3,7 @@
 //! Neighbours: [`crate::out`] takes the rows, [`crate::operator`] asks for one answer a row.
 
 use crate::effects::{Action, Reject};
-use crate::out::Out;
+use crate::out::Sink;
 use crate::row::Made;
 
 /// What becomes of a row; `T` is the row that may be made of it.
@@ -67,18 +67,21 @@ impl<T> From<Reject> for Result<T, Reject> {
             send rows through `out: &mut Out<Row>`"
 )]
 pub trait Outcome<T: Made> {
+    /// Whether it is always exactly one row for the main port.
+    const ALWAYS: bool = false;
+
     /// Does what it says for the row that `out` is at.
     ///
     /// # Errors
-    /// The row is refused.
-    fn apply(self, out: &mut Out<T>) -> Result<(), Reject>;
+    /// The row is refused, and nothing was sent.
+    fn apply<'a>(self, out: &mut impl Sink<'a, T>) -> Result<(), Reject>;
 }
 
 impl<T: Made> Outcome<T> for Verdict<T> {
     #[inline(always)]
-    fn apply(self, out: &mut Out<T>) -> Result<(), Reject> {
+    fn apply<'a>(self, out: &mut impl Sink<'a, T>) -> Result<(), Reject> {
         match self {
-            Self::Emit(row) => out.emit(row),
+            Self::Emit(row) => out.send(row),
             Self::Skip => {}
             Self::Reject(reject) => return Err(reject),
         }
@@ -88,9 +91,9 @@ impl<T: Made> Outcome<T> for Verdict<T> {
 
 impl Outcome<()> for bool {
     #[inline(always)]
-    fn apply(self, out: &mut Out<()>) -> Result<(), Reject> {
+    fn apply<'a>(self, out: &mut impl Sink<'a, ()>) -> Result<(), Reject> {
         if self {
-            out.emit(());
+            out.send(());
         }
         Ok(())
     }
@@ -98,14 +101,14 @@ impl Outcome<()> for bool {
 
 impl<T: Made> Outcome<T> for () {
     #[inline(always)]
-    fn apply(self, _: &mut Out<T>) -> Result<(), Reject> {
+    fn apply<'a>(self, _: &mut impl Sink<'a, T>) -> Result<(), Reject> {
         Ok(())
     }
 }
 
 impl<T: Made, O: Outcome<T>> Outcome<T> for Result<O, Reject> {
     #[inline(always)]
-    fn apply(self, out: &mut Out<T>) -> Result<(), Reject> {
+    fn apply<'a>(self, out: &mut impl Sink<'a, T>) -> Result<(), Reject> {
         self?.apply(out)
     }
 }

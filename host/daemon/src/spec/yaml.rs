@@ -123,6 +123,8 @@ pub(crate) fn parse(text: &str) -> Result<Node, Box<Diagnostic>> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         with_snippet: false,
+        // `no` is text in YAML 1.2: a country, say.
+        strict_booleans: true,
         budget: serde_saphyr::budget! {
             max_depth: DEPTH_MAX,
             max_nodes: NODES_MAX,

@@ -1,7 +1,10 @@
 //! Reads the struct below a derive: its fields, the columns that they stand for, and its lifetime.
 
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Error, Expr, Fields, GenericParam, Ident, Lifetime, Lit, LitStr, Result, Type, UnOp};
+use syn::{
+    Attribute, Data, DeriveInput, Error, Expr, ExprLit, Fields, GenericParam, Ident, Lifetime, Lit, LitStr, Meta,
+    MetaNameValue, Result, Type, UnOp,
+};
 
 /// A field and its column.
 pub(crate) struct Column<'s> {
@@ -11,6 +14,8 @@ pub(crate) struct Column<'s> {
     pub(crate) name: String,
     /// JSON text of the value for rows that have none.
     pub(crate) fallback: Option<String>,
+    /// The doc comment, on one line.
+    pub(crate) help: String,
 }
 
 /// The fields of the struct below `#[derive(<derive>)]`, each with what `#[<attribute>(..)]` says of it.
@@ -25,7 +30,7 @@ pub(crate) fn columns<'s>(input: &'s DeriveInput, derive: &str, attribute: &str)
     for field in &fields.named {
         let ident = field.ident.as_ref().expect("the fields are named");
         let name = ident.to_string().trim_start_matches("r#").to_owned();
-        let mut column = Column { ident, ty: &field.ty, name, fallback: None };
+        let mut column = Column { ident, ty: &field.ty, name, fallback: None, help: help(&field.attrs) };
         for attr in field.attrs.iter().filter(|attr| attr.path().is_ident(attribute)) {
             attr.parse_nested_meta(|meta| {
                 if meta.path.is_ident("name") {
@@ -60,6 +65,18 @@ pub(crate) fn lifetime(input: &DeriveInput) -> Result<Option<&Lifetime>> {
         }
     }
     Ok(found)
+}
+
+fn help(attrs: &[Attribute]) -> String {
+    let line = |attr: &Attribute| match &attr.meta {
+        Meta::NameValue(MetaNameValue { path, value: Expr::Lit(ExprLit { lit: Lit::Str(line), .. }), .. })
+            if path.is_ident("doc") =>
+        {
+            Some(line.value().trim().to_owned())
+        }
+        _ => None,
+    };
+    attrs.iter().filter_map(line).collect::<Vec<_>>().join(" ")
 }
 
 fn is_option(ty: &Type) -> bool {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod fields;
+mod metrics;
 mod operator;
 mod row;
 mod state;
@@ -31,7 +32,15 @@ pub fn state(input: TokenStream) -> TokenStream {
     answer(state::derive(&parse_macro_input!(input as DeriveInput)))
 }
 
-/// Makes a function of a row the operator of this crate: `#[transform(ports(late), carries("id"))]`.
+/// Makes a struct of counters and gauges the metrics of an operator.
+///
+/// A field's metric has its name, and its doc comment as help; `#[metrics(name = "..")]` gives another name.
+#[proc_macro_derive(Metrics, attributes(metrics))]
+pub fn metrics(input: TokenStream) -> TokenStream {
+    answer(metrics::derive(&parse_macro_input!(input as DeriveInput)))
+}
+
+/// Makes a function of a row the operator of this crate: `#[transform(ports(late), carries("id", "n" as "count"))]`.
 #[proc_macro_attribute]
 pub fn transform(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let arguments = parse_macro_input!(arguments as operator::Arguments);

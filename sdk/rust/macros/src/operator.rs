@@ -23,7 +23,8 @@ pub(crate) enum Kind {
 #[derive(Default)]
 pub(crate) struct Arguments {
     ports: Vec<String>,
-    carries: Option<Vec<String>>,
+    /// Names in the input and in the output.
+    carries: Option<Vec<(String, String)>>,
 }
 
 impl Parse for Arguments {
@@ -38,13 +39,13 @@ impl Parse for Arguments {
                     arguments.ports.push(port_name(&name, &arguments.ports)?);
                 }
             } else if key == "carries" {
-                let names: Vec<Name> = list.parse_terminated(Name::parse, Token![,])?.into_iter().collect();
-                let none = matches!(&names[..], [name] if !name.quoted && name.text == "none");
-                if let Some(name) = names.iter().find(|name| !name.quoted && !none) {
-                    return Err(Error::new(name.span, "`carries(none)`, or the names of columns in quotes"));
+                let names: Vec<Carried> = list.parse_terminated(Carried::parse, Token![,])?.into_iter().collect();
+                let none = matches!(&names[..], [Carried { input, .. }] if !input.quoted && input.text == "none");
+                if let Some(Carried { input, .. }) = names.iter().find(|carried| !carried.input.quoted && !none) {
+                    return Err(Error::new(input.span, "`carries(none)`, or the names of columns in quotes"));
                 }
-                arguments.carries =
-                    Some(if none { Vec::new() } else { names.into_iter().map(|name| name.text).collect() });
+                let names = names.into_iter().map(|carried| (carried.input.text, carried.output));
+                arguments.carries = Some(if none { Vec::new() } else { names.collect() });
             } else {
                 return Err(Error::new(key.span(), "unknown: an operator has `ports(..)` and `carries(..)` here"));
             }
@@ -74,6 +75,23 @@ impl Parse for Name {
     }
 }
 
+/// `"id"` or `"user" as "user_id"`.
+struct Carried {
+    input: Name,
+    output: String,
+}
+
+impl Parse for Carried {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let name: Name = input.parse()?;
+        let output = match input.parse::<Option<Token![as]>>()? {
+            Some(_) => input.parse::<LitStr>()?.value(),
+            None => name.text.clone(),
+        };
+        Ok(Self { input: name, output })
+    }
+}
+
 /// The name of the first port; `ports(..)` names the others.
 const MAIN: &str = "main";
 
@@ -95,6 +113,7 @@ fn port_name(name: &Name, others: &[String]) -> Result<String> {
 #[derive(Default)]
 struct Parameters<'f> {
     state: Option<&'f Type>,
+    metrics: Option<&'f Type>,
     config: Option<&'f Type>,
     out: Option<&'f TypeReference>,
     /// How the function is called, after the row.
@@ -124,8 +143,15 @@ pub(crate) fn expand(kind: Kind, arguments: &Arguments, mut function: ItemFn) ->
     check_ports(function.block.to_token_stream(), &arguments.ports)?;
     let operator = implementation(kind, arguments, &signature.ident, &parameters);
     let checks = checks(row, &parameters);
+    let (visibility, name) = (&shared.vis, &signature.ident);
+    let config = parameters.config.map_or_else(|| quote!(()), ToTokens::to_token_stream);
+    let metrics = parameters.metrics.map_or_else(|| quote!(()), ToTokens::to_token_stream);
     Ok(quote! {
         #function
+        // Functions and types have names of their own: a test runs the operator of `fn score` as `score`.
+        #[doc(hidden)]
+        #[expect(non_camel_case_types, reason = "named like its function")]
+        #visibility struct #name { config: #config, metrics: ::core::cell::RefCell<#metrics> }
         const _: () = { #checks #operator };
     })
 }
@@ -137,12 +163,17 @@ fn parameters<'f>(kind: Kind, inputs: impl Iterator<Item = &'f FnArg>) -> Result
         let wrong = |what: &str| Err(Error::new(input.span(), what));
         let FnArg::Typed(typed) = input else { return wrong("an operator is a function, not a method") };
         let Type::Reference(reference) = &*typed.ty else {
-            return wrong("after the row: `&mut MyState`, `&MyConfig`, `&Context`, `&mut Out<MyRow>`");
+            return wrong(
+                "after the row: `&mut MyState` (keyed), `&MyConfig`, `&Context`, `&mut Out<MyRow>`, `&mut MyMetrics`",
+            );
         };
         let (call, twice) = match (&reference.mutability, last_name(&reference.elem)) {
             (Some(_), Some(name)) if name == "Out" => (quote!(out), found.out.replace(reference).is_some()),
-            (Some(_), _) if kind == Kind::Transform => return wrong("a transform has no state; `#[keyed]` has"),
-            (Some(_), _) => (quote!(state), found.state.replace(&reference.elem).is_some()),
+            (Some(_), _) if kind == Kind::Keyed && found.state.is_none() => {
+                found.state = Some(&reference.elem);
+                (quote!(state), false)
+            }
+            (Some(_), _) => (quote!(metrics), found.metrics.replace(&reference.elem).is_some()),
             (None, Some(name)) if name == "Context" => (quote!(context), std::mem::replace(&mut context, true)),
             (None, _) => (quote!(config), found.config.replace(&reference.elem).is_some()),
         };
@@ -234,14 +265,23 @@ fn checks(row: &Type, parameters: &Parameters<'_>) -> TokenStream {
     let state = parameters
         .state
         .map(|ty| quote_spanned!(ty.span()=> { fn a_state<S: ::wasmill::state::State>() {} let _ = a_state::<#ty>; }));
-    quote!(const _: fn() = || { #row #state };)
+    let metrics = parameters.metrics.map(
+        |ty| quote_spanned!(ty.span()=> { fn metrics<M: ::wasmill::metrics::Metrics>() {} let _ = metrics::<#ty>; }),
+    );
+    let config = parameters.config.map(
+        |ty| quote_spanned!(ty.span()=> { fn config<C: ::wasmill::config::Configuration>() {} let _ = config::<#ty>; }),
+    );
+    quote!(const _: fn() = || { #row #state #metrics #config };)
 }
 
 fn implementation(kind: Kind, arguments: &Arguments, function: &Ident, parameters: &Parameters<'_>) -> TokenStream {
     let ports = std::iter::once(MAIN).chain(arguments.ports.iter().map(String::as_str));
     let carries = arguments.carries.as_ref().map_or_else(
         || quote!(::core::option::Option::None),
-        |names| quote!(::core::option::Option::Some(&[#(#names),*])),
+        |names| {
+            let (input, output): (Vec<_>, Vec<_>) = names.iter().cloned().unzip();
+            quote!(::core::option::Option::Some(&[#((#input, #output)),*]))
+        },
     );
     let config = parameters.config.map_or_else(|| quote!(()), ToTokens::to_token_stream);
     let parse = match parameters.config {
@@ -253,43 +293,48 @@ fn implementation(kind: Kind, arguments: &Arguments, function: &Ident, parameter
             config
         }),
     };
+    let metrics = parameters.metrics.map_or_else(|| quote!(()), ToTokens::to_token_stream);
     let call = &parameters.call;
+    // Without `out` in sight, rows go one by one to the main port, which is faster.
+    let out = if parameters.out.is_some() { quote!(Out) } else { quote!(Main) };
+    let out = quote!(out: &mut ::wasmill::out::#out<'_, _>);
+    let measures = quote!(<#metrics as ::wasmill::metrics::Metrics>::METRICS);
     let (kind, plan, process) = match kind {
         Kind::Transform => {
-            let closure = quote!(|row, out| #function(row #(, #call)*));
-            (quote!(Transform), quote!(transform_plan(&OUTPUTS, #closure)), transform(&closure))
+            let closure = quote!(|row, #out| #function(row #(, #call)*));
+            (quote!(Transform), quote!(transform_plan(&OUTPUTS, #measures, #closure)), transform(&closure))
         }
         Kind::Keyed => {
-            let closure = quote!(|row, state, out| #function(row #(, #call)*));
-            (quote!(Keyed), quote!(keyed_plan(&OUTPUTS, #closure)), keyed(&closure))
+            let closure = quote!(|row, state, #out| #function(row #(, #call)*));
+            (quote!(Keyed), quote!(keyed_plan(&OUTPUTS, #measures, #closure)), keyed(&closure))
         }
     };
     quote! {
-        struct WasmillOperator { config: #config }
         const OUTPUTS: ::wasmill::plan::Outputs =
             ::wasmill::plan::Outputs { ports: &[#(#ports),*], carries: #carries };
-        impl ::wasmill::operator::#kind for WasmillOperator {
-            fn open(config: &str) -> ::core::result::Result<(Self, ::wasmill::plan::Plan), ::wasmill::plan::Refusal> {
-                let opened = Self { config: #parse };
+        impl ::wasmill::operator::#kind for #function {
+            fn open(
+                config: &str,
+                _: &[::wasmill::plan::Field],
+            ) -> ::core::result::Result<(Self, ::wasmill::plan::Plan), ::wasmill::plan::Refusal> {
+                let opened = Self { config: #parse, metrics: ::core::default::Default::default() };
                 let (config, context) = (&opened.config, &::wasmill::operator::Context::default());
+                let metrics = &mut <#metrics as ::core::default::Default>::default();
                 let plan = ::wasmill::operator::#plan;
                 ::core::result::Result::Ok((opened, plan))
             }
             #process
         }
-        const _: () = { ::wasmill::__export!(#kind WasmillOperator); };
+        const _: () = { ::wasmill::__export!(#kind #function); };
     }
 }
 
 fn transform(closure: &TokenStream) -> TokenStream {
     quote! {
-        fn process(
-            &self,
-            context: &::wasmill::operator::Context,
-            rows: ::wasmill::column::Rows<'_>,
-        ) -> ::wasmill::effects::Effects {
-            let config = &self.config;
-            ::wasmill::operator::transform(&OUTPUTS, rows, #closure)
+        fn process<'a>(&self, call: ::wasmill::operator::Call<'a>) -> ::wasmill::effects::Effects<'a> {
+            let (config, context, metrics) = (&self.config, &call.context, &mut *self.metrics.borrow_mut());
+            let effects = ::wasmill::operator::transform(&OUTPUTS, call, #closure);
+            ::wasmill::operator::reported(effects, metrics)
         }
     }
 }
@@ -298,12 +343,13 @@ fn keyed(closure: &TokenStream) -> TokenStream {
     quote! {
         fn process<'a>(
             &self,
-            context: &::wasmill::operator::Context,
-            rows: ::wasmill::column::Rows<'a>,
+            call: ::wasmill::operator::Call<'a>,
             keys: ::wasmill::operator::Keys<'a>,
         ) -> ::wasmill::effects::Step<'a> {
-            let config = &self.config;
-            ::wasmill::operator::keyed(&OUTPUTS, rows, keys, #closure)
+            let (config, context, metrics) = (&self.config, &call.context, &mut *self.metrics.borrow_mut());
+            let mut step = ::wasmill::operator::keyed(&OUTPUTS, call, keys, #closure);
+            step.effects = ::wasmill::operator::reported(step.effects, metrics);
+            step
         }
     }
 }

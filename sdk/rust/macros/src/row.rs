@@ -23,12 +23,13 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         impl #arguments ::wasmill::row::Made for #row { #making }
         #[automatically_derived]
         impl #arguments ::wasmill::verdict::Outcome<Self> for #row {
+            const ALWAYS: bool = true;
             #[inline(always)]
-            fn apply(
+            fn apply<'wasmill_call>(
                 self,
-                out: &mut ::wasmill::out::Out<Self>,
+                out: &mut impl ::wasmill::out::Sink<'wasmill_call, Self>,
             ) -> ::core::result::Result<(), ::wasmill::effects::Reject> {
-                out.emit(self);
+                out.send(self);
                 ::core::result::Result::Ok(())
             }
         }
@@ -45,26 +46,33 @@ fn field(column: &Column<'_>, value: &TokenStream) -> TokenStream {
     let name = &column.name;
     let (kind, nullable) =
         (quote_spanned!(column.ty.span()=> #value::KIND), quote_spanned!(column.ty.span()=> #value::NULLABLE));
-    quote!(::wasmill::plan::Field { name: #name, kind: #kind, nullable: #nullable })
+    quote! {
+        ::wasmill::plan::Field {
+            name: ::wasmill::plan::name(#name),
+            kind: ::wasmill::plan::name(#kind),
+            nullable: #nullable,
+        }
+    }
 }
 
 fn reading(columns: &[Column<'_>], life: &Lifetime) -> TokenStream {
     let values: Vec<_> = columns.iter().map(|column| value(column, life)).collect();
     let reads = columns.iter().zip(&values).map(|(column, value)| {
         let field = field(column, value);
-        let fallback = column
-            .fallback
-            .as_ref()
-            .map_or_else(|| quote!(::core::option::Option::None), |json| quote!(::core::option::Option::Some(#json)));
+        let fallback = column.fallback.as_ref().map_or_else(
+            || quote!(::core::option::Option::None),
+            |json| quote!(::core::option::Option::Some(::wasmill::plan::name(#json))),
+        );
         quote!(::wasmill::plan::Read { field: #field, fallback: #fallback })
     });
     let places: Vec<Index> = (0..columns.len()).map(Index::from).collect();
     let idents = columns.iter().map(|column| column.ident);
+    let count = columns.len();
     quote! {
         const READS: &'static [::wasmill::plan::Read] = &[#(#reads),*];
         type Readers = (#(#values::Reader,)*);
         fn readers(columns: &#life [::wasmill::column::Column<#life>], count: usize) -> Self::Readers {
-            ::core::assert_eq!(columns.len(), Self::READS.len(), "the host passes each column that the plan reads");
+            ::core::assert_eq!(columns.len(), #count, "the host passes each column that the plan reads");
             (#(#values::reader(&columns[#places], count),)*)
         }
         #[inline(always)]
@@ -83,19 +91,23 @@ fn making(columns: &[Column<'_>], life: &Lifetime) -> TokenStream {
     let idents = columns.iter().map(|column| column.ident);
     quote! {
         const MAKES: &'static [::wasmill::plan::Field] = &[#(#makes),*];
-        type Writers = (#(#values::Writer,)*);
-        fn writers(rows: usize) -> Self::Writers {
-            (#(#values::writer(rows),)*)
+        type Writers<'wasmill_call> = (#(#values::Writer<'wasmill_call>,)*);
+        fn writers(buffers: &::wasmill::abi::Buffers, rows: usize) -> Self::Writers<'_> {
+            (#(#values::writer(buffers, rows),)*)
+        }
+        fn grow<'wasmill_call>(
+            writers: &mut Self::Writers<'wasmill_call>,
+            buffers: &'wasmill_call ::wasmill::abi::Buffers,
+            rows: usize,
+        ) {
+            #(#values::grow(&mut writers.#places, buffers, rows);)*
         }
         #[inline(always)]
-        fn write(self, writers: &mut Self::Writers) {
-            #(#values::write(self.#idents, &mut writers.#places);)*
+        fn write(self, writers: &mut Self::Writers<'_>, row: usize) {
+            #(#values::write(self.#idents, &mut writers.#places, row);)*
         }
-        fn unwrite(writers: &mut Self::Writers) {
-            #(#values::unwrite(&mut writers.#places);)*
-        }
-        fn made(writers: Self::Writers) -> ::std::vec::Vec<::wasmill::column::MadeColumn<'static>> {
-            ::std::vec![#(#values::made(writers.#places)),*]
+        fn made(writers: Self::Writers<'_>, rows: usize) -> ::std::vec::Vec<::wasmill::column::Column<'_>> {
+            ::std::vec![#(#values::made(writers.#places, rows)),*]
         }
     }
 }

@@ -39,14 +39,18 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     Ok(quote! {
         #[automatically_derived]
         impl ::wasmill::state::State for #state {
-            const TABLE: ::wasmill::plan::Table = ::wasmill::plan::Table {
-                name: #name,
-                version: #version,
-                columns: &[#(
-                    ::wasmill::plan::Field { name: #names, kind: #cells::KIND, nullable: #cells::NULLABLE }
-                ),*],
-                ttl_ms: #ttl_ms,
-            };
+            fn table() -> ::wasmill::plan::Table {
+                ::wasmill::plan::Table {
+                    name: ::wasmill::plan::name(#name),
+                    version: #version,
+                    columns: ::std::vec![#(::wasmill::plan::Field {
+                        name: ::wasmill::plan::name(#names),
+                        kind: ::wasmill::plan::name(#cells::KIND),
+                        nullable: #cells::NULLABLE,
+                    }),*],
+                    ttl_ms: #ttl_ms,
+                }
+            }
             type Cells<'a> = (#(#cells::Column<'a>,)*);
             fn cells<'a>(
                 mut columns: impl ::core::iter::Iterator<Item = ::wasmill::column::StateColumn<'a>>,
@@ -62,8 +66,11 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
             fn store(&mut self, cells: &mut Self::Cells<'_>, key: usize) {
                 #(::wasmill::state::Cell::store(&mut self.#idents, &mut cells.#places, key);)*
             }
-            fn changed(cells: Self::Cells<'_>) -> ::std::vec::Vec<::wasmill::column::MadeColumn<'_>> {
-                ::std::vec![#(#cells::changed(cells.#places)),*]
+            fn changed<'a>(
+                cells: Self::Cells<'a>,
+                buffers: &'a ::wasmill::abi::Buffers,
+            ) -> ::std::vec::Vec<::wasmill::column::Column<'a>> {
+                ::std::vec![#(#cells::changed(cells.#places, buffers)),*]
             }
         }
     })

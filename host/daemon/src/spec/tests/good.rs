@@ -46,6 +46,12 @@ fn the_measure_of_a_pipeline_file_is_read() {
     assert!(spec.warnings.diagnostics.is_empty());
 }
 
+#[test]
+fn a_no_that_is_not_quoted_is_text() {
+    let (_, graph) = good(&SENSORS.replace("{ sigma: 3 }", "{ sigma: 3, country: no, on: true }"));
+    assert_eq!(graph.stages[1].config, json!({ "sigma": 3, "country": "no", "on": true }));
+}
+
 /// A file with one stage of these keys.
 fn with_stage(keys: &str) -> String {
     format!(

@@ -1,0 +1,133 @@
+//! Operators run natively: what goes in, what comes out, and what a failing case says.
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+use serde_json::json;
+use wasmill::effects::Action;
+use wasmill_test::{Driver, Rejected, cases};
+
+mod operator {
+    use serde::Deserialize;
+    use wasmill::prelude::*;
+
+    #[derive(Row)]
+    pub(crate) struct Reading<'a> {
+        value: Option<f64>,
+        #[row(name = "site.name", default = "nowhere")]
+        site: &'a str,
+    }
+
+    #[derive(State, Default)]
+    #[state(ttl = "1h")]
+    pub(crate) struct Stats {
+        n: i64,
+        last_site: Option<String>,
+    }
+
+    #[derive(Row)]
+    pub(crate) struct Scored {
+        #[row(name = "score.n")]
+        n: i64,
+        at: Timestamp,
+    }
+
+    #[derive(Metrics, Default)]
+    pub(crate) struct Counts {
+        /// Rows without a value.
+        missing_rows: Counter,
+    }
+
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    pub(crate) struct Config {
+        least: f64,
+    }
+
+    #[keyed(ports(low), carries("id" as "reading"))]
+    pub(crate) fn score(
+        reading: Reading<'_>,
+        stats: &mut Stats,
+        counts: &mut Counts,
+        config: &Config,
+        context: &Context,
+        out: &mut Out<Scored>,
+    ) -> Verdict {
+        let Some(value) = reading.value else {
+            counts.missing_rows.increment();
+            return reject("there is no value");
+        };
+        stats.n += 1;
+        stats.last_site = Some(reading.site.to_owned());
+        let scored = || Scored { n: stats.n, at: Timestamp(context.now) };
+        if value < config.least {
+            out.to("low", scored());
+            return skip();
+        }
+        emit(scored())
+    }
+}
+
+use operator::score;
+
+#[test]
+fn a_keyed_operator_is_driven_row_by_row_with_state_and_time() {
+    let mut driver = Driver::<score>::open(json!({"least": 1.0})).unwrap().key(["sensor", "unit"]);
+    driver.set_now(1_700_000_000_000_000);
+    let row = |id: i64, value: serde_json::Value| json!({"id": id, "sensor": "a", "unit": 1, "value": value});
+    let done = driver.process([row(1, json!(2)), row(2, json!(null)), row(3, json!(0.5))]).unwrap();
+    let at = "2023-11-14T22:13:20.000000Z";
+    assert_eq!(done.port("main"), [json!({"reading": 1, "score": {"n": 1}, "at": at})]);
+    assert_eq!(done.port("low"), [json!({"reading": 3, "score": {"n": 2}, "at": at})]);
+    let refused = Rejected { row: 1, action: Action::DeadLetter, reason: "there is no value".to_owned() };
+    assert_eq!((done.rejects, done.metrics["missing_rows"]), (vec![refused], 1.0));
+    assert_eq!(driver.state()["a,1"], json!({"n": 2, "last_site": "nowhere"}));
+    driver.set_now(1_700_000_000_000_000 + 3_600_000_000);
+    driver.process([row(4, json!(1))]).unwrap();
+    assert_eq!(driver.state()["a,1"]["n"], 1, "after its hour a key begins anew");
+}
+
+#[test]
+fn what_does_not_suit_the_operator_is_said_with_its_place() {
+    let Err(refusal) = Driver::<score>::open(json!({"leest": 1.0})) else { panic!("an unknown key is refused") };
+    assert_eq!(refusal.message, "configuration key `leest`: unknown key; did you mean `least`?");
+    let mut driver = Driver::<score>::open(json!({})).unwrap().key(["sensor"]);
+    let wrong = driver.process([json!({"value": 1}), json!({"value": "high"})]).unwrap_err();
+    assert_eq!(wrong, "row 1: `value` is \"high\", which is not float64");
+}
+
+#[test]
+fn cases_of_a_file_pass() {
+    cases::<score>("tests/cases.yaml");
+}
+
+/// What the panic of a failing file says.
+fn failing(text: &str) -> String {
+    let path = std::env::temp_dir().join(format!("wasmill-test-{}-{}.yaml", std::process::id(), text.len()));
+    std::fs::write(&path, text).unwrap();
+    let panic = std::panic::catch_unwind(|| cases::<score>(&path)).unwrap_err();
+    std::fs::remove_file(&path).unwrap();
+    panic.downcast_ref::<String>().unwrap().clone()
+}
+
+#[test]
+fn a_failing_case_shows_what_was_expected_and_what_came() {
+    let said = failing(
+        r"
+key: sensor
+cases:
+- name: one row
+  input: [{ id: 1, sensor: a, value: 1 }]
+  expect:
+    main: [{ reading: 2, score: { n: 1 }, at: 1970-01-01T00:00:00Z }]
+    rejects: [{ row: 0, reason: no }]
+",
+    );
+    for part in ["case `one row`", "main: expected 1, got 1", "- {\"at\"", "+ {\"at\"", "- row 0, dead_letter: no"] {
+        assert!(said.contains(part), "{part} is not in:\n{said}");
+    }
+}
+
+#[test]
+fn an_unknown_key_of_a_case_is_found_with_its_line() {
+    let said = failing("key: sensor\ncases:\n- name: one row\n  inputs: []\n  expect: {}\n");
+    assert!(said.contains("inputs") && said.contains("line 4"), "{said}");
+}
