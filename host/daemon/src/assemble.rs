@@ -90,7 +90,7 @@ fn blamed(error: ConnectorError) -> ConfigError {
 }
 
 /// A line that a guest wrote.
-fn log(plugin: &str, line: &LogLine) {
+pub(crate) fn log(plugin: &str, line: &LogLine) {
     if line.dropped > 0 {
         tracing::warn!(plugin, "{} lines of the log were dropped: there were too many", line.dropped);
     }

@@ -7,10 +7,20 @@
 mod cli;
 mod spec;
 mod plugins;
+mod sdk;
 mod build;
+mod row;
+mod infer;
+mod sample;
+mod scaffold;
+mod cases;
+mod trial;
+mod difference;
 mod draw;
 mod assemble;
 mod driver;
+mod rehearsal;
+mod watch;
 mod report;
 
 use std::process::ExitCode;

@@ -44,6 +44,11 @@ pub(crate) fn built(path: &Path) -> Result<PathBuf, String> {
     }
 }
 
+/// Whether a folder has an operator's source, which `wasmill build` can compile.
+pub(crate) fn is_project(folder: &Path) -> bool {
+    ["Cargo.toml", "go.mod"].iter().any(|manifest| folder.join(manifest).is_file())
+}
+
 /// Loads a component: checked, compiled or taken from the cache.
 ///
 /// # Errors

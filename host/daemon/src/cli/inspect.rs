@@ -10,7 +10,7 @@ use super::{Failed, Output, Setting};
 use crate::assemble::World;
 use crate::plugins;
 
-const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 Examples:
   wasmill plugin inspect examples/currency/plugin
   wasmill plugin inspect score.wasm --fields sensor=utf8,value=float64 --config '{\"sigma\": 3}'";

@@ -16,12 +16,13 @@ func Own(stack string) string {
 	var own strings.Builder
 	for i := 0; i+1 < len(lines); i += 2 {
 		function := withoutArguments(lines[i])
-		place, _, _ := strings.Cut(strings.TrimSpace(lines[i+1]), " +0x")
 		if strings.HasPrefix(function, "runtime.") && own.Len() == 0 {
 			continue
 		}
-		// The name of a function that was put into another is that of the other: the place tells.
-		if strings.HasPrefix(place, "wasmill@") || strings.HasPrefix(function, "wasmill/") {
+		place, _, _ := strings.Cut(strings.TrimSpace(lines[i+1]), " +0x")
+		// A generic function of the SDK is compiled into the author's package: its place tells.
+		if strings.HasPrefix(function, "wasmill.") || strings.HasPrefix(function, "wasmill/") ||
+			strings.HasPrefix(place, "wasmill@") || strings.Contains(place, "/wasmill@") {
 			break
 		}
 		own.WriteString("\n  at " + function + " " + place)
@@ -29,22 +30,12 @@ func Own(stack string) string {
 	return own.String()
 }
 
-// withoutArguments takes away the last parenthesis and what is in it.
-func withoutArguments(function string) string {
-	if !strings.HasSuffix(function, ")") {
-		return function
-	}
-	depth := 0
-	for i := len(function) - 1; i >= 0; i-- {
-		switch function[i] {
-		case ')':
-			depth++
-		case '(':
-			depth--
-		}
-		if depth == 0 {
-			return function[:i]
+// withoutArguments is the function of a frame: all before the first parenthesis that is not a receiver's.
+func withoutArguments(frame string) string {
+	for i := 1; i < len(frame); i++ {
+		if frame[i] == '(' && frame[i-1] != '.' {
+			return frame[:i]
 		}
 	}
-	return function
+	return frame
 }
