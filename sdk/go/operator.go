@@ -47,11 +47,11 @@ func Version(version uint32) Option { return func(s *settings) { s.version = ver
 func Map[I, T any](each func(I) T, options ...Option) batch.Transform {
 	var work rows[I, NoConfig, T]
 	return work.transform(options, func(rows []I) {
-		made := work.out.made
+		made := sized(work.out.main.rows, len(rows))
 		for number := range rows {
 			made[number] = each(rows[number])
 		}
-		work.out.next = len(rows)
+		work.out.main.rows = made
 	})
 }
 
@@ -59,14 +59,13 @@ func Map[I, T any](each func(I) T, options ...Option) batch.Transform {
 func Filter[I any](keep func(I) bool, options ...Option) batch.Transform {
 	var work rows[I, NoConfig, Same]
 	return work.transform(options, func(rows []I) {
-		main := &work.out.ports[0]
+		main := &work.out.main
 		for number := range rows {
 			if keep(rows[number]) {
 				main.origin = append(main.origin, uint32(number))
 			}
 		}
-		work.out.next, main.rows = -1, make([]Same, len(main.origin))
-		main.disordered = len(main.rows) < len(rows)
+		main.rows = make([]Same, len(main.origin))
 	})
 }
 
@@ -77,7 +76,7 @@ func Transform[I, C, T any](each func(I, *C, *Out[T]) error, options ...Option) 
 	return work.transform(options, func(rows []I) {
 		out, config := work.out, work.config
 		for number := range rows {
-			out.row = number
+			out.row = uint32(number)
 			if answer := each(rows[number], config, out); answer != nil {
 				out.refuse(answer)
 			}
@@ -104,7 +103,7 @@ func Keyed[I, S, C, T any](each func(I, *S, *C, *Out[T]) error, options ...Optio
 		rows, out, config := work.begin(context, given.Rows), work.out, work.config
 		states, slots := state.load(given), given.Slots[:len(rows)]
 		for number := range rows {
-			out.row = number
+			out.row = uint32(number)
 			own := &states[slots[number]]
 			before := *own
 			if answer := each(rows[number], own, config, out); answer != nil {
@@ -166,7 +165,7 @@ func (r *rows[I, C, T]) open(config []byte, options []Option) (batch.Plan, error
 // begin makes rows of the columns of a call.
 func (r *rows[I, C, T]) begin(context batch.Context, given batch.Rows) []I {
 	measure()
-	r.out.begin(context, given.Count)
+	r.out.begin(context)
 	return r.in.read(given.Count, given.Columns)
 }
 

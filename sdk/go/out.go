@@ -11,42 +11,29 @@ import (
 // what leaves has all columns of the input row, and those made, of which one of the same name takes the other's place.
 // What is sent for a row that is then refused is taken back.
 type Out[T any] struct {
-	// row is the number of the row at hand.
-	row int
-	// made is room for a row of the main port for each input row; the first next are there. While next is row each input
-	// row before has made one, and the next one has its place; -1 = the rows are in the port.
-	made []T
-	next int
-
 	context batch.Context
+	// row is the number of the row at hand.
+	row     uint32
+	main    port[T]
+	others  []port[T]
 	names   []string
-	ports   []port[T]
 	rejects []batch.Reject
 }
 
 // Emit sends a row to the main port. It may be called any number of times for an input row.
-func (o *Out[T]) Emit(row T) { *o.place() = row }
-
-// place is where the next row of the main port goes. Emit is small so that it is compiled into its callers.
-func (o *Out[T]) place() *T {
-	row := o.row
-	if o.next == row {
-		o.next = row + 1
-		return &o.made[row]
-	}
-	o.leave()
-	return o.ports[0].place(row)
+func (o *Out[T]) Emit(row T) {
+	// So little that it is compiled into its callers.
+	o.main.rows = append(o.main.rows, row)
+	o.main.origin = append(o.main.origin, o.row)
 }
 
 // To sends a row to the port of that name, which must be one of [Ports]; else it panics.
 func (o *Out[T]) To(name string, row T) {
 	for number := range o.names {
 		if o.names[number] == name {
-			if number == 0 {
-				o.Emit(row)
-			} else {
-				*o.ports[number].place(o.row) = row
-			}
+			port := o.port(number)
+			port.rows = append(port.rows, row)
+			port.origin = append(port.origin, o.row)
 			return
 		}
 	}
@@ -56,7 +43,7 @@ func (o *Out[T]) To(name string, row T) {
 // Pass sends the input row to the main port as it is. It is for operators whose T is [Same], or another struct without
 // columns; where there is a column to make it panics.
 func (o *Out[T]) Pass() {
-	if len(o.ports[0].writers) > 0 {
+	if len(o.main.writers) > 0 {
 		panic(fmt.Sprintf("Pass sends no columns, but %T has some: use Emit", *new(T)))
 	}
 	o.Emit(*new(T))
@@ -66,58 +53,48 @@ func (o *Out[T]) Pass() {
 func (o *Out[T]) Context() Context { return o.context }
 
 func newOut[T any](names []string, fields []field) *Out[T] {
-	out := &Out[T]{names: names, ports: make([]port[T], len(names))}
-	for i := range out.ports {
-		out.ports[i].writers = writersOf(fields)
+	out := &Out[T]{names: names, others: make([]port[T], len(names)-1)}
+	for number := range names {
+		out.port(number).writers = writersOf(fields)
 	}
 	return out
 }
 
-// begin forgets the last call and makes room for one of so many rows.
-func (o *Out[T]) begin(context batch.Context, rows int) {
-	o.context = context
-	o.rejects = o.rejects[:0]
-	o.made, o.next = sized(o.made, rows), 0
-	for i := range o.ports {
-		port := &o.ports[i]
-		port.rows, port.origin, port.disordered = port.rows[:0], port.origin[:0], false
+func (o *Out[T]) port(number int) *port[T] {
+	if number == 0 {
+		return &o.main
 	}
+	return &o.others[number-1]
 }
 
-// leave puts the rows of the main port into it.
-func (o *Out[T]) leave() {
-	if o.next >= 0 {
-		o.ports[0].rows = append(o.ports[0].rows, o.made[:o.next]...)
-		o.next = -1
+// begin forgets the last call.
+func (o *Out[T]) begin(context batch.Context) {
+	o.context = context
+	o.rejects = o.rejects[:0]
+	for number := range o.names {
+		port := o.port(number)
+		port.rows, port.origin = port.rows[:0], port.origin[:0]
 	}
 }
 
 // refuse takes back what was sent for the row at hand.
 func (o *Out[T]) refuse(answer error) {
-	o.rejects = append(o.rejects, verdict(answer, uint32(o.row)))
-	o.next = min(o.next, o.row)
-	for i := range o.ports {
-		o.ports[i].takeBack(uint32(o.row))
+	o.rejects = append(o.rejects, verdict(answer, o.row))
+	for number := range o.names {
+		o.port(number).takeBack(o.row)
 	}
 }
 
 // effects is all that the call wants done, having had so many rows.
 func (o *Out[T]) effects(rows int) batch.Effects {
 	effects := batch.Effects{Rejects: o.rejects, Metrics: measured()}
-	if o.next == rows && rows > 0 {
-		emit := batch.Emit{All: true, Columns: written(o.made, o.ports[0].writers)}
-		effects.Emits = append(effects.Emits, emit)
-	} else {
-		o.leave()
-	}
-	for number := range o.ports {
-		port := &o.ports[number]
+	for number := range o.names {
+		port := o.port(number)
 		if len(port.rows) == 0 {
 			continue
 		}
 		emit := batch.Emit{Port: uint32(number), Columns: written(port.rows, port.writers)}
-		if emit.All = !port.disordered && len(port.rows) == rows; !emit.All {
-			port.disorder()
+		if emit.All = len(port.rows) == rows && inOrder(port.origin); !emit.All {
 			emit.Origin = port.origin
 		}
 		effects.Emits = append(effects.Emits, emit)
@@ -128,39 +105,25 @@ func (o *Out[T]) effects(rows int) batch.Effects {
 // port is the rows sent to one output, in the order in which they were: those of the row at hand are the last.
 type port[T any] struct {
 	rows []T
-	// origin is the input row of each row. It is written from the first that is not number i of input row i.
-	origin     []uint32
-	disordered bool
-	writers    []writer
-}
-
-// place is where the next row goes, which comes of that input row.
-func (p *port[T]) place(from int) *T {
-	if !p.disordered && from != len(p.rows) {
-		p.disorder()
-	}
-	if p.disordered {
-		p.origin = append(p.origin, uint32(from))
-	}
-	p.rows = append(p.rows, *new(T))
-	return &p.rows[len(p.rows)-1]
-}
-
-func (p *port[T]) disorder() {
-	for i := len(p.origin); i < len(p.rows); i++ {
-		p.origin = append(p.origin, uint32(i))
-	}
-	p.disordered = true
+	// origin is the input row of each row; empty = one of each, in order.
+	origin  []uint32
+	writers []writer
 }
 
 func (p *port[T]) takeBack(row uint32) {
-	if !p.disordered {
-		p.rows = p.rows[:min(len(p.rows), int(row))]
-		return
-	}
 	kept := len(p.origin)
 	for kept > 0 && p.origin[kept-1] == row {
 		kept--
 	}
 	p.origin, p.rows = p.origin[:kept], p.rows[:kept]
+}
+
+// inOrder says whether each number is that of its place.
+func inOrder(numbers []uint32) bool {
+	for place, number := range numbers {
+		if uint32(place) != number {
+			return false
+		}
+	}
+	return true
 }
