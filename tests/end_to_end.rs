@@ -23,5 +23,7 @@ mod go;
 mod lanes;
 #[path = "end_to_end/formats.rs"]
 mod formats;
+#[path = "end_to_end/author.rs"]
+mod author;
 #[path = "end_to_end/verbs.rs"]
 mod verbs;

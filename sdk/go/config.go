@@ -1,18 +1,16 @@
 package wasmill
 
 import (
-	"bytes"
 	"encoding"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"wasmill/batch"
+	"wasmill/internal/json"
 	"wasmill/internal/nearest"
 )
 
@@ -27,10 +25,8 @@ func configOf[C any](text []byte) (*C, error) {
 	if err := defaults(into, ""); err != nil {
 		return nil, err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	var given any
-	if err := decoder.Decode(&given); err != nil {
+	given, err := json.Parse(string(text))
+	if err != nil {
 		return nil, fmt.Errorf("the configuration is not JSON: %w", err)
 	}
 	if err := decode(into, given, ""); err != nil {
@@ -94,26 +90,19 @@ func literal(of reflect.Type, text string) any {
 	if of.Kind() == reflect.Slice && of.Elem().Kind() == reflect.Uint8 {
 		return text
 	}
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber()
-	var value any
-	if decoder.Decode(&value) != nil {
-		return text
+	if value, err := json.Parse(text); err == nil {
+		return value
 	}
-	return value
+	return text
 }
 
 var (
 	typeDuration = reflect.TypeFor[time.Duration]()
 	typeText     = reflect.TypeFor[encoding.TextUnmarshaler]()
-	typeOwn      = reflect.TypeFor[json.Unmarshaler]()
 )
 
 // own says whether a type reads itself.
-func own(into reflect.Value) bool {
-	of := reflect.PointerTo(into.Type())
-	return of.Implements(typeOwn) || of.Implements(typeText)
-}
+func own(into reflect.Value) bool { return reflect.PointerTo(into.Type()).Implements(typeText) }
 
 // decode makes a value that JSON gave that of a variable.
 func decode(into reflect.Value, given any, path string) error {
@@ -137,12 +126,30 @@ func decode(into reflect.Value, given any, path string) error {
 	case kind == reflect.Map && into.Type().Key().Kind() == reflect.String:
 		return decodeMap(into, given, path)
 	case kind == reflect.Interface && into.NumMethod() == 0:
-		if given != nil {
+		if given = plain(given); given != nil {
 			into.Set(reflect.ValueOf(given))
 		}
 		return nil
 	}
 	return decodeScalar(into, given, path)
+}
+
+// plain is a value of JSON as a field of type any has it: a number is a float64.
+func plain(given any) any {
+	switch given := given.(type) {
+	case json.Number:
+		number, _ := strconv.ParseFloat(string(given), 64)
+		return number
+	case []any:
+		for i := range given {
+			given[i] = plain(given[i])
+		}
+	case map[string]any:
+		for key := range given {
+			given[key] = plain(given[key])
+		}
+	}
+	return given
 }
 
 func decodeScalar(into reflect.Value, given any, path string) error {
@@ -173,21 +180,21 @@ func decodeScalar(into reflect.Value, given any, path string) error {
 	case into.CanInt():
 		var value int64
 		expected = fmt.Sprintf("a whole number of %d bits", into.Type().Bits())
-		if value, err = strconv.ParseInt(number.String(), 10, into.Type().Bits()); err == nil {
+		if value, err = strconv.ParseInt(string(number), 10, into.Type().Bits()); err == nil {
 			into.SetInt(value)
 			return nil
 		}
 	case into.CanUint():
 		var value uint64
 		expected = fmt.Sprintf("a whole number of %d bits, not below 0", into.Type().Bits())
-		if value, err = strconv.ParseUint(number.String(), 10, into.Type().Bits()); err == nil {
+		if value, err = strconv.ParseUint(string(number), 10, into.Type().Bits()); err == nil {
 			into.SetUint(value)
 			return nil
 		}
 	case into.CanFloat():
 		var value float64
 		expected = "a number"
-		if value, err = strconv.ParseFloat(number.String(), into.Type().Bits()); err == nil {
+		if value, err = strconv.ParseFloat(string(number), into.Type().Bits()); err == nil {
 			into.SetFloat(value)
 			return nil
 		}
@@ -199,14 +206,17 @@ func decodeScalar(into reflect.Value, given any, path string) error {
 
 // shown is a JSON value as a message names it.
 func shown(given any) string {
-	text, _ := json.Marshal(given)
-	switch given.(type) {
+	switch given := given.(type) {
+	case nil:
+		return "null"
 	case map[string]any:
 		return "an object"
 	case []any:
 		return "an array"
+	case string:
+		return json.Quote(given)
 	}
-	return string(text)
+	return fmt.Sprint(given)
 }
 
 func decodeDuration(into reflect.Value, given any, path string) error {
@@ -220,11 +230,11 @@ func decodeDuration(into reflect.Value, given any, path string) error {
 }
 
 func decodeOwn(into reflect.Value, given any, path string) error {
-	text, err := json.Marshal(given)
-	if err == nil {
-		err = json.Unmarshal(text, into.Addr().Interface())
+	text, is := given.(string)
+	if !is {
+		return wrong(path, "expected a text, found %s", shown(given))
 	}
-	if err != nil {
+	if err := into.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
 		return wrong(path, "%v", err)
 	}
 	return nil

@@ -1,7 +1,6 @@
 package wasmill
 
 import (
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 	"unicode"
 
 	"wasmill/batch"
+	"wasmill/internal/json"
 )
 
 // form is how the value of a field lies in memory.
@@ -188,12 +188,9 @@ func fallback(kind batch.Kind, text string) (string, error) {
 	case batch.KindFloat64:
 		_, err = strconv.ParseFloat(text, 64)
 	case batch.KindJSON:
-		if !json.Valid([]byte(text)) {
-			err = fmt.Errorf("not JSON")
-		}
+		_, err = json.Parse(text)
 	default:
-		quoted, err := json.Marshal(text)
-		return string(quoted), err
+		return json.Quote(text), nil
 	}
 	if err != nil {
 		return "", fmt.Errorf("has the default %q, which is no %s", text, kind)

@@ -100,6 +100,43 @@ fn generated_events_are_the_same_every_time_and_others_with_another_seed() {
     }
 }
 
+/// The verbs that a verb's help lists.
+fn verbs_below(help: &str) -> Vec<String> {
+    let listed = help.split("\nCommands:\n").nth(1).unwrap_or_default();
+    let lines = listed.lines().take_while(|line| line.starts_with("  "));
+    let names = lines.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+#[test]
+fn every_verb_has_help_with_examples_completion_and_a_manual_page() {
+    let folder = Folder::new();
+    let mut open: Vec<Vec<String>> = vec![Vec::new()];
+    let mut all = Vec::new();
+    while let Some(verb) = open.pop() {
+        let words: Vec<&str> = verb.iter().map(String::as_str).chain(["--help"]).collect();
+        let help = folder.wasmill(&words).with_code(0).stdout;
+        assert!(help.contains("\nExamples:\n  wasmill "), "`wasmill {}` has no examples:\n{help}", words.join(" "));
+        open.extend(verbs_below(&help).into_iter().map(|inner| [verb.clone(), vec![inner]].concat()));
+        all.push(verb);
+    }
+    assert!(all.contains(&vec!["new".to_owned(), "plugin".to_owned()]), "{all:?}");
+
+    folder.wasmill(&["man", "pages"]).with_code(0);
+    let pages = folder.names("pages");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = folder.wasmill(&["completion", shell]).with_code(0).stdout;
+        let last = all.iter().filter_map(|verb| verb.last());
+        last.for_each(|name| assert!(script.contains(name.as_str()), "{shell} does not know `{name}`"));
+    }
+    for verb in &all {
+        let page = [vec!["wasmill".to_owned()], verb.clone()].concat().join("-") + ".1";
+        assert!(pages.contains(&page), "no {page} in {pages:?}");
+        assert!(folder.visible("pages").contains("Examples:"));
+    }
+    assert_eq!(pages.len(), all.len());
+}
+
 #[test]
 fn the_exit_code_tells_a_wrong_command_from_work_that_failed() {
     let folder = folder();

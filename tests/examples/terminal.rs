@@ -1,6 +1,7 @@
 //! Terminal sessions in documents: blocks marked `console`, in which a line that begins with `$ ` is a command and
 //! the lines below it are what is seen, `...` standing for anything that may differ. Where nothing is shown below a
-//! command, what it says may be anything, but it must succeed.
+//! command, what it says may be anything, but it must succeed. A block marked with a language and a path is a file that
+//! the commands below it find there.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,28 +11,41 @@ use std::process::Command;
 use wasmill_tests::house::house;
 use wasmill_tests::process::{binary, ended, in_setting, repository};
 
-/// A command and what is seen.
-struct Shown {
-    line: usize,
-    command: String,
-    seen: Vec<String>,
+/// A step of a session.
+enum Step {
+    /// A command and what is seen.
+    Command { line: usize, command: String, seen: Vec<String> },
+    /// A file and what is in it.
+    File { path: String, text: String },
 }
 
-fn sessions(text: &str) -> Vec<Shown> {
-    let (mut shown, mut inside): (Vec<Shown>, bool) = (Vec::new(), false);
+fn steps(text: &str) -> Vec<Step> {
+    let (mut steps, mut inside): (Vec<Step>, Option<&str>) = (Vec::new(), None);
     for (number, line) in text.lines().enumerate() {
-        match line.strip_prefix("```") {
-            Some(language) => inside = !inside && language == "console",
-            None if !inside => {}
-            None => match line.strip_prefix("$ ") {
-                Some(command) => {
-                    shown.push(Shown { line: number + 1, command: command.to_owned(), seen: Vec::new() });
+        if let Some(marks) = line.strip_prefix("```") {
+            inside = if inside.is_none() { Some(marks) } else { None };
+            if let Some((_, path)) = marks.split_once(' ').filter(|_| inside.is_some()) {
+                steps.push(Step::File { path: path.to_owned(), text: String::new() });
+            }
+            continue;
+        }
+        match (inside, steps.last_mut()) {
+            (Some("console"), last) => match (line.strip_prefix("$ "), last) {
+                (Some(command), _) => {
+                    let command = command.to_owned();
+                    steps.push(Step::Command { line: number + 1, command, seen: Vec::new() });
                 }
-                None => shown.last_mut().expect("a session begins with a command").seen.push(line.to_owned()),
+                (None, Some(Step::Command { seen, .. })) => seen.push(line.to_owned()),
+                (None, _) => panic!("line {} stands below no command", number + 1),
             },
+            (Some(marks), Some(Step::File { text, .. })) if marks.contains(' ') => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            _ => {}
         }
     }
-    shown
+    steps
 }
 
 /// Whether a text is the pattern, in which `...` stands for anything, line ends too.
@@ -44,21 +58,36 @@ fn is(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// Runs the commands that a document shows, one after the other, in the copy of the repository; answers how many.
+/// Runs the commands that a document shows, one after the other, in the copy of the repository, and writes the files
+/// between them; answers how many commands.
 pub(crate) fn check(document: &str) -> usize {
-    check_in(document, house())
+    run(document, house(), true)
 }
 
-/// The same in another folder.
+/// The same in a folder in which the document's files are already.
 pub(crate) fn check_in(document: &str, folder: &Path) -> usize {
-    let shown = sessions(&fs::read_to_string(repository().join(document)).unwrap());
+    run(document, folder, false)
+}
+
+fn run(document: &str, folder: &Path, writes: bool) -> usize {
+    let mut commands = 0;
     let tools = std::env::join_paths(
         [binary().parent().unwrap().to_owned()]
             .into_iter()
             .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
     );
     let mut wrong = String::new();
-    for Shown { line, command, seen } in &shown {
+    for step in steps(&fs::read_to_string(repository().join(document)).unwrap()) {
+        let (line, command, seen) = match step {
+            Step::Command { line, command, seen } => (line, command, seen),
+            Step::File { path, text } => {
+                if writes {
+                    fs::write(folder.join(path), text).unwrap();
+                }
+                continue;
+            }
+        };
+        commands += 1;
         // Both streams, as a terminal shows them.
         let mut shell = Command::new("sh");
         let shell = in_setting(&mut shell, folder).args(["-c", &format!("{{ {command}\n}} 2>&1")]);
@@ -70,7 +99,7 @@ pub(crate) fn check_in(document: &str, folder: &Path) -> usize {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
-    shown.len()
+    commands
 }
 
 #[test]

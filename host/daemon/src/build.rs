@@ -127,6 +127,11 @@ struct Core {
 /// The folder has no operator's source, a tool is missing, the source does not compile, or a file cannot be written.
 pub(crate) fn build(folder: &Path, options: &Options) -> Result<Built, BuildError> {
     let folder = fs::canonicalize(folder).map_err(file("read", folder))?;
+    crate::sdk::refresh(&folder).map_err(|(path, reason)| BuildError::File {
+        what: "write the SDK to",
+        path,
+        reason,
+    })?;
     let core = if folder.join(rust::MANIFEST).is_file() {
         rust::compile(&folder, options)?
     } else if folder.join(go::MANIFEST).is_file() {

@@ -5,13 +5,19 @@
 
 mod apply;
 mod build;
+mod completion;
+mod dev;
 mod generate;
 mod graph;
 mod inspect;
+mod man;
+mod new;
+mod progress;
 mod remote;
 mod run;
 mod serve;
 mod swap;
+mod test;
 mod validate;
 
 use std::io::IsTerminal;
@@ -24,10 +30,12 @@ use wasmill_engine::graph::Graph;
 
 use crate::assemble::{self, World};
 use crate::client::ClientError;
-use crate::spec::Spec;
+use crate::spec::{Diagnostics, Spec};
 
 const EXAMPLES: &str = "\
 Examples:
+  wasmill new plugin to-fahrenheit                start an operator
+  wasmill test to-fahrenheit                      run its cases
   wasmill build examples/currency/plugin          compile an operator to a component
   wasmill validate examples/currency/pipeline.yaml   check a pipeline without running it
   wasmill run examples/currency/pipeline.yaml     run it until its input ends
@@ -58,15 +66,22 @@ enum Output {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Start a new operator or pipeline
+    New(new::Args),
+    /// Compile an operator to a component
+    Build(build::Args),
+    /// Run an operator's cases: rows in, and what must come out
+    Test(test::Args),
+    /// Build and run an operator again on each save, and show what changed in the output
+    Dev(dev::Args),
     /// Run a pipeline in this process until its input ends
     Run(run::Args),
     /// Check a pipeline without running it
     Validate(validate::Args),
     /// Draw a pipeline as text or SVG
     Graph(graph::Args),
-    /// Compile an operator to a component
-    Build(build::Args),
     /// Look at compiled operators
+    #[command(after_help = inspect::EXAMPLES)]
     Plugin {
         #[command(subcommand)]
         verb: PluginVerb,
@@ -97,6 +112,10 @@ enum Verb {
     DeadLetters(remote::Last),
     /// Show what happened on a server
     Events(remote::Events),
+    /// Print a script that completes commands in a shell
+    Completion(completion::Args),
+    /// Write manual pages
+    Man(man::Args),
 }
 
 #[derive(Subcommand)]
@@ -106,6 +125,7 @@ enum PluginVerb {
 }
 
 /// What a verb works with.
+#[derive(Clone, Debug)]
 struct Setting {
     output: Output,
     cache: PathBuf,
@@ -133,14 +153,19 @@ impl<E: Into<anyhow::Error>> From<E> for Failed {
 
 /// Reads and checks a pipeline file; all that is wrong with it is told the way the user asked for.
 fn load(path: &Path, setting: &Setting) -> Result<(Spec, Graph), Failed> {
-    assemble::load(path, &World::new(&setting.cache)).map_err(|wrong| match setting.output {
-        Output::Text => Failed::Input(wrong.render(setting.terminal)),
+    assemble::load(path, &World::new(&setting.cache)).map_err(|told| wrong(&told, setting))
+}
+
+/// What is wrong with a file, told the way the user asked for.
+fn wrong(told: &Diagnostics, setting: &Setting) -> Failed {
+    match setting.output {
+        Output::Text => Failed::Input(told.render(setting.terminal)),
         Output::Json => {
-            println!("{}", wrong.to_json());
-            let (count, end) = (wrong.errors(), if wrong.errors() == 1 { "" } else { "s" });
-            Failed::Input(format!("{} is not valid: {count} error{end}", path.display()))
+            println!("{}", told.to_json());
+            let (count, end) = (told.errors(), if told.errors() == 1 { "" } else { "s" });
+            Failed::Input(format!("{} is not valid: {count} error{end}", told.file))
         }
-    })
+    }
 }
 
 /// Reads the command line, does what it says, and answers the exit code.
@@ -151,12 +176,17 @@ pub(crate) fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal).init();
     let setting = Setting { output: cli.output, cache: cli.cache.unwrap_or_else(cache_dir), terminal };
     let result = match cli.verb {
+        Verb::New(args) => new::run(&args, &setting),
+        Verb::Build(args) => build::run(&args, &setting),
+        Verb::Test(args) => test::run(&args, &setting),
+        Verb::Dev(args) => dev::run(&args, &setting),
         Verb::Run(args) => run::run(&args, &setting),
         Verb::Validate(args) => validate::run(&args, &setting),
         Verb::Graph(args) => graph::run(&args, &setting),
-        Verb::Build(args) => build::run(&args, &setting),
         Verb::Plugin { verb: PluginVerb::Inspect(args) } => inspect::run(&args, &setting),
-        Verb::Generate(args) => generate::run(&args),
+        Verb::Generate(args) => generate::run(&args, &setting),
+        Verb::Completion(args) => completion::run(&args),
+        Verb::Man(args) => man::run(&args),
         Verb::Serve(args) => serve::run(&args, &setting),
         Verb::Apply(args) => apply::run(&args, &setting),
         Verb::Status(args) => remote::status(&args, &setting),

@@ -25,6 +25,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+
+use crate::driver;
 use disk::Disk;
 use registry::Server;
 
@@ -52,6 +54,7 @@ pub(crate) struct Options {
 /// # Errors
 /// The data directory or the address is in use, or cannot be used.
 pub(crate) fn serve(options: &Options) -> anyhow::Result<bool> {
+    driver::keep_memory();
     let disk = Disk::open(&options.data)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -6,14 +6,14 @@
 //! [`Outside`], so nothing here knows of Wasm or opens anything but the file. Neighbours: [`crate::draw`] shows the
 //! graph, the reference of every key is `docs/pipelines.md`.
 
-mod diagnostic;
-mod format;
+pub(crate) mod diagnostic;
+pub(crate) mod format;
 mod parts;
-mod section;
+pub(crate) mod section;
 #[cfg(test)]
 pub(crate) mod tests;
 mod variables;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::fmt;
 use std::io::Read;

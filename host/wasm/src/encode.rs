@@ -112,10 +112,26 @@ fn look(core: &[u8]) -> Result<Core, ComponentError> {
             Payload::CustomSection(section) if section.name() == wit::CONTRACT_SECTION => {
                 found.contract = Some(String::from_utf8_lossy(section.data()).into_owned());
             }
+            // A language whose linker makes no sections says it in a text.
+            Payload::DataSection(segments) => {
+                for segment in segments {
+                    let segment = segment.map_err(|reason| ComponentError::NotACoreModule(reason.to_string()))?;
+                    found.contract = said(segment.data).or(found.contract);
+                }
+            }
             _ => {}
         }
     }
     Ok(found)
+}
+
+/// The digest behind the name of the section, `wasmill:contract=0123..`, in the data of a module.
+fn said(data: &[u8]) -> Option<String> {
+    const DIGITS: usize = 64;
+    let name = format!("{}=", wit::CONTRACT_SECTION);
+    let start = data.windows(name.len()).position(|bytes| bytes == name.as_bytes())? + name.len();
+    let digest = data.get(start..start + DIGITS)?;
+    digest.iter().all(u8::is_ascii_hexdigit).then(|| String::from_utf8_lossy(digest).into_owned())
 }
 
 #[cfg(test)]
@@ -144,6 +160,16 @@ mod tests {
         core.extend(section);
         let refused = encode(&core, None).unwrap_err();
         assert_eq!(refused, ComponentError::OtherContractText { built: "0123".into(), ours: wit::contract_digest() });
+
+        let other = "0".repeat(64);
+        let text = format!("{}={other}", wit::CONTRACT_SECTION);
+        // A memory of a page, and the text at its address 8.
+        let mut core = b"\0asm\x01\0\0\0\x05\x03\x01\0\x01\x0b".to_vec();
+        let length = u8::try_from(text.len()).unwrap();
+        core.extend([length + 6, 1, 0, 0x41, 8, 0x0b, length]);
+        core.extend(text.as_bytes());
+        let refused = encode(&core, None).unwrap_err();
+        assert_eq!(refused, ComponentError::OtherContractText { built: other, ours: wit::contract_digest() });
     }
 
     const CONTRACT_NAME_LEN: u8 = 16;

@@ -1,12 +1,12 @@
 //! `wasmill generate`: made-up events as text, to try pipelines on.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use clap::ValueEnum;
 use serde_json::json;
 use wasmill_connectors::generator;
 
-use super::Failed;
+use super::{Failed, Setting, progress};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,7 +45,7 @@ enum What {
 /// Events that are made before they are written.
 const EVENTS_A_WRITE: u64 = 10_000;
 
-pub(super) fn run(args: &Args) -> Result<(), Failed> {
+pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
     let config = match args.what {
         What::Nexmark => json!({"kind": "nexmark", "seed": args.seed}),
         What::Bids => json!({"kind": "nexmark", "only": "bids", "seed": args.seed}),
@@ -53,6 +53,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failed> {
     };
     let config: generator::Config = serde_json::from_value(config)?;
     let mut out = std::io::stdout().lock();
+    // Where the events go to the terminal themselves, they are progress enough.
+    let hidden = Setting { terminal: setting.terminal && !out.is_terminal(), ..setting.clone() };
+    let bar = progress::share(&hidden, args.events);
     let mut bytes = Vec::new();
     let mut next = 0;
     while next < args.events {
@@ -64,6 +67,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failed> {
         }
         bytes.clear();
         next = end;
+        bar.set_position(next);
     }
+    bar.finish_and_clear();
     Ok(())
 }

@@ -7,11 +7,11 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use wasmill_engine::plan::Part;
 use wasmill_engine::runtime::Status;
 
-use super::{Failed, Output, Setting};
+use super::{Failed, Output, Setting, progress};
 use crate::assemble;
 use crate::driver::{self, Bell, Wishes};
 use crate::report::{Report, count};
@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
     let (spec, graph) = super::load(&args.pipeline, setting)?;
     let assembled = assemble::open(&spec, graph, &Waker::from(bell.clone()), &|sink| sink)?;
     let commit_every = args.commit_every.map(Duration::from_secs).or(assembled.endless.then_some(ENDLESS_COMMIT));
-    let bar = bar(setting);
+    let bar = progress::spinner(setting);
     let wishes = Wishes { stop, commit_every };
     let result = driver::run(assembled.runtime, bell, &wishes, |status| show(&bar, status));
     bar.finish_and_clear();
@@ -73,16 +73,6 @@ fn on_interrupt(bell: Arc<Bell>) -> Result<Arc<AtomicBool>, Failed> {
     };
     ctrlc::set_handler(interrupted).context("cannot listen for interrupts")?;
     Ok(stop)
-}
-
-fn bar(setting: &Setting) -> ProgressBar {
-    if !setting.terminal {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new_spinner();
-    let style = ProgressStyle::with_template("{spinner} {msg} [{elapsed}]");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-    bar
 }
 
 fn show(bar: &ProgressBar, status: &[Status]) {

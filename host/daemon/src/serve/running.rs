@@ -1,8 +1,9 @@
 //! A pipeline that runs in the pool: one task a lane, and one that looks after its epochs and versions.
 //!
-//! Lanes ring for each other when one of them has done something, as messages may have come; the task in charge is rung
-//! when a lane comes to rest, and now and then while it does not. Where nothing was read since the last commit, there is none: a pipeline
-//! that waits has no alarm either. When the last task is over, whoever waits is told how it ended.
+//! Lanes ring for each other when one of them has done something, as messages may have come; the task in charge is
+//! rung when a lane comes to rest, and now and then while it does not. Where nothing was read since the last commit,
+//! there is none: a pipeline that waits has no alarm either. When the last task is over, whoever waits is told how it
+//! ended.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -136,7 +137,7 @@ impl Running {
         if paused {
             controls.pause();
         }
-        let lanes = share(nodes);
+        let lanes: Vec<_> = share(nodes).into_iter().map(|(_, nodes)| nodes).collect();
         let this = Arc::new(Self {
             controls: Mutex::new(controls),
             status,

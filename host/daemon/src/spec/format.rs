@@ -115,7 +115,7 @@ fn csv(what: &str, section: &Section<'_>, problems: &mut Problems) -> Option<For
 }
 
 /// `{ sensor: utf8, value: float64? }`, in the order of the file.
-fn columns(what: &str, node: &Node, problems: &mut Problems) -> Option<Schema> {
+pub(crate) fn columns(what: &str, node: &Node, problems: &mut Problems) -> Option<Schema> {
     let entries = entries(&format!("`columns` of {what}"), node, problems)?;
     let mut fields = Vec::with_capacity(entries.len());
     for (key, value) in &entries {

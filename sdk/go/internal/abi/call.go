@@ -28,7 +28,15 @@ func exit(code int32)
 
 var lines [514]uint32
 
-func init() { console(&lines) }
+// contract says for which text of wit/ this package was written: its digest. `wasmill build` looks for it in the module
+// and refuses one that was written for another.
+var contract = "wasmill:contract=" +
+	"19842dd972a16f3eacf57b4efb84a3f1df64afb1418378d437d3034963bfcd05"
+
+func init() {
+	console(&lines)
+	runtime.KeepAlive(contract)
+}
 
 // Begin sets clock and chance to what the call's context says. Its result is deferred by every call: it lets out what
 // was printed, and turns a panic into a line of the log and a trap.

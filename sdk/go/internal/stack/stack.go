@@ -15,17 +15,27 @@ func Own(stack string) string {
 	}
 	var own strings.Builder
 	for i := 0; i+1 < len(lines); i += 2 {
-		function, _, _ := strings.Cut(lines[i], "(0x")
-		function, _, _ = strings.Cut(function, "({0x")
-		function = strings.TrimSuffix(function, "(...)")
+		function := withoutArguments(lines[i])
 		if strings.HasPrefix(function, "runtime.") && own.Len() == 0 {
 			continue
 		}
-		if strings.HasPrefix(function, "wasmill.") || strings.HasPrefix(function, "wasmill/") {
+		place, _, _ := strings.Cut(strings.TrimSpace(lines[i+1]), " +0x")
+		// A generic function of the SDK is compiled into the author's package: its place tells.
+		if strings.HasPrefix(function, "wasmill.") || strings.HasPrefix(function, "wasmill/") ||
+			strings.HasPrefix(place, "wasmill@") || strings.Contains(place, "/wasmill@") {
 			break
 		}
-		place, _, _ := strings.Cut(strings.TrimSpace(lines[i+1]), " +0x")
 		own.WriteString("\n  at " + function + " " + place)
 	}
 	return own.String()
+}
+
+// withoutArguments is the function of a frame: all before the first parenthesis that is not a receiver's.
+func withoutArguments(frame string) string {
+	for i := 1; i < len(frame); i++ {
+		if frame[i] == '(' && frame[i-1] != '.' {
+			return frame[:i]
+		}
+	}
+	return frame
 }

@@ -11,15 +11,17 @@ runtime.goPanicIndex(0x5, 0x2)
 	runtime/panic.go:115 +0x3
 main.inner(...)
 	my-op/main.go:12
-main.score({0x1, 0x2}, 0x14000c0)
+main.(*counter).score({{0x2d20ac, 0x5}, 0x2c65b0}, 0x14000c0)
 	my-op/main.go:30 +0x5
+main.init.0.Transform[...].func3()
+	wasmill@v0.0.0/operator.go:79 +0x1
 wasmill.Keyed[...].func2({0x1, 0x0})
 	wasmill/operator.go:112 +0x9
 wasmill/keyed.process(0x1)
 	wasmill/keyed/export.go:25 +0x3`
 
 func TestAStackIsShownFromThePanicToTheSDK(t *testing.T) {
-	expected := "\n  at main.inner my-op/main.go:12\n  at main.score my-op/main.go:30"
+	expected := "\n  at main.inner my-op/main.go:12\n  at main.(*counter).score my-op/main.go:30"
 	if found := Own(whole); found != expected {
 		t.Errorf("found %q", found)
 	}

@@ -1,0 +1,273 @@
+//! `wasmill test`: cases through the compiled operator, as a pipeline would call it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fs, io};
+
+use io::IsTerminal as _;
+use serde_json::{Value, json};
+use wasmill_engine::graph::suggest::hint;
+use wasmill_engine::operator::{CallError, SharedFactory};
+
+use super::{Failed, Output, Setting, progress};
+use crate::assemble::{self, World};
+use crate::cases::{self, Case, Cases, Outcome, Refused};
+use crate::difference::{self, Difference};
+use crate::row::{Item, Row};
+use crate::trial::{self, Trial, TrialError};
+use crate::{build, plugins};
+
+const EXAMPLES: &str = "\
+Examples:
+  wasmill test                          the cases of the operator in this folder
+  wasmill test plugins/filter plugins/route
+  wasmill test cases.yaml --plugin ../in-go
+  wasmill test --update                 write what comes out as what is expected
+  wasmill test --output json
+
+Exit codes: 0 all cases passed, 1 a case failed, 2 the cases could not be run (a bad file, a build that fails).";
+
+/// Run an operator's cases: rows in, and what must come out. Builds the operator first where its source is there.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Case files, or folders with a cases.yaml
+    #[arg(default_value = ".", value_name = "DIR|FILE")]
+    paths: Vec<PathBuf>,
+    /// Write what comes out as what is expected; names, order and input of the cases stay as they are
+    #[arg(long)]
+    update: bool,
+    /// The component, or the folder of its source [default: the folder of the case file]
+    #[arg(long, value_name = "PATH")]
+    plugin: Option<PathBuf>,
+}
+
+/// The file that holds the cases of an operator, in its folder.
+pub(super) const CASES: &str = "cases.yaml";
+
+pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
+    let world = World::new(&setting.cache);
+    let mut operators = Operators { world: &world, setting, loaded: HashMap::new() };
+    let mut told = Told { setting, cases: Vec::new(), passed: 0, failed: 0, rewritten: 0 };
+    let files: Vec<(PathBuf, PathBuf)> = args.paths.iter().map(|path| located(path)).collect::<Result<_, _>>()?;
+    let read = |(file, folder): &(PathBuf, PathBuf)| match cases::read(file) {
+        Ok(cases) => Ok((cases, args.plugin.clone().unwrap_or_else(|| folder.clone()))),
+        Err(wrong) => Err(super::wrong(&wrong, setting)),
+    };
+    // All files are read before the first operator is built.
+    let files: Vec<(Cases, PathBuf)> = files.iter().map(read).collect::<Result<_, _>>()?;
+    for (cases, plugin) in &files {
+        let factory = operators.get(plugin)?;
+        told.file(cases, &factory, args.update)?;
+    }
+    told.end()
+}
+
+/// The case file that a path means, and the folder that it is in.
+fn located(path: &Path) -> Result<(PathBuf, PathBuf), Failed> {
+    if path.is_dir() {
+        let file = path.join(CASES);
+        let file = file.strip_prefix(".").map(Path::to_owned).unwrap_or(file);
+        if !path.join(CASES).is_file() {
+            let what = format!("error: {} has no {CASES}; write one, or name a case file", path.display());
+            return Err(Failed::Input(what));
+        }
+        return Ok((file, path.to_owned()));
+    }
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    Ok((path.to_owned(), folder.to_owned()))
+}
+
+/// Operators by where they are, each built and loaded once.
+struct Operators<'a> {
+    world: &'a World,
+    setting: &'a Setting,
+    loaded: HashMap<PathBuf, SharedFactory>,
+}
+
+impl Operators<'_> {
+    fn get(&mut self, plugin: &Path) -> Result<SharedFactory, Failed> {
+        if let Some(factory) = self.loaded.get(plugin) {
+            return Ok(factory.clone());
+        }
+        let factory =
+            operator(self.world, plugin, self.setting).map_err(|message| Failed::Input(format!("error: {message}")))?;
+        self.loaded.insert(plugin.to_owned(), factory.clone());
+        Ok(factory)
+    }
+}
+
+/// The operator in a folder, built if its source is there, or a component.
+///
+/// # Errors
+/// A sentence that says what is missing or wrong.
+pub(super) fn operator(world: &World, plugin: &Path, setting: &Setting) -> Result<SharedFactory, String> {
+    let path = if plugin.is_dir() && plugins::is_project(plugin) {
+        build::build(plugin, &build::Options::default()).map_err(|error| error.to_string())?.path
+    } else {
+        plugins::built(plugin)?
+    };
+    let engine = world.engine()?;
+    let what = format!("compiling {} for this machine", path.display());
+    let component = progress::during(setting, &what, || plugins::load(&path, engine))?;
+    let name = path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    Ok(Arc::new(component.logging_to(Arc::new(move |line| assemble::log(&name, &line)))))
+}
+
+/// What comes of a case's rows.
+pub(super) fn tried(factory: &SharedFactory, cases: &Cases, case: &Case) -> Result<Outcome, TrialError> {
+    let Cases { columns, key, .. } = cases;
+    trial::run(factory, &Trial { config: &case.config, key, columns, now: case.now, rows: &case.input })
+}
+
+/// Why a case came to nothing, with what a trap left behind.
+pub(super) fn reason(error: &TrialError) -> String {
+    match error {
+        TrialError::Call(CallError::Trap { backtrace, .. }) => format!("{error}\n{}", backtrace.trim_end()),
+        error => error.to_string(),
+    }
+}
+
+/// What was found so far.
+struct Told<'a> {
+    setting: &'a Setting,
+    /// For scripts.
+    cases: Vec<Value>,
+    passed: usize,
+    failed: usize,
+    rewritten: usize,
+}
+
+impl Told<'_> {
+    fn file(&mut self, cases: &Cases, factory: &SharedFactory, update: bool) -> Result<(), Failed> {
+        cases.check_key(factory.kind()).map_err(|wrong| super::wrong(&wrong, self.setting))?;
+        if self.setting.output == Output::Text {
+            println!("{}", cases.file);
+        }
+        let mut outcomes = Vec::new();
+        for (position, case) in cases.cases.iter().enumerate() {
+            let outcome = tried(factory, cases, case);
+            if let Ok(outcome) = &outcome {
+                check_ports(cases, case, outcome).map_err(|wrong| super::wrong(&wrong, self.setting))?;
+            }
+            let result = outcome.map(|outcome| (difference::differences(&case.expected, &outcome), outcome));
+            match result {
+                Ok((differences, mut outcome)) if update && !differences.is_empty() => {
+                    outcome.state = outcome.state.filter(|_| case.expected.state.is_some());
+                    outcomes.push((position, outcome));
+                }
+                result => {
+                    self.case(cases, case, result.as_ref().map(|(differences, outcome)| (&differences[..], outcome)))
+                }
+            }
+        }
+        if !outcomes.is_empty() {
+            let text = cases::updated(cases, &outcomes).map_err(|wrong| super::wrong(&wrong, self.setting))?;
+            fs::write(&cases.file, text).map_err(|error| anyhow::anyhow!("cannot write {}: {error}", cases.file))?;
+            for (position, _) in &outcomes {
+                self.rewritten(cases, &cases.cases[*position]);
+            }
+        }
+        Ok(())
+    }
+
+    fn case(&mut self, cases: &Cases, case: &Case, result: Result<(&[Difference], &Outcome), &TrialError>) {
+        let passed = matches!(result, Ok(([], _)));
+        *(if passed { &mut self.passed } else { &mut self.failed }) += 1;
+        let line = case.node.span.line;
+        if self.setting.output == Output::Json {
+            let mut facts = json!({ "file": cases.file, "line": line, "name": case.name, "passed": passed });
+            match result {
+                Ok((differences, outcome)) => facts["differences"] = parts(differences, &case.expected, outcome),
+                Err(error) => facts["error"] = reason(error).into(),
+            }
+            self.cases.push(facts);
+            return;
+        }
+        let (good, bad) = if colour() { ("\x1b[32mok\x1b[0m", "\x1b[31mFAILED\x1b[0m") } else { ("ok", "FAILED") };
+        match result {
+            Ok(([], _)) => println!("  {good}  {}", case.name),
+            Ok((differences, _)) => {
+                println!("  {bad}  {}  ({}:{line})", case.name, cases.file);
+                print!("{}", difference::render(differences, ("expected", "is"), 6, colour()));
+            }
+            Err(error) => {
+                println!("  {bad}  {}  ({}:{line})", case.name, cases.file);
+                reason(error).lines().for_each(|line| println!("      {line}"));
+            }
+        }
+    }
+
+    fn rewritten(&mut self, cases: &Cases, case: &Case) {
+        self.rewritten += 1;
+        match self.setting.output {
+            Output::Text => println!("  rewritten  {}", case.name),
+            Output::Json => {
+                let line = case.node.span.line;
+                self.cases.push(json!({ "file": cases.file, "line": line, "name": case.name, "rewritten": true }));
+            }
+        }
+    }
+
+    fn end(self) -> Result<(), Failed> {
+        let Self { passed, failed, rewritten, .. } = self;
+        match self.setting.output {
+            Output::Json => {
+                let facts = json!({ "passed": passed, "failed": failed, "rewritten": rewritten, "cases": self.cases });
+                println!("{}", serde_json::to_string_pretty(&facts)?);
+            }
+            Output::Text => {
+                let more = if rewritten > 0 { format!(", {rewritten} rewritten") } else { String::new() };
+                println!("{passed} passed, {failed} failed{more}");
+            }
+        }
+        match failed {
+            0 => Ok(()),
+            1 => Err(anyhow::anyhow!("1 case failed").into()),
+            failed => Err(anyhow::anyhow!("{failed} cases failed").into()),
+        }
+    }
+}
+
+/// Whether what goes to the standard output may have colour.
+pub(super) fn colour() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// That a case names no port that the operator does not have.
+fn check_ports(cases: &Cases, case: &Case, outcome: &Outcome) -> Result<(), crate::spec::Diagnostics> {
+    let names: Vec<&str> = outcome.ports.iter().map(|(name, _)| name.as_str()).collect();
+    let unknown = case.expected.ports.iter().find(|(name, _)| !names.contains(&name.as_str()));
+    unknown.map_or(Ok(()), |(name, _)| {
+        let hint = hint(name, names.into_iter().chain(["rejects", "state"]));
+        Err(cases.wrong_port(case, name, &format!("`{name}` is no port of the operator{hint}")))
+    })
+}
+
+/// For each part that differs what was expected and what came out, as JSON.
+fn parts(differences: &[Difference], expected: &Outcome, actual: &Outcome) -> Value {
+    let side = |outcome: &Outcome, part: &str| -> Value {
+        let json = |row: &Row| json!(Item::Object(row.object()));
+        let keyed = |(key, row): &(String, Row)| (key.clone(), json(row));
+        match part {
+            "rejects" => {
+                let reject = |refused: &Refused| {
+                    let Refused { row, action, reason } = refused;
+                    json!({ "row": row, "action": action, "reason": reason })
+                };
+                outcome.rejects.iter().map(reject).collect()
+            }
+            "state" => outcome.state.as_ref().map_or(Value::Null, |keys| keys.iter().map(keyed).collect()),
+            port => {
+                let rows = outcome.ports.iter().find(|(name, _)| name == port);
+                rows.map_or_else(|| json!([]), |(_, rows)| rows.iter().map(json).collect())
+            }
+        }
+    };
+    let part = |difference: &Difference| {
+        let part = &difference.part;
+        json!({ "part": part, "expected": side(expected, part), "actual": side(actual, part) })
+    };
+    differences.iter().map(part).collect()
+}
