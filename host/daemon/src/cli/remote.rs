@@ -29,8 +29,15 @@ impl Server {
     }
 }
 
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  wasmill status
+  wasmill status sensor-alerts
+  wasmill status --wait 10          as soon as the server is there";
+
 /// Show the pipelines of a server, or all about one.
 #[derive(clap::Args)]
+#[command(after_help = STATUS_EXAMPLES)]
 pub(super) struct Status {
     /// A pipeline; without it all
     pipeline: Option<String>,
@@ -38,8 +45,15 @@ pub(super) struct Status {
     server: Server,
 }
 
+const NAMED_EXAMPLES: &str = "\
+Examples:
+  wasmill pause sensor-alerts
+  wasmill resume sensor-alerts
+  wasmill drain sensor-alerts";
+
 /// A pipeline of a server.
 #[derive(clap::Args)]
+#[command(after_help = NAMED_EXAMPLES)]
 pub(super) struct Named {
     /// The pipeline
     pipeline: String,
@@ -47,8 +61,14 @@ pub(super) struct Named {
     server: Server,
 }
 
+const DELETE_EXAMPLES: &str = "\
+Examples:
+  wasmill delete sensor-alerts
+  wasmill delete sensor-alerts --abandon";
+
 /// A pipeline of a server that shall go.
 #[derive(clap::Args)]
+#[command(after_help = DELETE_EXAMPLES)]
 pub(super) struct Delete {
     #[command(flatten)]
     named: Named,
@@ -57,8 +77,14 @@ pub(super) struct Delete {
     abandon: bool,
 }
 
+const LAST_EXAMPLES: &str = "\
+Examples:
+  wasmill logs sensor-alerts
+  wasmill dead-letters sensor-alerts --limit 10";
+
 /// The last of what a pipeline has said.
 #[derive(clap::Args)]
+#[command(after_help = LAST_EXAMPLES)]
 pub(super) struct Last {
     #[command(flatten)]
     named: Named,
@@ -67,8 +93,14 @@ pub(super) struct Last {
     limit: usize,
 }
 
+const EVENTS_EXAMPLES: &str = "\
+Examples:
+  wasmill events
+  wasmill events sensor-alerts --output json";
+
 /// The last events of a server.
 #[derive(clap::Args)]
+#[command(after_help = EVENTS_EXAMPLES)]
 pub(super) struct Events {
     /// A pipeline; without it all
     pipeline: Option<String>,
@@ -79,8 +111,14 @@ pub(super) struct Events {
     server: Server,
 }
 
+const TAP_EXAMPLES: &str = "\
+Examples:
+  wasmill tap sensor-alerts/score
+  wasmill tap sensor-alerts/score --input --limit 10";
+
 /// A sample of the rows that leave a stage.
 #[derive(clap::Args)]
+#[command(after_help = TAP_EXAMPLES)]
 pub(super) struct Tap {
     /// The stage: PIPELINE/STAGE
     stage: String,
