@@ -45,6 +45,17 @@ fn every_plugin_that_ships_builds_and_is_what_its_page_says() {
     }
 }
 
+#[test]
+fn every_plugin_that_ships_passes_its_cases() {
+    for plugin in SHIPPED {
+        let folder = house().join("plugins").join(plugin);
+        assert!(folder.join("cases.yaml").is_file(), "{plugin} has no cases.yaml");
+        let component = built(&format!("plugins/{plugin}"));
+        let plugin = component.to_str().unwrap();
+        ended(wasmill(&folder, &["test", "--plugin"]).arg(plugin)).with_code(0);
+    }
+}
+
 const PIPELINE: &str = "
 name: by-name
 sources: { in: { stdin: {}, format: { ndjson: { columns: { id: int64, value: float64? } } } } }
@@ -63,7 +74,7 @@ fn a_pipeline_calls_a_plugin_by_its_name_and_a_name_that_is_wrong_is_told_with_t
     };
     in_folder(PIPELINE, "plugins").with_code(0);
     let told = in_folder(&PIPELINE.replace("filter@1", "fliter@1"), "plugins");
-    told.with_code(2).says(&["pipeline.yaml:4:34: error: there is no plugin `fliter@1`", "= did you mean `filter@1`?"]);
+    told.with_code(2).says(&["pipeline.yaml:4:36: error: there is no plugin `fliter@1`", "= did you mean `filter@1`?"]);
     in_folder(PIPELINE, "absent").with_code(2).says(&["put filter@1.wasm into a folder `plugins`"]);
     folder.write("plugins/filter@1.wasm", fs::read(house().join("plugins/filter@1.wasm")).unwrap());
     in_folder(PIPELINE, "absent").with_code(0);
