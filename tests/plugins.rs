@@ -7,7 +7,7 @@
 use std::fs;
 
 use serde_json::Value;
-use wasmill_tests::house::{SHIPPED, built, house, shelve};
+use wasmill_tests::house::{SHIPPED, built, go_is_here, house, shelve};
 use wasmill_tests::process::{Folder, ended, repository, wasmill};
 
 /// What a plugin is opened with to be looked at: a configuration and what it then says.
@@ -54,6 +54,16 @@ fn every_plugin_that_ships_passes_its_cases() {
         let plugin = component.to_str().unwrap();
         ended(wasmill(&folder, &["test", "--plugin"]).arg(plugin)).with_code(0);
     }
+}
+
+#[test]
+fn the_plugin_in_go_passes_the_cases_of_the_one_in_rust() {
+    if !go_is_here() {
+        return println!("skipped plugins/anomaly-go: there is no `go` on the path");
+    }
+    let component = built("plugins/anomaly-go");
+    let folder = house().join("plugins/anomaly");
+    ended(wasmill(&folder, &["test", "--plugin"]).arg(component)).with_code(0);
 }
 
 const PIPELINE: &str = "
