@@ -37,8 +37,7 @@
 //
 // Rows, states and configurations are structs. An exported field is a column, or a key of the configuration: its name
 // in snake case (SiteID is site_id), or what its tag says, `wasmill:"site.name,default=unknown"`; `wasmill:"-"` is
-// none.
-// A column is of one of these types:
+// none. A column is of one of these types:
 //
 //	bool, int64, float64, string, []byte   the kinds boolean, int64, float64, utf8, bytes
 //	Timestamp                              timestamp: microseconds since 1970
@@ -46,16 +45,14 @@
 //	*T, Null[T]                            one of these, or nothing; in a state Null[T] only
 //
 // Strings and bytes of an input row are views of memory that is used again after the call: they may be passed on and
-// put
-// into the state, and must be copied into what lives longer.
+// put into the state, and must be copied into what lives longer.
 //
 // # What a component finds
 //
 // The finished component imports nothing but the host's log: no files, no network, no environment. time.Now() is the
 // now of the call's context, a sleep ends at once, crypto/rand follows the context's seed, what is printed goes to the
 // log, and so does a panic, with its message and the frames of the operator. Map order and math/rand are seeded once
-// for
-// an instance, not for a call: draw from Context.Seed what a replay must see again.
+// for an instance, not for a call: draw from Context.Seed what a replay must see again.
 //
 // # Packages
 //
@@ -64,6 +61,5 @@
 //
 // A call comes in at transform or keyed. What a struct has for columns is worked out once, in layout.go. read.go fills
 // rows from columns, operator.go calls the function for each, out.go takes what it sends and verdict.go what it
-// answers,
-// state.go keeps what keys have, write.go makes columns of it all.
+// answers, state.go keeps what keys have, write.go makes columns of it all.
 package wasmill

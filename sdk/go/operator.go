@@ -47,10 +47,11 @@ func Version(version uint32) Option { return func(s *settings) { s.version = ver
 func Map[I, T any](each func(I) T, options ...Option) batch.Transform {
 	var work rows[I, NoConfig, T]
 	return work.transform(options, func(rows []I) {
-		made := work.out.all(len(rows))
+		made := sized(work.out.main.rows, len(rows))
 		for number := range rows {
 			made[number] = each(rows[number])
 		}
+		work.out.main.rows = made
 	})
 }
 
@@ -58,13 +59,13 @@ func Map[I, T any](each func(I) T, options ...Option) batch.Transform {
 func Filter[I any](keep func(I) bool, options ...Option) batch.Transform {
 	var work rows[I, NoConfig, Same]
 	return work.transform(options, func(rows []I) {
-		out := work.out
+		main := &work.out.main
 		for number := range rows {
 			if keep(rows[number]) {
-				out.row = uint32(number)
-				out.Emit(Same{})
+				main.origin = append(main.origin, uint32(number))
 			}
 		}
+		main.rows = make([]Same, len(main.origin))
 	})
 }
 

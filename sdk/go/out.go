@@ -12,29 +12,28 @@ import (
 // What is sent for a row that is then refused is taken back.
 type Out[T any] struct {
 	context batch.Context
-	names   []string
+	// row is the number of the row at hand.
 	row     uint32
-	ports   []port[T]
-	main    *port[T]
+	main    port[T]
+	others  []port[T]
+	names   []string
 	rejects []batch.Reject
 }
 
 // Emit sends a row to the main port. It may be called any number of times for an input row.
 func (o *Out[T]) Emit(row T) {
-	main := o.main
-	if main.disordered || int(o.row) != len(main.rows) {
-		main.trace(o.row)
-	}
-	main.rows = append(main.rows, row)
+	// So little that it is compiled into its callers.
+	o.main.rows = append(o.main.rows, row)
+	o.main.origin = append(o.main.origin, o.row)
 }
 
 // To sends a row to the port of that name, which must be one of [Ports]; else it panics.
 func (o *Out[T]) To(name string, row T) {
 	for number := range o.names {
 		if o.names[number] == name {
-			port := &o.ports[number]
-			port.trace(o.row)
+			port := o.port(number)
 			port.rows = append(port.rows, row)
+			port.origin = append(port.origin, o.row)
 			return
 		}
 	}
@@ -54,49 +53,48 @@ func (o *Out[T]) Pass() {
 func (o *Out[T]) Context() Context { return o.context }
 
 func newOut[T any](names []string, fields []field) *Out[T] {
-	out := &Out[T]{names: names, ports: make([]port[T], len(names))}
-	for i := range out.ports {
-		out.ports[i].writers = writersOf(fields)
+	out := &Out[T]{names: names, others: make([]port[T], len(names)-1)}
+	for number := range names {
+		out.port(number).writers = writersOf(fields)
 	}
-	out.main = &out.ports[0]
 	return out
+}
+
+func (o *Out[T]) port(number int) *port[T] {
+	if number == 0 {
+		return &o.main
+	}
+	return &o.others[number-1]
 }
 
 // begin forgets the last call.
 func (o *Out[T]) begin(context batch.Context) {
 	o.context = context
 	o.rejects = o.rejects[:0]
-	for i := range o.ports {
-		port := &o.ports[i]
-		port.rows, port.origin, port.disordered = port.rows[:0], port.origin[:0], false
+	for number := range o.names {
+		port := o.port(number)
+		port.rows, port.origin = port.rows[:0], port.origin[:0]
 	}
-}
-
-// all is room for one row of the main port for each of so many input rows.
-func (o *Out[T]) all(rows int) []T {
-	o.main.rows = sized(o.main.rows, rows)
-	return o.main.rows
 }
 
 // refuse takes back what was sent for the row at hand.
 func (o *Out[T]) refuse(answer error) {
 	o.rejects = append(o.rejects, verdict(answer, o.row))
-	for i := range o.ports {
-		o.ports[i].takeBack(o.row)
+	for number := range o.names {
+		o.port(number).takeBack(o.row)
 	}
 }
 
 // effects is all that the call wants done, having had so many rows.
 func (o *Out[T]) effects(rows int) batch.Effects {
 	effects := batch.Effects{Rejects: o.rejects, Metrics: measured()}
-	for number := range o.ports {
-		port := &o.ports[number]
+	for number := range o.names {
+		port := o.port(number)
 		if len(port.rows) == 0 {
 			continue
 		}
 		emit := batch.Emit{Port: uint32(number), Columns: written(port.rows, port.writers)}
-		if emit.All = !port.disordered && len(port.rows) == rows; !emit.All {
-			port.disorder()
+		if emit.All = len(port.rows) == rows && inOrder(port.origin); !emit.All {
 			emit.Origin = port.origin
 		}
 		effects.Emits = append(effects.Emits, emit)
@@ -107,37 +105,33 @@ func (o *Out[T]) effects(rows int) batch.Effects {
 // port is the rows sent to one output, in the order in which they were: those of the row at hand are the last.
 type port[T any] struct {
 	rows []T
-	// origin is the input row of each row. It is written from the first that is not number i of input row i.
-	origin     []uint32
-	disordered bool
-	writers    []writer
-}
-
-// trace notes the input row of the row that is sent next.
-func (p *port[T]) trace(from uint32) {
-	if !p.disordered && int(from) != len(p.rows) {
-		p.disorder()
-	}
-	if p.disordered {
-		p.origin = append(p.origin, from)
-	}
-}
-
-func (p *port[T]) disorder() {
-	for i := len(p.origin); i < len(p.rows); i++ {
-		p.origin = append(p.origin, uint32(i))
-	}
-	p.disordered = true
+	// origin is the input row of each row; empty = one of each, in order.
+	origin  []uint32
+	writers []writer
 }
 
 func (p *port[T]) takeBack(row uint32) {
-	if !p.disordered {
-		p.rows = p.rows[:min(len(p.rows), int(row))]
-		return
-	}
 	kept := len(p.origin)
 	for kept > 0 && p.origin[kept-1] == row {
 		kept--
 	}
 	p.origin, p.rows = p.origin[:kept], p.rows[:kept]
+}
+
+// inOrder says whether each number is that of its place. Eight in a turn, as collect does.
+func inOrder(numbers []uint32) bool {
+	place := 0
+	for ; place+8 <= len(numbers); place += 8 {
+		eight, first := numbers[place:place+8:place+8], uint32(place)
+		if eight[0] != first || eight[1] != first+1 || eight[2] != first+2 || eight[3] != first+3 ||
+			eight[4] != first+4 || eight[5] != first+5 || eight[6] != first+6 || eight[7] != first+7 {
+			return false
+		}
+	}
+	for ; place < len(numbers); place++ {
+		if numbers[place] != uint32(place) {
+			return false
+		}
+	}
+	return true
 }

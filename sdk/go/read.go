@@ -98,15 +98,22 @@ func scatter[V any](to lane, values []V, points bool, present []byte) {
 func spread[V any](to lane, values []V) {
 	row := 0
 	for ; row+8 <= len(values); row += 8 {
-		eight := values[row : row+8 : row+8]
-		*(*V)(to.at(row)) = eight[0]
-		*(*V)(to.at(row + 1)) = eight[1]
-		*(*V)(to.at(row + 2)) = eight[2]
-		*(*V)(to.at(row + 3)) = eight[3]
-		*(*V)(to.at(row + 4)) = eight[4]
-		*(*V)(to.at(row + 5)) = eight[5]
-		*(*V)(to.at(row + 6)) = eight[6]
-		*(*V)(to.at(row + 7)) = eight[7]
+		eight, at := values[row:row+8:row+8], to.at(row)
+		*(*V)(at) = eight[0]
+		at = unsafe.Add(at, to.stride)
+		*(*V)(at) = eight[1]
+		at = unsafe.Add(at, to.stride)
+		*(*V)(at) = eight[2]
+		at = unsafe.Add(at, to.stride)
+		*(*V)(at) = eight[3]
+		at = unsafe.Add(at, to.stride)
+		*(*V)(at) = eight[4]
+		at = unsafe.Add(at, to.stride)
+		*(*V)(at) = eight[5]
+		at = unsafe.Add(at, to.stride)
+		*(*V)(at) = eight[6]
+		at = unsafe.Add(at, to.stride)
+		*(*V)(at) = eight[7]
 	}
 	for ; row < len(values); row++ {
 		*(*V)(to.at(row)) = values[row]

@@ -95,15 +95,22 @@ func gather[V any](values []V, absence absence, present []bool, from lane) {
 func collect[V any](values []V, from lane) {
 	row := 0
 	for ; row+8 <= len(values); row += 8 {
-		eight := values[row : row+8 : row+8]
-		eight[0] = *(*V)(from.at(row))
-		eight[1] = *(*V)(from.at(row + 1))
-		eight[2] = *(*V)(from.at(row + 2))
-		eight[3] = *(*V)(from.at(row + 3))
-		eight[4] = *(*V)(from.at(row + 4))
-		eight[5] = *(*V)(from.at(row + 5))
-		eight[6] = *(*V)(from.at(row + 6))
-		eight[7] = *(*V)(from.at(row + 7))
+		eight, at := values[row:row+8:row+8], from.at(row)
+		eight[0] = *(*V)(at)
+		at = unsafe.Add(at, from.stride)
+		eight[1] = *(*V)(at)
+		at = unsafe.Add(at, from.stride)
+		eight[2] = *(*V)(at)
+		at = unsafe.Add(at, from.stride)
+		eight[3] = *(*V)(at)
+		at = unsafe.Add(at, from.stride)
+		eight[4] = *(*V)(at)
+		at = unsafe.Add(at, from.stride)
+		eight[5] = *(*V)(at)
+		at = unsafe.Add(at, from.stride)
+		eight[6] = *(*V)(at)
+		at = unsafe.Add(at, from.stride)
+		eight[7] = *(*V)(at)
 	}
 	for ; row < len(values); row++ {
 		values[row] = *(*V)(from.at(row))
