@@ -1,7 +1,7 @@
 //! The main job, whole: `wasmill run` from a file of NDJSON through a guest to a file of NDJSON, beside the program
 //! that one would write in Rust for it.
 //!
-//! Cost model: a row's bytes are copied from the page cache, passed over three times (line ends, UTF-8, JSON), copied
+//! Cost model: a row's bytes are copied from the page cache, passed over twice (line ends, ends of texts), copied
 //! once into the output with the new price spliced in, and copied back to the page cache; its price crosses into the
 //! guest and back. A batch of about a thousand rows pays for the call, for nine messages between nodes, and for its
 //! buffers. The program by hand reads chunks of 256 KiB, takes each line apart into a struct that borrows its texts
@@ -9,32 +9,33 @@
 //! CPU time counts from start to end, the kernel's work included: so does `wasmill`'s start, and that it flushes what
 //! it wrote to the disk, which the program by hand does not.
 //!
-//! Two lanes against one: time on the wall. It is held to its target only where two threads that spin side by side
-//! show, after every round of the run, that there are two idle cores.
+//! Two lanes against one: how much sooner two idle cores of their own would be done, as CPU time tells it: all CPU
+//! time of one lane, against half of that of two lanes, or against their busiest thread (reading, a lane, writing)
+//! where that has more than half. Time on the wall is shown beside it and not judged: machines like this one share
+//! their cores with others, and a disk that flushes the output takes the same time for both.
 //!
 //! Not measured: other formats, more columns than one, a disk that has to be waited for (the input is in the page
-//! cache).
+//! cache), how well two threads on two cores share caches and memory.
 //!
 //! Exits with 1 where a target is missed.
 
 mod process;
 
 use std::fs::File;
-use std::hint::black_box;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use process::{Cost, generate, pipeline, run, wasmill};
 
 const ROWS: u64 = 1_000_000;
 const ROUNDS: usize = 8;
 /// Rows per CPU-second, against the program by hand.
 const FACTOR: f64 = 3.0;
-/// Time on the wall of one lane against two, and how much parallel threads must bring for that to be asked.
+/// One lane against two.
 const LANES_FACTOR: f64 = 1.6;
-const IDLE_FACTOR: f64 = 1.9;
 /// Bytes that the program by hand reads at once.
 const CHUNK_BYTES: usize = 256 << 10;
 
@@ -59,13 +60,17 @@ fn main() -> anyhow::Result<ExitCode> {
     lane(&one)?;
     run(&mut hand, |_, _| Ok(()))?;
     anyhow::ensure!(same(&by_hand, &ours)?, "the two outputs differ in meaning");
-    let (mut of_hand, mut of_one, mut of_two, mut idle) = (Cost::MOST, Cost::MOST, Cost::MOST, f64::MAX);
+    let (mut of_hand, mut of_one, mut of_two, mut most) = (Cost::MOST, Cost::MOST, Cost::MOST, f64::MAX);
     // In turns, so that a slow moment of the machine meets all of them.
     for _ in 0..ROUNDS {
         of_hand = of_hand.least(run(&mut hand, |_, _| Ok(()))?);
         of_one = of_one.least(lane(&one)?);
-        of_two = of_two.least(lane(&two)?);
-        idle = idle.min(parallel());
+        let mut of_thread = 0.0;
+        of_two = of_two.least(run(wasmill(folder)?.arg("run").arg(&two), |_, process| {
+            of_thread = busiest(process)?;
+            Ok(())
+        })?);
+        most = most.min(of_thread);
     }
     let bytes = std::fs::metadata(&input)?.len() / ROWS;
     println!("file to file, q1, {ROWS} bids of {bytes} B (whole processes, best of {ROUNDS} rounds)");
@@ -73,14 +78,33 @@ fn main() -> anyhow::Result<ExitCode> {
     for (name, cost) in [("by hand, serde_json", of_hand), ("wasmill, 1 lane", of_one), ("wasmill, 2 lanes", of_two)] {
         println!("  {name:<28}{:>10.3} {:>18.0} {:>10.3}", cost.cpu_s, ROWS as f64 / cost.cpu_s, cost.wall_s);
     }
-    let (factor, lanes) = (of_hand.cpu_s / of_one.cpu_s, of_one.wall_s / of_two.wall_s);
-    let asked = idle >= IDLE_FACTOR;
-    let (fast, wide) = (factor >= FACTOR, lanes >= LANES_FACTOR || !asked);
+    let (factor, lanes) = (of_hand.cpu_s / of_one.cpu_s, of_one.cpu_s / most.max(of_two.cpu_s / 2.0));
+    let wall = of_one.wall_s / of_two.wall_s;
+    let (fast, wide) = (factor >= FACTOR, lanes >= LANES_FACTOR);
     println!("  1 lane against by hand: {factor:.2}x, target {FACTOR:.1}x{}", if fast { "" } else { ": MISSED" });
-    let why =
-        if asked { String::new() } else { format!(", not asked: parallel threads brought only {idle:.2}x at times") };
-    println!("  2 lanes against 1: {lanes:.2}x, target {LANES_FACTOR:.1}x{why}{}", if wide { "" } else { ": MISSED" });
+    println!(
+        "  2 lanes against 1: {lanes:.2}x, target {LANES_FACTOR:.1}x{} (busiest thread {most:.3} s; wall {wall:.2}x)",
+        if wide { "" } else { ": MISSED" }
+    );
     Ok(if fast && wide { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// CPU seconds of the thread that has most of a process, which it watches to its end: what is spent in the last
+/// milliseconds may be missing.
+fn busiest(process: u32) -> anyhow::Result<f64> {
+    let mut most = 0_u64;
+    let stat = format!("/proc/{process}/stat");
+    // A process that has ended is a zombie (`Z`) until it is waited for.
+    while std::fs::read_to_string(&stat)?.rsplit(')').next().is_some_and(|rest| !rest.starts_with(" Z")) {
+        for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
+            // A thread may end between the two.
+            if let Ok(times) = std::fs::read_to_string(task?.path().join("schedstat")) {
+                most = most.max(times.split(' ').next().context("schedstat is empty")?.parse().unwrap_or(0));
+            }
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(most as f64 / 1e9)
 }
 
 impl Cost {
@@ -135,18 +159,4 @@ fn same(one: &Path, other: &Path) -> anyhow::Result<bool> {
             _ => {}
         }
     }
-}
-
-/// How much more two threads get done than one, at this moment.
-fn parallel() -> f64 {
-    let spin = || (0..20_000_000_u64).fold(1, |sum: u64, i| black_box(sum.wrapping_mul(31).wrapping_add(i)));
-    let began = Instant::now();
-    black_box(spin());
-    let alone = began.elapsed().as_secs_f64();
-    let began = Instant::now();
-    std::thread::scope(|scope| {
-        scope.spawn(|| black_box(spin()));
-        black_box(spin());
-    });
-    2.0 * alone / began.elapsed().as_secs_f64()
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use arrow_array::ArrayRef;
-use serde_json::json;
+use serde_json::{Value, json};
 use wasmill_engine::batch::{Batch, Layout, Records};
 use wasmill_engine::clock::{ManualClock, Micros};
 use wasmill_engine::codec::Format;
@@ -41,13 +41,23 @@ pub(crate) struct Lane {
 impl Lane {
     /// A lane of a stage of that operator over rows of these fields, by the key of these names.
     pub(crate) fn new(factory: SharedFactory, fields: &[Field], key: &[&str]) -> anyhow::Result<Self> {
+        Self::configured(factory, json!({}), fields, key)
+    }
+
+    /// The same with a configuration.
+    pub(crate) fn configured(
+        factory: SharedFactory,
+        config: Value,
+        fields: &[Field],
+        key: &[&str],
+    ) -> anyhow::Result<Self> {
         let (schema, from) = (Schema::new(fields.to_vec()), |name: &str| vec![name.to_owned()]);
         let source = SourceDraft { name: "rows".into(), schema, format: None, event_time: None, lanes: 1 };
         let stage = StageDraft {
             name: "stage".into(),
             from: from("rows"),
             factory,
-            config: json!({}),
+            config,
             key: key.iter().map(ToString::to_string).collect(),
             lanes: None,
             on_error: OnError::Stop,

@@ -4,12 +4,13 @@
 //! Cost model: a call copies its columns into the guest and what it makes out of it, and has a fixed part (Go's is
 //! several microseconds: each entry starts a goroutine); in between, a Rust guest reads a row's values out of columns
 //! into registers, a Go guest fills a slice of structs, calls the function for each, and makes columns of what it
-//! answers. Loops over columns are what an author would write who does without rows: no refusals, no ports. Go compiles to WebAssembly without optimising across calls and keeps its stack in linear memory.
+//! answers. Loops over columns are what an author would write who does without rows: no refusals, no ports. Go compiles
+//! to WebAssembly without optimising across calls and keeps its stack in linear memory.
 //!
 //! Not measured: the engine around the call. CPU time of this thread, the best of the rounds, which take turns.
 //!
-//! Exits with 1 where rows take more than 1.3x the time of columns in Rust, and where the Go guest takes more than 6x the
-//! time of the Rust guest for q1, or more than 3x for the keyed job.
+//! Exits with 1 where rows take more than 1.3x the time of columns in Rust, and where the Go guest takes more than 6x
+//! the time of the Rust guest for q1, or more than 3x for the keyed job.
 
 #[path = "../parity/guests.rs"]
 #[expect(dead_code, reason = "guests in C are not measured")]

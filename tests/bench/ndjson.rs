@@ -1,12 +1,12 @@
 //! NDJSON in and out, beside what one would write in Rust without us, in one run.
 //!
-//! Cost model: a row costs one pass over its bytes for UTF-8 (simdutf8) and one for JSON, sixteen bytes at a time where
-//! texts are checked; a key of a layout that was seen before one or two comparisons of words; a column that is filled a
-//! write of a word, for texts a copy besides. A spliced row costs a copy of its bytes, a made value its formatting. A
-//! record of a layout that was not seen before is read key by key, at about twice the cost. The loop by hand gets the
-//! same chunks from the same file: serde_json into a struct that borrows its texts, price * 908 / 1000, serde_json into
-//! the output. arrow-json's reader gets all columns, dates as integers, and both it and the decoder beside it the bytes
-//! in memory.
+//! Cost model: a row costs one pass over its bytes, sixteen at a time, that finds where texts may end and whether all
+//! is ASCII (else another for UTF-8, simdutf8), and one from value to value; a key of a layout that was seen before one
+//! or two comparisons of words; a column that is filled a write of a word, for texts a copy besides. A spliced row
+//! costs a copy of its bytes, a made value its formatting. A record of a layout that was not seen before is read key by
+//! key, at about twice the cost. The loop by hand gets the same chunks from the same file: serde_json into a struct
+//! that borrows its texts, price * 908 / 1000, serde_json into the output. arrow-json's reader gets all columns, dates
+//! as integers, and both it and the decoder beside it the bytes in memory.
 //!
 //! Lines: Nexmark bids of about 243 bytes in four layouts: compact; with white space after colons and commas; with keys
 //! in a second order on every second line; with keys shuffled anew on every second line.

@@ -34,6 +34,19 @@ fn in_folder(folder: &Path, arguments: &[&str]) -> Ended {
     ended(&mut wasmill(folder, arguments))
 }
 
+const IN_RUST: [&str; 6] = [".gitignore", "Cargo.lock", "Cargo.toml", "README.md", "cases.yaml", "src/lib.rs"];
+const IN_GO: [&str; 7] = [".gitignore", "README.md", "cases.yaml", "go.mod", "go.sum", "main.go", "main_test.go"];
+
+/// The files that would be committed.
+fn seen_by_git(folder: &Path) -> Vec<String> {
+    let git = |arguments: &[&str]| ended(Command::new("git").current_dir(folder).args(arguments)).with_code(0).stdout;
+    git(&["init", "--quiet", "."]);
+    let listed = git(&["ls-files", "--others", "--exclude-standard"]);
+    let mut files: Vec<String> = listed.lines().map(str::to_owned).collect();
+    files.sort();
+    files
+}
+
 /// Whether there is a Go compiler; where nothing may be skipped, there must be.
 fn go_is_here() -> bool {
     let here = Command::new("go").arg("version").output().is_ok();
@@ -59,8 +72,7 @@ fn a_new_operator_builds_its_cases_pass_natively_too_and_git_sees_no_file_that_a
         let passed = in_folder(&folder, &["test"]).with_code(0).stdout;
         assert!(passed.starts_with("cases.yaml\n  ok  ") && passed.ends_with("\n3 passed, 0 failed\n"), "{passed}");
         assert_eq!(in_folder(&folder, &["build", "--output", "json"]).with_code(0).json()["kind"], kind);
-        let ignored = fs::read_to_string(folder.join(".gitignore")).unwrap();
-        assert!(["/target/", "/.wasmill/"].iter().all(|made| ignored.lines().any(|line| line == *made)));
+        assert_eq!(seen_by_git(&folder), if language == "go" { &IN_GO[..] } else { &IN_RUST[..] });
         assert!(fs::read_to_string(folder.join("README.md")).unwrap().contains(&format!("plugin: ./{name}")));
         let native = if language == "go" { ["go", "test"] } else { ["cargo", "test"] };
         ended(in_setting(&mut Command::new(native[0]), &folder).arg(native[1])).with_code(0);
@@ -176,6 +188,30 @@ fn rows_that_do_not_suit_the_operator_fail_their_case_with_what_is_missing_or_of
 }
 
 #[test]
+fn rows_that_take_several_calls_are_numbered_through_and_keep_their_state() {
+    let folder = fresh("room-mean-of-many", &["--kind", "keyed"]);
+    edit(&folder.join("Cargo.toml"), ".wasmill/sdk/rust", house().join("sdk/rust").to_str().unwrap());
+    let row = "      - { sensor: a, temperature: 10.0 }\n".repeat(2_999);
+    let cases = format!(
+        "key: sensor\ncases:\n  - name: many\n    input:\n{row}      - {{ sensor: a, temperature: -300 }}\n\
+         \x20   expect: {{ state: {{}} }}\n"
+    );
+    fs::write(folder.join("cases.yaml"), &cases).unwrap();
+    in_folder(&folder, &["test"]).with_code(1);
+    in_folder(&folder, &["test", "--update"]).with_code(0);
+    let text = fs::read_to_string(folder.join("cases.yaml")).unwrap();
+    assert!(text.starts_with(cases.split("    expect").next().unwrap()), "the input stays");
+    for line in ["- { row: 2999, reason: \"-300 degrees are too cold to be true\" }", "a: { n: 2999, mean: 10.0 }"] {
+        assert!(text.lines().any(|found| found.trim() == line), "no `{line}`");
+    }
+    assert_eq!(text.matches("mean: 10.0 }").count(), 3_000, "rows, and the state");
+    in_folder(&folder, &["test"]).with_code(0);
+    edit(&folder.join("cases.yaml"), "key: sensor", "# no key");
+    let told = in_folder(&folder, &["test"]).with_code(2);
+    told.says(&["cases.yaml:1:1: error: the operator has state for each key", "`key: sensor`"]);
+}
+
+#[test]
 fn a_field_that_is_missing_or_of_another_kind_is_told_by_validate_and_when_the_pipeline_opens() {
     let pipeline = |columns: &str| {
         format!(
@@ -196,6 +232,10 @@ fn a_field_that_is_missing_or_of_another_kind_is_told_by_validate_and_when_the_p
             folder.wasmill(&[verb, "pipeline.yaml"]).with_code(2).says(&["pipeline.yaml:5:31: error: ", told]);
         }
     }
+    let inspect = |fields: &str| guest(CASES).wasmill(&["plugin", "inspect", "guest.wasm", "--fields", fields]);
+    inspect("n=int64").with_code(0);
+    inspect("m=int64").with_code(2).says(&["error: the operator reads `n`, which its input does not have"]);
+    inspect("n=utf8").with_code(2).says(&["error: the operator reads `n` as int64, but it is utf8 here"]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! A copy of what users build and run: the examples and the guests in Rust, below the target folder, so that what a
-//! test builds and writes is never in the repository.
+//! A copy of what users build and run: the examples, the plugins and the guests in Rust, below the target folder, so
+//! that what a test builds and writes is never in the repository.
 //!
 //! Always true: the copy is as the repository was when the first test asked; the compiler's own output is kept from
 //! run to run. Neighbour: [`crate::process`] runs `wasmill`.
@@ -12,10 +12,10 @@ use std::{fs, io};
 use crate::process::{ended, kept, repository, wasmill};
 
 /// What is copied.
-const COPIED: [&str; 2] = ["examples", "tests/guests/rust"];
+const COPIED: [&str; 3] = ["examples", "plugins", "tests/guests/rust"];
 
 /// Folders that tools and runs make.
-const MADE: [&str; 3] = ["target", "out", "dead"];
+const MADE: [&str; 4] = ["target", "out", "dead", "alerts"];
 
 /// The root of the copy.
 pub fn house() -> &'static Path {
@@ -36,7 +36,10 @@ fn make(house: &Path) -> io::Result<()> {
     }
     // Guests name the SDK by a relative path.
     let sdk = house.join("sdk");
-    if sdk.symlink_metadata().is_err() {
+    if fs::read_link(&sdk).ok() != Some(repository().join("sdk")) {
+        // A target folder that came from elsewhere has one that leads there.
+        fs::remove_file(&sdk)
+            .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
         std::os::unix::fs::symlink(repository().join("sdk"), sdk)?;
     }
     Ok(())
@@ -68,3 +71,16 @@ pub fn built(folder: &str) -> PathBuf {
     };
     built.entry(folder.to_owned()).or_insert_with(build).clone()
 }
+
+/// Builds the plugins that ship that a text names, as `filter@1`, and puts them on the shelf `plugins` of the copy,
+/// where its pipelines find them.
+pub fn shelve(text: &str) {
+    for plugin in SHIPPED.into_iter().filter(|plugin| text.contains(&format!("{plugin}@1"))) {
+        let component = built(&format!("plugins/{plugin}"));
+        let shelf = house().join("plugins").join(format!("{plugin}@1.wasm"));
+        fs::copy(component, shelf).expect("the copy can be written");
+    }
+}
+
+/// The plugins that ship.
+pub const SHIPPED: [&str; 6] = ["filter", "select", "validate", "route", "dedupe", "anomaly"];

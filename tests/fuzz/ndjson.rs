@@ -35,7 +35,9 @@ fuzz_target!(|data: &[u8]| {
             let kinds = of_kind("s", &Value::is_string)
                 && of_kind("i", &Value::is_i64)
                 && of_kind("o", &|o| o.is_object() && (o["f"].is_null() || o["f"].is_number()));
-            let twice = letter.reason.contains("twice");
+            let text = String::from_utf8_lossy(&letter.record);
+            let often = |key: &str| text.matches(key).count() > 1;
+            let twice = text.contains('\\') || ["\"s\"", "\"i\"", "\"o\"", "\"f\""].into_iter().any(often);
             assert!(!kinds || twice, "{} but serde_json reads it", letter.reason);
         }
     }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use wasmill_engine::clock::Micros;
 use wasmill_engine::codec::timestamp;
 use wasmill_engine::graph::suggest::hint;
+use wasmill_engine::operator::OperatorKind;
 use wasmill_engine::schema::Field;
 
 use crate::row::{Item, Row};
@@ -81,6 +82,21 @@ pub(crate) struct Cases {
 }
 
 impl Cases {
+    /// That the key suits an operator of that kind.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(crate) fn check_key(&self, kind: OperatorKind) -> Result<(), Diagnostics> {
+        let sentence = match (kind, self.key.is_empty()) {
+            (OperatorKind::Keyed, true) => {
+                "the operator has state for each key; name the column or columns, `key: sensor`"
+            }
+            (OperatorKind::Transform, false) => "the operator has no state, and so no key; remove `key`",
+            _ => return Ok(()),
+        };
+        Err(self.wrong(Span { line: 1, column: 1, length: 1, offset: 0 }, sentence))
+    }
+
     /// Something that turned out to be wrong with what a case expects of a port.
     pub(crate) fn wrong_port(&self, case: &Case, port: &str, sentence: &str) -> Diagnostics {
         self.wrong(case.key(&["expect", port]), sentence)

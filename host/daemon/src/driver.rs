@@ -1,24 +1,30 @@
 //! The driver: threads that step the nodes of a pipeline, and the loop that starts and commits its epochs.
 //!
 //! A worker owns the nodes of one lane and steps them in the order of a record's way, so that a batch goes through all
-//! of them while it is in the cache. Nodes that read or write for all lanes share the thread of a single lane, or have
-//! one of their own. A worker with nothing to do sleeps on the [`Bell`].
+//! of them while it is in the cache. Nodes that read or write for all lanes share the thread of a single lane; where
+//! there are several lanes those that read have a thread of their own, and those that write another. A worker with
+//! nothing to do sleeps on the [`Bell`]. Reports are carried to the coordinator by the worker whose node made them, so
+//! that the loop sleeps through the run but for signals, progress and epochs.
 
 mod bell;
 
+use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use wasmill_engine::clock::{Clock, Micros};
 use wasmill_engine::node::{Failure, Node, Step};
-use wasmill_engine::runtime::{Placed, Runtime, Status};
+use wasmill_engine::runtime::{Controls, Placed, Runtime, Station, Status};
 
 pub(crate) use bell::Bell;
 
 /// A sleeper wakes at least so often, to look at signals and to show progress.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
+
+/// Bytes of batches on their way between threads that need not go back to the kernel: twice this, a thread.
+const KEPT_BYTES: usize = 8 << 20;
 
 /// The machine's clock: read once, then counted on by the monotonic one.
 pub(crate) struct MachineClock {
@@ -51,8 +57,11 @@ pub(crate) struct Wishes {
 struct Shared {
     bell: Arc<Bell>,
     clock: MachineClock,
+    controls: Mutex<Controls>,
     failure: Mutex<Option<Failure>>,
     over: AtomicBool,
+    /// Rung when the pipeline is done or has failed.
+    done: Bell,
 }
 
 impl Shared {
@@ -60,6 +69,20 @@ impl Shared {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
         self.over.store(true, Ordering::SeqCst);
         self.bell.ring();
+        self.done.ring();
+    }
+
+    fn controls(&self) -> MutexGuard<'_, Controls> {
+        self.controls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Carries reports to the coordinator and its orders to the nodes.
+    fn pump(&self) {
+        let mut controls = self.controls();
+        controls.pump();
+        if controls.finished() {
+            self.done.ring();
+        }
     }
 }
 
@@ -73,18 +96,26 @@ pub(crate) fn run(
     wishes: &Wishes,
     mut look: impl FnMut(&[Status]),
 ) -> Result<Vec<Status>, Failure> {
-    let Runtime { nodes, mut controls, status } = runtime;
-    let shared = Shared { bell, clock: MachineClock::new(), failure: Mutex::new(None), over: AtomicBool::new(false) };
+    keep_memory();
+    let Runtime { nodes, controls, status } = runtime;
+    let (controls, failure, over) = (Mutex::new(controls), Mutex::new(None), AtomicBool::new(false));
+    let shared = Shared { bell, clock: MachineClock::new(), controls, failure, over, done: Bell::default() };
     std::thread::scope(|scope| {
-        for nodes in share(nodes) {
-            scope.spawn(|| work(nodes, &shared));
+        for (name, nodes) in share(nodes) {
+            let thread = std::thread::Builder::new().name(name);
+            let spawned = thread.spawn_scoped(scope, || work(nodes, &shared));
+            if let Err(error) = spawned {
+                let message =
+                    format!("a thread cannot be started: {error}; raise the limit on threads, or use fewer lanes");
+                return shared.fail(Failure { node: "wasmill".to_owned(), message });
+            }
         }
         let (mut stopping, mut last_tick, mut last_look) = (false, Instant::now(), Instant::now());
         while !shared.over.load(Ordering::SeqCst) {
-            let seen = shared.bell.count();
+            let seen = shared.done.count();
+            let mut controls = shared.controls();
             let mut ring = controls.pump();
             if controls.finished() {
-                shared.bell.ring();
                 break;
             }
             if wishes.stop.load(Ordering::SeqCst) && !stopping {
@@ -96,6 +127,7 @@ pub(crate) fn run(
                 last_tick = Instant::now();
                 ring |= controls.tick();
             }
+            drop(controls);
             if ring {
                 shared.bell.ring();
             }
@@ -103,7 +135,7 @@ pub(crate) fn run(
                 last_look = Instant::now();
                 look(&status);
             }
-            shared.bell.wait(seen, wishes.commit_every.map_or(LOOK_AROUND, |every| every.min(LOOK_AROUND)));
+            shared.done.wait(seen, wishes.commit_every.map_or(LOOK_AROUND, |every| every.min(LOOK_AROUND)));
         }
         // Sources are told what was acknowledged at the very end by orders that their nodes still have to take.
         shared.bell.ring();
@@ -115,15 +147,30 @@ pub(crate) fn run(
     }
 }
 
-/// The nodes of each thread.
-fn share(nodes: Vec<Placed>) -> Vec<Vec<Box<dyn Node>>> {
-    let lanes = nodes.iter().filter_map(|placed| placed.lane).max().map_or(1, |last| last as usize + 1);
-    let ends = if lanes == 1 { 0 } else { lanes };
-    let mut threads: Vec<Vec<Box<dyn Node>>> = (0..=ends).map(|_| Vec::new()).collect();
-    for placed in nodes {
-        threads[placed.lane.map_or(ends, |lane| lane as usize)].push(placed.node);
+/// The nodes of each thread, with its name.
+fn share(nodes: Vec<Placed>) -> Vec<(String, Vec<Box<dyn Node>>)> {
+    let of = |placed: &Placed| if let Station::Lane(lane) = placed.station { lane as usize + 1 } else { 1 };
+    let lanes = nodes.iter().map(of).max().unwrap_or(1);
+    let mut threads: Vec<_> = (0..lanes).map(|lane| (format!("lane {lane}"), Vec::new())).collect();
+    if lanes > 1 {
+        threads.extend(["sources", "sinks"].map(|name| (name.to_owned(), Vec::new())));
+    }
+    for Placed { station, node } in nodes {
+        let thread = match station {
+            Station::Lane(lane) => lane as usize,
+            Station::Read | Station::Write if lanes == 1 => 0,
+            Station::Read => lanes,
+            Station::Write => lanes + 1,
+        };
+        threads[thread].1.push(node);
     }
     threads
+}
+
+/// Lets the C library keep what batches give back: it learns from the size of what is freed, and would else return the
+/// memory of each batch to the kernel, which clears it for the next one. That costs nothing where it learns otherwise.
+fn keep_memory() {
+    drop(black_box(Vec::<u8>::with_capacity(KEPT_BYTES)));
 }
 
 /// Steps nodes until all of them have finished or the run is over.
@@ -140,6 +187,7 @@ fn work(mut nodes: Vec<Box<dyn Node>>, shared: &Shared) {
             }
         }
         if pass.progressed {
+            shared.pump();
             shared.bell.ring();
         } else if !nodes.is_empty() {
             shared.bell.wait(seen, pass.sleep(shared.clock.now()));

@@ -1,7 +1,11 @@
 //! Plugins: where the code of a stage is found, and how it is loaded.
+//!
+//! A stage names a folder, a file, or a plugin by name and version: a file `name@version.wasm` on one of the shelves,
+//! whose order is decided here and nowhere else.
 
 use std::path::{Path, PathBuf};
 
+use wasmill_engine::graph::suggest::hint;
 use wasmill_wasm::{Component, Engine};
 
 use crate::spec::PluginRef;
@@ -13,10 +17,48 @@ use crate::spec::PluginRef;
 pub(crate) fn find(plugin: &PluginRef, base: &Path) -> Result<PathBuf, String> {
     match plugin {
         PluginRef::Path(path) => built(&base.join(path)),
-        PluginRef::Named { name, version } => {
-            Err(format!("there is no plugin `{name}@{version}` on this machine; name a folder or a file, `./{name}`"))
-        }
+        PluginRef::Named { .. } => named(&plugin.to_string(), &shelves(base)),
     }
+}
+
+/// The variable that names folders of plugins, separated as `PATH` is.
+const SHELVES: &str = "WASMILL_PLUGINS";
+
+/// The folders in which a plugin that is called by its name is looked for, the first one first: those of the variable,
+/// `plugins` beside the pipeline or in a folder above it, `plugins` beside the binary.
+fn shelves(base: &Path) -> Vec<PathBuf> {
+    let given = std::env::var_os(SHELVES).unwrap_or_default();
+    let mut shelves: Vec<PathBuf> = std::env::split_paths(&given).filter(|path| !path.as_os_str().is_empty()).collect();
+    // As it is on disk, because what is above a path is not above one with `..` in it; nothing is the folder at hand.
+    let base = base.join(".").canonicalize().unwrap_or_else(|_| base.to_owned());
+    let binary = std::env::current_exe().ok();
+    let beside = base.ancestors().chain(binary.iter().filter_map(|binary| binary.parent()));
+    shelves.extend(beside.map(|folder| folder.join("plugins")));
+    shelves
+}
+
+/// The component of that name and version on the first shelf that has it.
+fn named(wanted: &str, shelves: &[PathBuf]) -> Result<PathBuf, String> {
+    let file = format!("{wanted}.wasm");
+    if let Some(found) = shelves.iter().map(|shelf| shelf.join(&file)).find(|path| path.is_file()) {
+        return Ok(found);
+    }
+    let mut names: Vec<String> = shelves
+        .iter()
+        .filter_map(|shelf| std::fs::read_dir(shelf).ok())
+        .flat_map(|entries| entries.flatten())
+        .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".wasm")?.to_owned()))
+        .filter(|name| name.contains('@'))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    let there_is = match hint(wanted, names.iter().map(String::as_str)) {
+        none if none.is_empty() => {
+            format!("; name a folder or a file, or put {file} into a folder `plugins` beside the pipeline")
+        }
+        hint => hint,
+    };
+    Err(format!("there is no plugin `{wanted}` in a folder `plugins` here or above, or in {SHELVES}{there_is}"))
 }
 
 /// The component at a path, or what `wasmill build` made in a folder.
@@ -57,4 +99,36 @@ pub(crate) fn load(path: &Path, engine: &Engine) -> Result<Component, String> {
     let unreadable = |error| format!("{} cannot be read: {error}; check the path", path.display());
     let bytes = std::fs::read(path).map_err(unreadable)?;
     engine.load(&bytes).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_is_found_by_name_and_version_on_the_first_shelf_that_has_it() {
+        let house = tempfile::tempdir().unwrap();
+        let shelf = |name: &str| house.path().join(name);
+        for file in ["near/filter@1.wasm", "far/filter@1.wasm", "far/filter@2.wasm", "far/validate@1.wasm"] {
+            std::fs::create_dir_all(shelf(file).parent().unwrap()).unwrap();
+            std::fs::write(shelf(file), "").unwrap();
+        }
+        let shelves = ["absent", "near", "far"].map(shelf);
+        assert_eq!(named("filter@1", &shelves), Ok(shelf("near/filter@1.wasm")));
+        assert_eq!(named("filter@2", &shelves), Ok(shelf("far/filter@2.wasm")));
+        assert!(named("valdate@1", &shelves).unwrap_err().ends_with("; did you mean `validate@1`?"));
+        assert!(named("dedupe@1", &shelves).unwrap_err().ends_with("`filter@1`, `filter@2` and `validate@1`"));
+        assert!(named("dedupe@1", &[]).unwrap_err().contains("put dedupe@1.wasm into a folder `plugins`"));
+    }
+
+    #[test]
+    fn shelves_stand_beside_the_pipeline_and_above_it() {
+        let house = tempfile::tempdir().unwrap();
+        let house = house.path().canonicalize().unwrap();
+        std::fs::create_dir_all(house.join("a/b")).unwrap();
+        let found = shelves(&house.join("a/b/../b"));
+        let at = |folder: &str| found.iter().position(|shelf| *shelf == house.join(folder));
+        assert!(at("a/b/plugins").is_some() && at("a/b/plugins") < at("a/plugins") && at("a/plugins") < at("plugins"));
+        assert!(shelves(Path::new("")).contains(&std::env::current_dir().unwrap().join("plugins")));
+    }
 }

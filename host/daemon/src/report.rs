@@ -94,14 +94,14 @@ impl Report {
                     facts += &format!(", {} {what}", count(number));
                 }
             }
-            for (metric, value) in &line.metrics {
-                facts += &format!(", {metric} {value}");
-            }
             if let Some(place) = line.place.as_ref().filter(|_| line.rows_out > 0) {
                 facts += &format!(" -> {place}");
             }
             // Writing to a string does not fail.
             writeln!(text, "  {name:width$}  {facts}").ok();
+            for (metric, value) in &line.metrics {
+                writeln!(text, "  {:width$}    {metric} {value}", "").ok();
+            }
         }
         let [records, out, filtered, dead] =
             [self.records_in, self.rows_out, self.filtered, self.dead_letters].map(count);

@@ -19,7 +19,9 @@ use wasmill_engine::graph::{Draft, Graph, GraphError, OnError, SinkDraft, Source
 use wasmill_engine::key;
 use wasmill_engine::node::fill;
 use wasmill_engine::operator::SharedFactory;
-use wasmill_engine::operator::{Action, Call, CallError, Context, Effects, Keys, Operator, OperatorPlan, Refusal};
+use wasmill_engine::operator::{
+    Action, Call, CallError, Context, Effects, Keys, Operator, OperatorKind, OperatorPlan, Refusal,
+};
 use wasmill_engine::schema::{Field, Kind, Schema};
 use wasmill_engine::state::KeyedState;
 
@@ -50,8 +52,8 @@ pub(crate) enum TrialError {
     #[error("the operator cannot be opened: {}", .0.message)]
     Refused(Refusal),
     /// The rows do not suit the operator.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    Unsuitable(Vec<GraphError>),
+    #[error("{}", .0.join("\n"))]
+    Unsuitable(Vec<String>),
     /// A row is not what its columns say.
     #[error("row {row} of the input: {reason}")]
     Row {
@@ -82,7 +84,8 @@ const STATE_BYTES_MAX: u64 = 1 << 30;
 pub(crate) fn run(factory: &SharedFactory, trial: &Trial<'_>) -> Result<Outcome, TrialError> {
     let fields = fields(factory, trial)?;
     let (plan, mut operator) = factory.open(trial.config, &fields).map_err(TrialError::Refused)?;
-    let graph = Graph::build(draft(factory, trial, fields, &plan)).map_err(TrialError::Unsuitable)?;
+    let graph =
+        Graph::build(draft(factory, trial, fields, &plan)).map_err(|errors| TrialError::Unsuitable(told(errors)))?;
     let batch = decoded(&graph, trial.rows)?;
     let stage = &graph.stages[0];
     let mut kept = stage_state(stage);
@@ -98,6 +101,26 @@ pub(crate) fn run(factory: &SharedFactory, trial: &Trial<'_>) -> Result<Outcome,
     let state = kept.map(|kept| kept.rows(&key_texts(trial), &plan.tables, trial.now));
     let ports = plan.ports.into_iter().map(|port| port.name).zip(done.ports).collect();
     Ok(Outcome { ports, rejects: done.rejects, state })
+}
+
+/// What of these fields does not suit what the operator reads, a sentence each.
+///
+/// # Errors
+/// It does not open with that configuration.
+pub(crate) fn unsuitable(factory: &SharedFactory, config: &Value, fields: &[Field]) -> Result<Vec<String>, Refusal> {
+    let (plan, _) = factory.open(config, fields)?;
+    // Any key is good here: it is about the reads.
+    let keyed = factory.kind() == OperatorKind::Keyed;
+    let key: Vec<String> = fields.iter().take(usize::from(keyed)).map(|field| field.name.to_string()).collect();
+    let trial = Trial { config, key: &key, columns: fields, now: 0, rows: &[] };
+    let errors = Graph::build(draft(factory, &trial, fields.to_vec(), &plan)).err().unwrap_or_default();
+    Ok(told(errors))
+}
+
+/// Errors of the graph to somebody who knows of an operator only.
+fn told(errors: Vec<GraphError>) -> Vec<String> {
+    let about = format!("stage `{OPERATOR}`");
+    errors.into_iter().map(|error| error.message.replace(&about, "the operator")).collect()
 }
 
 /// The columns of the rows.

@@ -44,8 +44,16 @@ pub struct Chunk {
 
 impl Chunk {
     /// A dead letter for the record that begins at byte `start`, on the `line`th line after the chunk's first. A record
-    /// that is too long is cut. When and by which node it was given up, the node fills in.
-    pub(crate) fn letter(&self, record: &[u8], start: usize, line: u32, reason: String) -> DeadLetter {
+    /// that is too long is cut, and the reason, which may be empty then, says so. When and by which node it was given
+    /// up, the node fills in.
+    pub(crate) fn letter(&self, record: &[u8], start: usize, line: u32, mut reason: String) -> DeadLetter {
+        let len = record.len();
+        if len > RECORD_BYTES_MAX {
+            let cut = format!(
+                "the record has {len} bytes, more than the {RECORD_BYTES_MAX} that one may have; it is cut to these"
+            );
+            reason = if reason.is_empty() { cut } else { format!("{reason}; {cut}") };
+        }
         DeadLetter {
             at: 0,
             source: self.source.clone(),
@@ -56,7 +64,7 @@ impl Chunk {
             component: None,
             reason,
             backtrace: None,
-            record: record[..record.len().min(RECORD_BYTES_MAX)].to_vec(),
+            record: record[..len.min(RECORD_BYTES_MAX)].to_vec(),
         }
     }
 }

@@ -23,6 +23,12 @@ pub const READ_BYTES_MAX: usize = 256 << 10;
 /// Bytes of one record; a longer one goes to the dead letters, cut to this length.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
 
+/// Keys of a lane that are looked at in a row for such as are past their time to live.
+pub const SWEEP_KEYS: usize = 16_384;
+
+/// Time between two such looks, in microseconds: a million keys are gone through in seconds.
+pub const SWEEP_EVERY_MICROS: i64 = 100_000;
+
 /// Times that a row is tried again before it goes to the dead letters.
 pub const RETRIES_MAX: u32 = 5;
 

@@ -78,10 +78,21 @@ pub enum RuntimeError {
     },
 }
 
-/// A node with its place.
+/// Where along the way of a record a node stands: nodes that wait for each other can have threads of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Station {
+    /// It reads for all lanes.
+    Read,
+    /// It is part of the lane of that number.
+    Lane(u32),
+    /// It writes for all lanes.
+    Write,
+}
+
+/// A node with its station.
 pub struct Placed {
-    /// The lane whose thread should step it; none = it reads or writes for all lanes.
-    pub lane: Option<u32>,
+    /// Where it stands.
+    pub station: Station,
     /// The node.
     pub node: Box<dyn Node>,
 }

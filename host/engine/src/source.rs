@@ -84,6 +84,15 @@ pub trait SourceReader: Send {
     /// Where reading that partition began: not the start after a `seek`.
     fn start(&self, number: u32) -> Position;
 
+    /// Appends the first bytes of that partition, about `max` of them, wherever it is read: a format with a header
+    /// needs them after a `seek`. None are appended where they cannot be had any more.
+    ///
+    /// # Errors
+    /// The source as a whole cannot go on.
+    fn beginning(&mut self, _number: u32, _max: usize, _into: &mut Vec<u8>) -> Result<(), SourceError> {
+        Ok(())
+    }
+
     /// `(done, all)` in bytes or rows for a progress bar, where the end is known.
     fn progress(&self) -> Option<(u64, u64)>;
 

@@ -121,6 +121,12 @@ impl KeyedState {
         Ok(Turn { state: self, now, applied: false })
     }
 
+    /// Whether a row of some table is gone some time after its last change.
+    #[must_use]
+    pub fn expires(&self) -> bool {
+        self.shape.expires
+    }
+
     /// Number of keys, those past their time but not swept yet included.
     #[must_use]
     pub fn len(&self) -> usize {

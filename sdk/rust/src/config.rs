@@ -206,7 +206,7 @@ fn below(path: &str, key: &str) -> String {
 /// Refuses a key that is not among the fields.
 fn known(keys: &Map<String, Value>, fields: &[&str], path: &str) -> Result<(), Wrong> {
     let Some(key) = keys.keys().find(|key| !fields.contains(&key.as_str())) else { return Ok(()) };
-    let what = match nearest(key, fields) {
+    let what = match nearest(key, fields.iter().copied()) {
         Some(meant) => format!("unknown key; did you mean `{meant}`?"),
         None if fields.is_empty() => "unknown key; the operator has no configuration".to_owned(),
         None => format!("unknown key; the known ones are `{}`", fields.join("`, `")),
@@ -214,23 +214,30 @@ fn known(keys: &Map<String, Value>, fields: &[&str], path: &str) -> Result<(), W
     Err(Wrong { what, path: below(path, key) })
 }
 
-/// The field that `key` was probably meant to be: at most a third of its letters away.
-fn nearest<'f>(key: &str, fields: &[&'f str]) -> Option<&'f str> {
-    let near = fields.iter().map(|field| (distance(key, field), *field)).min()?;
-    (near.0 * 3 <= key.len().max(near.1.len())).then_some(near.1)
+/// The name among the known ones that `wanted` was probably meant to be: at most a third of its letters away.
+#[must_use]
+pub fn nearest<'n>(wanted: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let near = known.into_iter().map(|name| (distance(wanted, name), name)).min()?;
+    (near.0 * 3 <= wanted.len().max(near.1.len())).then_some(near.1)
 }
 
-/// Levenshtein's distance in bytes.
+/// How many bytes are to be inserted, taken out, changed, or swapped with the next one.
 fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.bytes().enumerate() {
-            let here = (diagonal + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
-            diagonal = std::mem::replace(&mut row[j + 1], here);
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let mut least = (last[j] + usize::from(x != y)).min(row[j] + 1).min(last[j + 1] + 1);
+            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
+                least = least.min(before[j - 1] + 1);
+            }
+            row.push(least);
         }
+        before = std::mem::replace(&mut last, row);
     }
-    row[b.len()]
+    last[b.len()]
 }
 
 #[cfg(test)]
@@ -286,6 +293,14 @@ mod tests {
         let (message, path) = refused(r#"{"steps": [{"at": 1, "colour": 1}]}"#);
         assert_eq!(message, "configuration key `steps[0].colour`: unknown key; the known ones are `at`, `unit`");
         assert_eq!(path.as_deref(), Some("steps[0].colour"));
+    }
+
+    #[test]
+    fn a_slip_of_the_fingers_finds_the_name_that_was_meant() {
+        let names = ["value", "sensor", "at"];
+        for (wanted, meant) in [("valeu", Some("value")), ("vlue", Some("value")), ("ta", None), ("price", None)] {
+            assert_eq!(nearest(wanted, names), meant, "{wanted}");
+        }
     }
 
     #[test]

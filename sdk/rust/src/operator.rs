@@ -177,7 +177,7 @@ where
             }
         }
     }
-    let forget = if rejects.is_empty() || fresh.is_empty() { Vec::new() } else { untouched(fresh, slots, &rejects) };
+    let forget = untouched(fresh, slots, &rejects);
     let effects = Effects { emits: out.emits(count), rejects, metrics: Vec::new() };
     Step { effects, forget, state: K::changed(cells, call.buffers) }
 }
@@ -188,13 +188,20 @@ pub fn reported<'a>(mut effects: Effects<'a>, metrics: &mut impl Metrics) -> Eff
     effects
 }
 
-/// The new keys of which every row was refused: there is nothing to keep for them.
-fn untouched(fresh: &[u8], slots: &[u32], rejects: &[(u32, Reject)]) -> Vec<u8> {
+/// For each key whether it is new and every row of it was refused: there is nothing to keep for it. `rejects` are in
+/// the order of their rows. What [`Step::forget`] is for an operator that works on columns.
+#[must_use]
+pub fn untouched(fresh: &[u8], slots: &[u32], rejects: &[(u32, Reject)]) -> Vec<u8> {
+    if rejects.is_empty() {
+        return Vec::new();
+    }
     let mut forget = fresh.to_vec();
     let mut refused = rejects.iter().map(|(row, _)| *row).peekable();
     for (row, slot) in (0..).zip(slots) {
-        if refused.next_if_eq(&row).is_none() {
-            forget[*slot as usize] = 0;
+        if refused.next_if_eq(&row).is_none()
+            && let Some(forget) = forget.get_mut(*slot as usize)
+        {
+            *forget = 0;
         }
     }
     forget

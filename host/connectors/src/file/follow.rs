@@ -20,7 +20,7 @@ use std::sync::Arc;
 use wasmill_engine::clock::Micros;
 use wasmill_engine::source::{Position, Read, SourceError, SourceReader};
 
-use super::input::{Identity, Input, Piece, short};
+use super::input::{Identity, Input, Piece, beginning, short};
 use super::listing::{Entry, list};
 
 /// Time between two looks at the files, in microseconds.
@@ -302,6 +302,12 @@ impl SourceReader for Followed {
 
     fn start(&self, number: u32) -> Position {
         self.tails[number as usize].start.clone()
+    }
+
+    fn beginning(&mut self, number: u32, max: usize, into: &mut Vec<u8>) -> Result<(), SourceError> {
+        let tail = &self.tails[number as usize];
+        // A file that is gone was read before: its name may be another's.
+        if tail.path.exists() { beginning(&tail.path, max, into) } else { Ok(()) }
     }
 
     fn progress(&self) -> Option<(u64, u64)> {

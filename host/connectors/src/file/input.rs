@@ -188,6 +188,14 @@ impl Input {
     }
 }
 
+/// Appends the first bytes of a file, unpacked, `max` of them where it has as many and can be read so far.
+pub(super) fn beginning(path: &Path, max: usize, into: &mut Vec<u8>) -> Result<(), SourceError> {
+    let mut input = Input::open(path, 0)?;
+    let end = into.len() + max;
+    while into.len() < end && matches!(input.read(end - into.len(), into)?, Piece::Bytes) {}
+    Ok(())
+}
+
 /// A file that is shorter than a checkpoint says.
 pub(super) fn short(path: &Path, length: u64, offset: u64) -> SourceError {
     let message = format!(

@@ -7,8 +7,8 @@ use flate2::write::GzEncoder;
 
 use super::config::Compression;
 
-/// Bytes that are gathered before they are written; a larger block is written as it is.
-const BUFFER_BYTES: usize = 256 << 10;
+/// Bytes that are gathered before they are written; a larger block, as nearly all are, is written without a copy.
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// An open file.
 pub(super) enum Output {

@@ -11,7 +11,7 @@ use wasmill_engine::source::{Position, Read, SourceError, SourceReader};
 
 use super::config::SourceConfig;
 use super::follow::Followed;
-use super::input::{Input, Piece, short};
+use super::input::{Input, Piece, beginning, short};
 use super::listing::{Entry, list};
 use crate::connector::{SourceContext, SourceEntry};
 use crate::error::ConnectorError;
@@ -121,6 +121,10 @@ impl SourceReader for Listed {
 
     fn start(&self, number: u32) -> Position {
         self.partitions[number as usize].start.clone()
+    }
+
+    fn beginning(&mut self, number: u32, max: usize, into: &mut Vec<u8>) -> Result<(), SourceError> {
+        beginning(&self.partitions[number as usize].path, max, into)
     }
 
     fn progress(&self) -> Option<(u64, u64)> {

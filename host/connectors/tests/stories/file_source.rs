@@ -128,6 +128,23 @@ fn a_folder_and_a_pipe_are_refused_with_what_to_do() {
 }
 
 #[test]
+fn the_first_bytes_of_a_file_can_be_had_wherever_it_is_read() {
+    let folder = folder(&[("a", b"head,er\n1,2\n"), ("b.gz", &gzip(b"head,er\n3,4\n"))]);
+    for follow in [false, true] {
+        let mut reading = open(json!({ "path": "*", "follow": follow }), folder.path());
+        reading.reader.seek(&[position("a", 8), position("b.gz", 8)]).unwrap();
+        while !matches!(reading.next(9), Step::Some(_)) {}
+        for number in [0, 1].into_iter().take(if follow { 1 } else { 2 }) {
+            for (max, first) in [(8, "head,er\n"), (4, "head")] {
+                let mut bytes = Vec::new();
+                reading.reader.beginning(number, max, &mut bytes).unwrap();
+                assert_eq!(bytes, first.as_bytes());
+            }
+        }
+    }
+}
+
+#[test]
 fn a_file_that_is_shorter_than_its_position_is_refused() {
     let packed = gzip(b"12345");
     let folder = folder(&[("a", b"12345"), ("b.gz", &packed)]);

@@ -10,7 +10,8 @@ use crate::build::Options;
 const EXAMPLES: &str = "\
 Examples:
   wasmill build                        the operator in this folder
-  wasmill build examples/currency/plugin";
+  wasmill build examples/currency/plugin
+  wasmill build plugins/filter --to plugins/filter@1.wasm";
 
 /// Compile an operator to a component. Needs the language's own compiler and nothing else.
 #[derive(clap::Args)]
@@ -19,10 +20,13 @@ pub(super) struct Args {
     /// The operator's folder
     #[arg(default_value = ".")]
     folder: PathBuf,
+    /// The component's file [default: target/wasmill/<name>.wasm in the operator's folder]
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
-    let built = crate::build::build(&args.folder, &Options::default())?;
+    let built = crate::build::build(&args.folder, &Options { output: args.to.clone(), ..Options::default() })?;
     let bytes = std::fs::read(&built.path)?;
     let limits = wasmill_wasm::Limits {
         component_bytes_max: wasmill_wasm::COMPONENT_BYTES_WITH_RUNTIME,

@@ -14,6 +14,7 @@ use crate::assemble::World;
 use crate::cases::{self, Outcome};
 use crate::difference::{self, Difference};
 use crate::row::Row;
+use crate::spec::Diagnostics;
 use crate::trial::{self, Trial};
 use crate::{build, plugins, rehearsal, sample, watch};
 
@@ -55,6 +56,14 @@ const ROWS_SHOWN: usize = 20;
 pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
     if !plugins::is_project(&args.folder) {
         let what = format!("error: nothing to build in {}; name the folder of an operator", args.folder.display());
+        return Err(Failed::Input(what));
+    }
+    if args.sample.is_none() && args.pipeline.is_none() && !args.folder.join(CASES).is_file() {
+        let what = format!(
+            "error: {} has no {CASES}, so there are no rows to run it on; write one, or name rows with --sample or \
+             --pipeline",
+            args.folder.display()
+        );
         return Err(Failed::Input(what));
     }
     ctrlc::set_handler(|| std::process::exit(0)).context("cannot listen for interrupts")?;
@@ -112,7 +121,9 @@ fn round(args: &Args, setting: &Setting) -> Result<Vec<Run>, String> {
     match &args.sample {
         Some(file) => sampled(args, file, &factory).map(|run| vec![run]),
         None => {
-            let cases = cases::read(&args.folder.join(CASES)).map_err(|told| told.render(setting.terminal))?;
+            let told = |told: Diagnostics| told.render(setting.terminal);
+            let cases = cases::read(&args.folder.join(CASES)).map_err(told)?;
+            cases.check_key(factory.kind()).map_err(told)?;
             let run = |case: &cases::Case| {
                 let outcome = tried(&factory, &cases, case);
                 let passed = |outcome: &Outcome| difference::differences(&case.expected, outcome).is_empty();

@@ -1,14 +1,15 @@
 //! `wasmill plugin inspect`: what a component is, before it runs.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
-use wasmill_engine::operator::{Factory as _, OperatorPlan, Read};
+use wasmill_engine::operator::{Factory as _, OperatorPlan, Read, SharedFactory};
 use wasmill_engine::schema::{Field, Kind};
 
 use super::{Failed, Output, Setting};
 use crate::assemble::World;
-use crate::plugins;
+use crate::{plugins, trial};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -52,11 +53,15 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
         "imports": info.imports,
         "exports": info.exports,
     });
+    let mut unsuitable = Vec::new();
     if let Some(fields) = &args.fields {
         let config: Value =
             serde_json::from_str(&args.config).map_err(|error| wrong(format!("--config is not JSON: {error}")))?;
         let (plan, _) = component.open(&config, fields).map_err(|refusal| wrong(refusal.to_string()))?;
         declared(&plan, &mut facts);
+        let factory: SharedFactory = Arc::new(component.clone());
+        let found = trial::unsuitable(&factory, &config, fields).map_err(|refusal| wrong(refusal.to_string()))?;
+        unsuitable.extend(found);
     }
     match setting.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&facts)?),
@@ -67,7 +72,7 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
             }
         }
     }
-    Ok(())
+    if unsuitable.is_empty() { Ok(()) } else { Err(wrong(unsuitable.join("\nerror: "))) }
 }
 
 /// Adds what an operator declares.

@@ -141,6 +141,7 @@ struct Told<'a> {
 
 impl Told<'_> {
     fn file(&mut self, cases: &Cases, factory: &SharedFactory, update: bool) -> Result<(), Failed> {
+        cases.check_key(factory.kind()).map_err(|wrong| super::wrong(&wrong, self.setting))?;
         if self.setting.output == Output::Text {
             println!("{}", cases.file);
         }

@@ -39,8 +39,6 @@ pub struct DecodeNode {
     pub counters: SharedCounters,
     /// The lane's watermark.
     pub watermark: Micros,
-    /// Whether it has passed the end on.
-    pub ended: bool,
 }
 
 impl DecodeNode {
@@ -111,22 +109,13 @@ pub(crate) fn refusal(letter: &DeadLetter) -> String {
 
 impl Node for DecodeNode {
     fn step(&mut self, clock: &dyn Clock) -> Step {
-        if !self.outbox.flush() {
-            return Step::Blocked;
-        }
-        if self.ended {
-            return Step::Finished;
+        if let Some(step) = self.outbox.settle() {
+            return step;
         }
         match self.inbox.take() {
             Delivery::Message(_, Message::Chunk(chunk)) => return self.decode(&chunk, clock.now()),
             Delivery::Message(_, Message::Rows(parcel)) => self.own(parcel),
-            Delivery::Message(_, other) => panic!("a read node sends chunks and rows, not {other:?}"),
-            Delivery::Barrier(epoch) => self.outbox.broadcast(&Message::Barrier(epoch)),
-            Delivery::End => {
-                self.outbox.broadcast(&Message::End);
-                self.ended = true;
-            }
-            Delivery::Nothing => return Step::Idle { until: None },
+            other => return self.outbox.pass(&other),
         }
         Step::Progressed
     }

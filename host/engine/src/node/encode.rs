@@ -27,8 +27,6 @@ pub struct EncodeNode {
     pub outbox: Outbox,
     /// Bytes that the last block took, to reserve as many for the next.
     pub expected: usize,
-    /// Whether it has passed the end on.
-    pub ended: bool,
 }
 
 impl EncodeNode {
@@ -53,11 +51,8 @@ impl EncodeNode {
 
 impl Node for EncodeNode {
     fn step(&mut self, _clock: &dyn Clock) -> Step {
-        if !self.outbox.flush() {
-            return Step::Blocked;
-        }
-        if self.ended {
-            return Step::Finished;
+        if let Some(step) = self.outbox.settle() {
+            return step;
         }
         match self.inbox.take() {
             Delivery::Message(_, Message::Rows(parcel)) => self.encode_all(parcel.batches),
@@ -66,13 +61,7 @@ impl Node for EncodeNode {
                 let batch = dead_letter::batch(&letters, layout);
                 self.encode_all(vec![batch]);
             }
-            Delivery::Message(_, other) => panic!("rows come to a sink, not {other:?}"),
-            Delivery::Barrier(epoch) => self.outbox.broadcast(&Message::Barrier(epoch)),
-            Delivery::End => {
-                self.outbox.broadcast(&Message::End);
-                self.ended = true;
-            }
-            Delivery::Nothing => return Step::Idle { until: None },
+            other => return self.outbox.pass(&other),
         }
         Step::Progressed
     }

@@ -7,8 +7,9 @@ use std::collections::VecDeque;
 
 use crate::batch::Batch;
 use crate::dead_letter::DeadLetter;
-use crate::edge::{Message, Parcel, Tx};
+use crate::edge::{Delivery, Message, Parcel, Tx};
 use crate::key::{self, Keys};
+use crate::node::Step;
 
 /// How the rows of a port are shared among the lanes of a receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,7 @@ pub struct Outbox {
     waiting: VecDeque<(Address, Message)>,
     /// Messages sent so far, for [`Split::Turn`].
     sent: usize,
+    ended: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +55,7 @@ impl Outbox {
     /// An outbox with the receivers of each port, and the edge to the dead letters.
     #[must_use]
     pub fn new(ports: Vec<Vec<Receiver>>, dead: Option<Tx>) -> Self {
-        Self { ports, dead, waiting: VecDeque::new(), sent: 0 }
+        Self { ports, dead, waiting: VecDeque::new(), sent: 0, ended: false }
     }
 
     /// Whether there is a place for dead letters.
@@ -123,6 +125,29 @@ impl Outbox {
         addresses.extend(self.dead.is_some().then_some(Address::Dead));
         for to in addresses {
             self.push(to, message.clone());
+        }
+    }
+
+    /// Passes a barrier or the end on; a node does so with all deliveries but messages, which are its own.
+    pub fn pass(&mut self, delivery: &Delivery) -> Step {
+        match delivery {
+            Delivery::Message(_, message) => panic!("no message of this kind comes to this node: {message:?}"),
+            Delivery::Barrier(epoch) => self.broadcast(&Message::Barrier(*epoch)),
+            Delivery::End => {
+                self.broadcast(&Message::End);
+                self.ended = true;
+            }
+            Delivery::Nothing => return Step::Idle { until: None },
+        }
+        Step::Progressed
+    }
+
+    /// Sends what waits: what the node's step comes to before it may take anything, if it may not.
+    pub fn settle(&mut self) -> Option<Step> {
+        match (self.flush(), self.ended) {
+            (false, _) => Some(Step::Blocked),
+            (true, true) => Some(Step::Finished),
+            (true, false) => None,
         }
     }
 

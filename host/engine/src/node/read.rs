@@ -18,7 +18,10 @@ use crate::limits::RECORD_BYTES_MAX;
 use crate::node::outbox::Outbox;
 use crate::node::{Node, Step, failed};
 use crate::pace::Pace;
-use crate::source::{Position, Read, SourceReader};
+use crate::source::{Position, Read, SourceError, SourceReader};
+
+/// Bytes in which a header is looked for first, where reading goes on behind it.
+const HEADER_BYTES_START: usize = 8 << 10;
 
 /// What a read node is made of.
 pub struct Parts {
@@ -113,10 +116,15 @@ impl ReadNode {
             self.parts.counters.done.set(done);
             self.parts.counters.all.set(all);
         }
+        if let Read::Bytes { partition } | Read::End { partition } | Read::Broken { partition, .. } = read
+            && let Err(error) = self.meet(partition)
+        {
+            return failed(&self.parts.name, error.message);
+        }
         let new = bytes.len() - kept;
         self.parts.counters.bytes.add(new as u64);
         if let Read::Bytes { partition } = read
-            && self.number(partition) == self.last
+            && partition as usize == self.last
         {
             self.cut(bytes);
             return Step::Progressed;
@@ -127,7 +135,7 @@ impl ReadNode {
         }
         match read {
             Read::Bytes { partition } => {
-                self.last = self.number(partition);
+                self.last = partition as usize;
                 let mut bytes = std::mem::take(&mut self.partitions[self.last].rest);
                 bytes.extend_from_slice(&other);
                 self.cut(bytes);
@@ -136,8 +144,10 @@ impl ReadNode {
             Read::Broken { partition, reason } => self.end(partition, Some(reason)),
             Read::Records(records) => {
                 self.parts.counters.rows_in.add(records.rows as u64);
-                let number = self.number(0);
-                self.partitions[number].offset = records.first + records.rows as u64;
+                if let Err(error) = self.meet(0) {
+                    return failed(&self.parts.name, error.message);
+                }
+                self.partitions[0].offset = records.first + records.rows as u64;
                 let batch = Batch::new(Arc::new(*records), self.parts.layout.clone());
                 self.send(Message::Rows(Parcel { batches: vec![batch], watermark: Micros::MIN }));
             }
@@ -147,16 +157,36 @@ impl ReadNode {
         Step::Progressed
     }
 
-    /// The position of a partition in `self.partitions`.
-    fn number(&mut self, partition: u32) -> usize {
-        let number = partition as usize;
-        while self.partitions.len() <= number {
+    /// Makes the partitions up to that number known.
+    fn meet(&mut self, number: u32) -> Result<(), SourceError> {
+        while self.partitions.len() <= number as usize {
             let new = u32::try_from(self.partitions.len()).expect("partitions are counted by u32");
             let Position { partition: name, offset, line } = self.parts.reader.start(new);
+            let header = if offset > 0 { self.header(new)? } else { None };
             let (rest, beginning) = (Vec::new(), offset == 0);
-            self.partitions.push(Partition { name, rest, offset, line, skipping: false, header: None, beginning });
+            self.partitions.push(Partition { name, rest, offset, line, skipping: false, header, beginning });
         }
-        number
+        Ok(())
+    }
+
+    /// The header of a partition that is not read from its beginning, where its format has one and it can be read.
+    fn header(&mut self, number: u32) -> Result<Option<Arc<[u8]>>, SourceError> {
+        let Some(framing) = &mut self.parts.framing else { return Ok(None) };
+        if framing.header(&[]) == Some(0) {
+            return Ok(None);
+        }
+        let (mut bytes, mut max) = (Vec::new(), HEADER_BYTES_START);
+        loop {
+            bytes.clear();
+            self.parts.reader.beginning(number, max, &mut bytes)?;
+            if let Some(end) = framing.header(&bytes) {
+                return Ok(Some(bytes[..end].into()));
+            }
+            if bytes.len() < max || max > RECORD_BYTES_MAX {
+                return Ok(None);
+            }
+            max *= 8;
+        }
     }
 
     /// Sends the whole records of `bytes`, which begin where the rest of the last partition did.
@@ -206,7 +236,7 @@ impl ReadNode {
 
     /// The partition has ended: what is left is a record without line end, or a broken one.
     fn end(&mut self, partition: u32, broken: Option<String>) {
-        let number = self.number(partition);
+        let number = partition as usize;
         let rest = std::mem::take(&mut self.partitions[number].rest);
         let Partition { skipping, beginning, .. } = self.partitions[number];
         // What ends before its header is whole has no records.
@@ -292,5 +322,83 @@ impl Node for ReadNode {
 
     fn name(&self) -> &str {
         &self.parts.name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::codec::{self, Format};
+    use crate::edge::edge;
+    use crate::node::outbox::{Receiver as Port, Split};
+    use crate::schema::Schema;
+
+    /// A table whose reading goes on behind its first record.
+    struct Table {
+        bytes: Vec<u8>,
+        at: usize,
+    }
+
+    impl SourceReader for Table {
+        fn seek(&mut self, _: &[Position]) -> Result<(), SourceError> {
+            Ok(())
+        }
+
+        fn read(&mut self, _: Micros, _: usize, _: usize, into: &mut Vec<u8>) -> Result<Read, SourceError> {
+            into.extend_from_slice(&self.bytes[std::mem::replace(&mut self.at, self.bytes.len())..]);
+            Ok(Read::Bytes { partition: 0 })
+        }
+
+        fn partition(&self, _: u32) -> Arc<str> {
+            "t.csv".into()
+        }
+
+        fn start(&self, _: u32) -> Position {
+            Position { partition: "t.csv".into(), offset: self.at as u64 / 2, line: 2 }
+        }
+
+        fn beginning(&mut self, _: u32, max: usize, into: &mut Vec<u8>) -> Result<(), SourceError> {
+            into.extend_from_slice(&self.bytes[..max.min(self.bytes.len())]);
+            Ok(())
+        }
+
+        fn progress(&self) -> Option<(u64, u64)> {
+            None
+        }
+
+        fn acknowledge(&mut self, _: &[Position]) -> Result<(), SourceError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_partition_that_is_read_on_has_the_header_that_it_began_with() {
+        for name in ["b", &"b".repeat(10 * HEADER_BYTES_START), &"b".repeat(2 * RECORD_BYTES_MAX * 8)] {
+            let first = format!("a,{name}\n1,2\n");
+            let table = Table { bytes: format!("{first}3,4\n").into(), at: first.len() };
+            let (tx, rx) = edge();
+            let ((_orders, received), (reports, _reported)) = (channel(), channel());
+            let parts = Parts {
+                name: "t".into(),
+                reader: Box::new(table),
+                framing: Some(codec::framing(&Format::Csv { separator: b',', header: true })),
+                layout: Arc::new(Layout::of_source(&Schema::new(Vec::new()))),
+                lanes: 1,
+                outbox: Outbox::new(vec![vec![Port { split: Split::Whole, lanes: vec![tx] }]], None),
+                pace: Pace::new(0),
+                counters: Arc::default(),
+                orders: received,
+                reports,
+                number: 0,
+            };
+            assert_eq!(ReadNode::new(parts).step(&ManualClock::default()), Step::Progressed);
+            let Some(Message::Chunk(chunk)) = rx.receive() else { panic!("no chunk") };
+            assert_eq!(&chunk.data[..chunk.len], b"3,4\n");
+            let whole = name.len() < RECORD_BYTES_MAX;
+            assert_eq!(chunk.header.as_deref(), whole.then(|| format!("a,{name}\n").into_bytes()).as_deref());
+        }
     }
 }

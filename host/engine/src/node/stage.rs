@@ -16,7 +16,7 @@ use crate::dead_letter::DeadLetter;
 use crate::edge::{Delivery, Inbox, Message, Parcel};
 use crate::graph::{OnError, Shape, Stage};
 use crate::key;
-use crate::limits::{RETRIES_MAX, RETRY_BACKOFF_MAX_MS, RETRY_BACKOFF_MS};
+use crate::limits::{RETRIES_MAX, RETRY_BACKOFF_MAX_MS, RETRY_BACKOFF_MS, SWEEP_EVERY_MICROS, SWEEP_KEYS};
 use crate::node::outbox::Outbox;
 use crate::node::work::{Task, Work};
 use crate::node::{Node, Step, failed, fill};
@@ -79,7 +79,8 @@ pub struct StageNode {
     /// The smallest watermark among the upstreams, and each one's.
     watermarks: Vec<Micros>,
     seed: u64,
-    ended: bool,
+    /// When keys past their time are looked for again.
+    sweep_at: Micros,
 }
 
 impl StageNode {
@@ -97,7 +98,7 @@ impl StageNode {
             number: 0,
             watermarks: vec![Micros::MIN; upstreams],
             seed,
-            ended: false,
+            sweep_at: Micros::MIN,
         }
     }
 
@@ -260,6 +261,17 @@ impl StageNode {
         failed(&self.parts.stage.name, format!("stopped before the record at {place}: {reason}"))
     }
 
+    /// Gives back memory of keys past their time, a slice of them; answers when it is the next one's turn.
+    fn sweep(&mut self, clock: &dyn Clock) -> Option<Micros> {
+        let state = self.parts.state.as_mut().filter(|state| state.expires() && !state.is_empty())?;
+        let now = clock.now();
+        if now >= self.sweep_at {
+            state.sweep(now, SWEEP_KEYS);
+            self.sweep_at = now.saturating_add(SWEEP_EVERY_MICROS);
+        }
+        Some(self.sweep_at)
+    }
+
     /// Sends what the message became, once nothing of it is left.
     fn finish(&mut self) {
         let watermark = self.watermark();
@@ -310,11 +322,8 @@ fn original(batch: &Batch, row: u32) -> Vec<u8> {
 
 impl Node for StageNode {
     fn step(&mut self, clock: &dyn Clock) -> Step {
-        if !self.parts.outbox.flush() {
-            return Step::Blocked;
-        }
-        if self.ended {
-            return Step::Finished;
+        if let Some(step) = self.parts.outbox.settle() {
+            return step;
         }
         if let Some(due) = self.work.due() {
             if due > clock.now() {
@@ -327,20 +336,124 @@ impl Node for StageNode {
             self.finish();
             return Step::Progressed;
         }
+        let until = self.sweep(clock);
         match self.parts.inbox.take() {
-            Delivery::Message(upstream, Message::Rows(parcel)) => self.accept(upstream, parcel),
-            Delivery::Message(_, other) => panic!("rows come to a stage, not {other:?}"),
-            Delivery::Barrier(epoch) => self.parts.outbox.broadcast(&Message::Barrier(epoch)),
-            Delivery::End => {
-                self.parts.outbox.broadcast(&Message::End);
-                self.ended = true;
+            Delivery::Message(upstream, Message::Rows(parcel)) => {
+                self.accept(upstream, parcel);
+                Step::Progressed
             }
-            Delivery::Nothing => return Step::Idle { until: None },
+            Delivery::Nothing => Step::Idle { until },
+            other => self.parts.outbox.pass(&other),
         }
-        Step::Progressed
     }
 
     fn name(&self) -> &str {
         &self.parts.stage.name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{ArrayRef, Int64Array};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::batch::{Layout, Records};
+    use crate::clock::ManualClock;
+    use crate::edge::edge;
+    use crate::graph::{Draft, Graph, SinkDraft, SourceDraft, StageDraft};
+    use crate::operator::{Factory, OperatorKind, OperatorPlan, Refusal, Table, TableChanges};
+    use crate::schema::{Field, Kind, Schema};
+
+    const TTL_MS: u64 = 1_000;
+
+    /// Remembers each key for a second, and emits nothing.
+    struct Remember;
+
+    impl Factory for Remember {
+        fn kind(&self) -> OperatorKind {
+            OperatorKind::Keyed
+        }
+
+        fn digest(&self) -> &str {
+            "native"
+        }
+
+        fn open(&self, _: &Value, _: &[Field]) -> Result<(OperatorPlan, Box<dyn Operator>), Refusal> {
+            let columns = vec![Field::required("n", Kind::Int64)];
+            let tables = vec![Table { name: "seen".into(), version: 1, columns, ttl_ms: Some(TTL_MS) }];
+            let port = crate::operator::Port { name: "out".into(), carries: None, makes: Vec::new() };
+            Ok((OperatorPlan { reads: Vec::new(), ports: vec![port], tables, metrics: Vec::new() }, Box::new(Self)))
+        }
+    }
+
+    impl Operator for Remember {
+        fn process(&mut self, call: &Call<'_>) -> Result<Effects, CallError> {
+            let count = call.keys.expect("a keyed operator is called with keys").count as usize;
+            let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![1; count]))];
+            Ok(Effects { tables: vec![TableChanges { forget: Vec::new(), columns }], ..Effects::default() })
+        }
+    }
+
+    /// One lane of a stage of that operator, the edge to it, and the layout of its rows.
+    fn lane(factory: Arc<dyn Factory>) -> (StageNode, crate::edge::Tx, Arc<Layout>) {
+        let (schema, from) =
+            (Schema::new(vec![Field::required("key", Kind::Int64)]), |name: &str| vec![name.to_owned()]);
+        let source = SourceDraft { name: "rows".into(), schema, format: None, event_time: None, lanes: 1 };
+        let stage = StageDraft {
+            name: "stage".into(),
+            from: from("rows"),
+            factory,
+            config: json!({}),
+            key: from("key"),
+            lanes: None,
+            on_error: OnError::Stop,
+            latency: None,
+        };
+        let sink = SinkDraft { name: "sink".into(), from: from("stage"), format: Some(Format::Ndjson) };
+        let (sources, stages, sinks) = (vec![source], vec![stage], vec![sink]);
+        let graph = Graph::build(Draft { name: "t".into(), sources, stages, sinks, dead_letters: None }).unwrap();
+        let stage = graph.stages.into_iter().next().unwrap();
+        let (tx, rx) = edge();
+        let parts = Parts {
+            metrics: OperatorMetrics::new(&stage.plan.metrics),
+            operator: stage.factory.open(&stage.config, stage.schema.fields()).unwrap().1,
+            state: Some(KeyedState::new(&[Kind::Int64], &stage.plan.tables, u64::MAX)),
+            stage: Arc::new(stage),
+            lane: 0,
+            inbox: Inbox::new(vec![vec![rx]]),
+            outbox: Outbox::new(vec![Vec::new()], None),
+            throttle: Throttle::new(Vec::new(), 10_000),
+            counters: Arc::default(),
+        };
+        (StageNode::new(parts, 1), tx, graph.sources[0].layout.clone())
+    }
+
+    #[test]
+    fn memory_of_keys_past_their_time_comes_back_though_nobody_touches_them() {
+        const KEYS: i64 = 3 * SWEEP_KEYS as i64;
+        let ((mut node, input, layout), clock) = (lane(Arc::new(Remember)), ManualClock::default());
+        let records = Records {
+            source: "rows".into(),
+            partition: "0".into(),
+            rows: KEYS as usize,
+            columns: vec![Some(Arc::new(Int64Array::from_iter_values(0..KEYS)))],
+            event_time: None,
+            message: None,
+            raw: None,
+            first: 0,
+        };
+        let batches = vec![Batch::new(Arc::new(records), layout)];
+        input.send(Message::Rows(Parcel { batches, watermark: Micros::MIN })).unwrap();
+        while node.step(&clock) == Step::Progressed {}
+        assert_eq!(node.parts.state.as_ref().unwrap().len(), KEYS as usize);
+        clock.advance(TTL_MS as i64 * 1_000);
+        let mut looks = 0;
+        while let Step::Idle { until: Some(until) } = node.step(&clock) {
+            clock.advance(until - clock.now());
+            looks += 1;
+        }
+        assert!(node.parts.state.as_ref().unwrap().is_empty(), "and then it has nothing to wake for");
+        assert!(looks >= 3, "{looks} looks, each at a slice");
     }
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
-use super::{Connectors, Controls, Placed, Runtime, RuntimeError, Settings, Status};
+use super::{Connectors, Controls, Placed, Runtime, RuntimeError, Settings, Station, Status};
 use crate::batch::Layout;
 use crate::clock::Micros;
 use crate::codec;
@@ -166,7 +166,7 @@ impl Wiring<'_> {
             reports: self.reports.clone(),
             number,
         };
-        self.place(None, read::ReadNode::new(parts));
+        self.place(Station::Read, read::ReadNode::new(parts));
         for (lane, rx) in from_reader.into_iter().enumerate() {
             let node = decode::DecodeNode {
                 name: source.name.clone(),
@@ -178,9 +178,8 @@ impl Wiring<'_> {
                 pace: self.paces[number].clone(),
                 counters: counters.clone(),
                 watermark: Micros::MIN,
-                ended: false,
             };
-            self.place(Some(lane as u32), node);
+            self.place(Station::Lane(lane as u32), node);
         }
     }
 
@@ -220,7 +219,7 @@ impl Wiring<'_> {
                 stage.inputs.len(),
             );
             *bound += 1;
-            self.place(Some(lane), node);
+            self.place(Station::Lane(lane), node);
         }
         Ok(())
     }
@@ -266,9 +265,8 @@ impl Wiring<'_> {
             dead,
             outbox: Outbox::new(vec![vec![Port { split: Split::Whole, lanes: vec![tx] }]], None),
             expected: 0,
-            ended: false,
         };
-        self.place(lane, node);
+        self.place(lane.map_or(Station::Write, Station::Lane), node);
         rx
     }
 
@@ -288,7 +286,7 @@ impl Wiring<'_> {
         let (inbox, reports) = (Inbox::new(encoded), self.reports.clone());
         let parts =
             write::Parts { name: sink.name.clone(), inbox, writer, counters, orders: received, reports, number };
-        self.place(None, write::WriteNode::new(parts));
+        self.place(Station::Write, write::WriteNode::new(parts));
         Ok(())
     }
 
@@ -309,8 +307,8 @@ impl Wiring<'_> {
         counters
     }
 
-    fn place(&mut self, lane: Option<u32>, node: impl crate::node::Node + 'static) {
-        self.nodes.push(Placed { lane, node: Box::new(node) });
+    fn place(&mut self, station: Station, node: impl crate::node::Node + 'static) {
+        self.nodes.push(Placed { station, node: Box::new(node) });
     }
 }
 

@@ -8,7 +8,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{
-    Error, FnArg, GenericArgument, Ident, ItemFn, LitStr, PathArguments, Result, ReturnType, Token, Type,
+    Error, FnArg, GenericArgument, Generics, Ident, ItemFn, LitStr, PathArguments, Result, ReturnType, Token, Type,
     TypeReference, parenthesized, parse_quote,
 };
 
@@ -142,7 +142,7 @@ pub(crate) fn expand(kind: Kind, arguments: &Arguments, mut function: ItemFn) ->
     complete_return(&mut function, parameters.out)?;
     check_ports(function.block.to_token_stream(), &arguments.ports)?;
     let operator = implementation(kind, arguments, &signature.ident, &parameters);
-    let checks = checks(row, &parameters);
+    let checks = checks(row, &parameters, &signature.generics);
     let (visibility, name) = (&shared.vis, &signature.ident);
     let config = parameters.config.map_or_else(|| quote!(()), ToTokens::to_token_stream);
     let metrics = parameters.metrics.map_or_else(|| quote!(()), ToTokens::to_token_stream);
@@ -260,7 +260,7 @@ fn check_ports(tokens: TokenStream, ports: &[String]) -> Result<()> {
 }
 
 /// Says of each parameter's type what it lacks, where the author wrote it.
-fn checks(row: &Type, parameters: &Parameters<'_>) -> TokenStream {
+fn checks(row: &Type, parameters: &Parameters<'_>, generics: &Generics) -> TokenStream {
     let row = quote_spanned!(row.span()=> { fn a_row<'a, R: ::wasmill::row::Row<'a>>() {} let _ = a_row::<#row>; });
     let state = parameters
         .state
@@ -271,7 +271,10 @@ fn checks(row: &Type, parameters: &Parameters<'_>) -> TokenStream {
     let config = parameters.config.map(
         |ty| quote_spanned!(ty.span()=> { fn config<C: ::wasmill::config::Configuration>() {} let _ = config::<#ty>; }),
     );
-    quote!(const _: fn() = || { #row #state #metrics #config };)
+    quote! {
+        #[expect(dead_code, reason = "it is there to be compiled")]
+        fn checks #generics () { #row #state #metrics #config }
+    }
 }
 
 fn implementation(kind: Kind, arguments: &Arguments, function: &Ident, parameters: &Parameters<'_>) -> TokenStream {

@@ -164,6 +164,7 @@ impl<O: Operator> Driver<O> {
                     (Some(value), _) => Datum::read(value, kind)
                         .ok_or_else(|| format!("row {number}: `{name}` is {value}, which is not {}", field.kind))?,
                     (None, Some(fallback)) => fallback.clone(),
+                    (None, None) if name.starts_with('@') => metadata(name, number),
                     (None, None) if field.nullable => Datum::Null,
                     (None, None) => {
                         return Err(format!("row {number}: there is no `{name}`, which the operator reads"));
@@ -216,13 +217,20 @@ impl<O: Operator> Driver<O> {
         changed: &[Column<'_>],
         forget: &[u8],
     ) {
+        if changed.is_empty() && forget.is_empty() {
+            return;
+        }
         let fields = table.columns.iter().zip(changed);
         let columns: Vec<_> = fields.map(|(field, column)| columns::values(column, kind(field), keys.len())).collect();
         for (slot, key) in keys.into_iter().enumerate() {
             if forget.get(slot) == Some(&1) {
                 state.remove(&key);
-            } else {
-                state.insert(key, (now, columns.iter().map(|column| column[slot].clone()).collect()));
+            } else if !changed.is_empty() {
+                let values: Vec<Datum> = columns.iter().map(|column| column[slot].clone()).collect();
+                // Time to live runs from the last change, and a value that is what it was is none.
+                if state.get(&key).is_none_or(|(_, before)| *before != values) {
+                    state.insert(key, (now, values));
+                }
             }
         }
     }
@@ -272,6 +280,15 @@ fn emitted(rows: &[Value], emit: &Emit<'_>, port: &Port) -> Vec<Value> {
         }
     }
     out
+}
+
+/// What the host adds to a row, where the test has not said it.
+fn metadata(name: &str, row: usize) -> Datum {
+    match name {
+        "@source" | "@partition" => Datum::Bytes(b"input".to_vec()),
+        "@offset" => Datum::Int64(i64::try_from(row).expect("a test has fewer than 2^63 rows")),
+        _ => Datum::Null,
+    }
 }
 
 fn kind(field: &Field) -> Kind {

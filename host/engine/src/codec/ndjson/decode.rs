@@ -3,9 +3,10 @@
 use arrow_array::TimestampMicrosecondArray;
 use arrow_buffer::Buffer;
 
-use super::fault::{not_utf8, too_long};
+use super::fault::not_utf8;
 use super::reader::Reader;
-use super::slot::{CHUNK_BYTES_MAX, Slot};
+use super::scan::Scanned;
+use super::slot::CHUNK_BYTES_MAX;
 use crate::batch::{Offsets, PADDING, Raw, Records, Span};
 use crate::codec::{Chunk, DecodePlan, Decoded, Decoder};
 use crate::dead_letter::DeadLetter;
@@ -17,6 +18,8 @@ use crate::schema::{Format, Kind};
 pub(crate) struct NdjsonDecoder {
     reader: Reader,
     event_time: Option<usize>,
+    /// Where texts may end in the last chunk.
+    specials: Vec<u8>,
     /// Records of the last chunk, for which there is room at once.
     rows: usize,
 }
@@ -45,11 +48,11 @@ impl NdjsonDecoder {
     pub(crate) fn new(plan: &DecodePlan) -> Self {
         let is_time = |field: usize| plan.schema.fields()[field].kind == Kind::Timestamp;
         assert!(plan.event_time.is_none_or(is_time), "the event time is a timestamp");
-        Self { reader: Reader::new(plan), event_time: plan.event_time, rows: 0 }
+        Self { reader: Reader::new(plan), event_time: plan.event_time, specials: Vec::new(), rows: 0 }
     }
 
     /// Decodes the lines before `stop`.
-    fn lines(&mut self, chunk: &Chunk, b: &[u8], stop: usize, done: &mut Progress) {
+    fn lines(&mut self, chunk: &Chunk, b: Scanned<'_>, stop: usize, done: &mut Progress) {
         while done.p < stop {
             let start = done.p;
             if b[start] == b'\n' {
@@ -68,17 +71,17 @@ impl NdjsonDecoder {
                     let record = line(&b[..stop], start);
                     if !record.is_empty() {
                         let reason = fault.reason(&self.reader.tree, record, start);
-                        done.bad.push(letter(chunk, record, start, done.line, reason));
+                        done.bad.push(chunk.letter(record, start, done.line, reason));
                     }
-                    done.pass(b, start, stop);
+                    done.pass(&b, start, stop);
                     continue;
                 }
             };
             if end - start > RECORD_BYTES_MAX {
                 self.reader.truncate(done.spans.len());
                 let record = line(&b[..stop], start);
-                done.bad.push(letter(chunk, record, start, done.line, String::new()));
-                done.pass(b, start, stop);
+                done.bad.push(chunk.letter(record, start, done.line, String::new()));
+                done.pass(&b, start, stop);
                 continue;
             }
             done.good(start, if b[end - 1] == b'\r' { end - 1 } else { end });
@@ -119,17 +122,21 @@ impl Decoder for NdjsonDecoder {
         let padding = chunk.data.get(chunk.len..chunk.len + PADDING);
         assert!(padding.is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0)), "zeros follow the records");
         let (mut data, mut bad) = (chunk.data.clone(), Vec::new());
-        if simdutf8::basic::from_utf8(&data[..chunk.len]).is_err() {
+        let mut specials = std::mem::take(&mut self.specials);
+        let mut bytes = Scanned::new(&data[..chunk.len + PADDING], &mut specials);
+        if !bytes.is_ascii() && simdutf8::basic::from_utf8(&bytes[..chunk.len]).is_err() {
             data = scrub(chunk, &mut bad);
+            bytes = Scanned::new(&data[..chunk.len + PADDING], &mut specials);
         }
         let stop = chunk.broken.as_ref().map_or(chunk.len, |_| last(&data[..chunk.len]));
         let spans = Vec::with_capacity(self.rows + self.rows / 8);
         let mut done = Progress { p: 0, line: 0, spans, lines: Vec::new(), first_line: 0, bad };
-        self.lines(chunk, &data, stop, &mut done);
+        self.lines(chunk, bytes, stop, &mut done);
+        self.specials = specials;
         if let Some(reason) = &chunk.broken {
             let record = line(&chunk.data[..chunk.len], stop);
             done.bad.retain(|letter| letter.offset != chunk.offset + stop as u64);
-            done.bad.push(letter(chunk, record, stop, done.line, reason.clone()));
+            done.bad.push(chunk.letter(record, stop, done.line, reason.clone()));
         }
         done.bad.sort_by_key(|letter| letter.offset);
         self.finish(chunk, data, done)
@@ -141,12 +148,9 @@ impl NdjsonDecoder {
         let rows = done.spans.len();
         self.rows = rows;
         let Reader { slots, unescaped, .. } = &mut self.reader;
-        // The bytes were checked, but only another check makes them text, so it is made only for those who want text.
-        let wanted = if slots.iter().any(Slot::wants_text) { chunk.len } else { 0 };
-        let text = simdutf8::basic::from_utf8(&data[..wanted]).expect("what is not UTF-8 was scrubbed");
         let values =
             slots.iter_mut().enumerate().filter_map(|(field, slot)| Some((field, slot.finish_places()?))).collect();
-        let columns: Vec<_> = slots.iter_mut().map(|slot| slot.finish(rows, text, unescaped)).collect();
+        let columns: Vec<_> = slots.iter_mut().map(|slot| slot.finish(rows, &data, unescaped)).collect();
         unescaped.clear();
         let event_time = self.event_time.map(|field| {
             let times =
@@ -181,13 +185,6 @@ fn last(b: &[u8]) -> usize {
     memchr::memrchr(b'\n', b).map_or(0, |end| end + 1)
 }
 
-/// A dead letter for the record at `start`, on the `line`th line of the chunk. One that is too long is cut, and that is
-/// the reason then.
-fn letter(chunk: &Chunk, record: &[u8], start: usize, line: u32, reason: String) -> DeadLetter {
-    let long = record.len() > RECORD_BYTES_MAX;
-    chunk.letter(record, start, line, if long { too_long(record.len()) } else { reason })
-}
-
 /// The chunk's bytes with every line blanked that is not UTF-8; these are bad.
 #[cold]
 fn scrub(chunk: &Chunk, bad: &mut Vec<DeadLetter>) -> Buffer {
@@ -197,7 +194,7 @@ fn scrub(chunk: &Chunk, bad: &mut Vec<DeadLetter>) -> Buffer {
         let end = memchr::memchr(b'\n', &data[start..chunk.len]).map_or(chunk.len, |end| start + end);
         if let Err(fault) = std::str::from_utf8(&data[start..end]) {
             let record = line(&chunk.data[..chunk.len], start);
-            bad.push(letter(chunk, record, start, number, not_utf8(fault.valid_up_to())));
+            bad.push(chunk.letter(record, start, number, not_utf8(fault.valid_up_to())));
             data[start..end].fill(b' ');
         }
         (start, number) = (end + 1, number + 1);

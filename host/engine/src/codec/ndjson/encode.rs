@@ -1,16 +1,17 @@
 //! Rows to lines: spliced where that can be, else anew.
 //!
-//! What is decided for a layout is decided when it first comes, what for a batch once a batch; a row only copies.
+//! What is decided for a layout is decided when it first comes, what for a batch once a batch; a row only copies, and
+//! rows that lie behind each other are copied from new value to new value, line ends included.
 
 use std::sync::Arc;
 
-use super::scan::blank;
+use super::scan::{Scanned, blank};
 use super::skip::skip;
 use super::splice::{Splice, plan};
 use super::string;
 use super::tree::{ROOT, Tree};
 use super::write::{self, Values};
-use crate::batch::{Batch, Layout, Raw, Span};
+use crate::batch::{Batch, Layout, PADDING, Raw, Span};
 use crate::codec::Encoder;
 use crate::schema::Format;
 
@@ -75,10 +76,12 @@ impl Encoder for NdjsonEncoder {
             && let Some(edits) = Edits::new(splice, batch, raw)
         {
             into.reserve(edits.bytes(batch));
+            let mut copied = Copied::default();
             for row in 0..batch.rows() {
-                edits.write(row, batch.record(row), &mut self.edits, &mut self.tail, into);
-                ends.push(into.len() as u32);
+                edits.write(row, batch.record(row), &mut self.edits, &mut self.tail, &mut copied, into);
+                ends.push((into.len() + copied.owed()) as u32);
             }
+            copied.settle(&raw.data, into);
             return;
         }
         let kinds = layout.schema.fields();
@@ -106,6 +109,54 @@ struct Edits<'a> {
     keys: Vec<Vec<u8>>,
     /// Keys of the values that are added, each with a finder of what it may look like in a record.
     added: Vec<(&'a str, memchr::memmem::Finder<'a>)>,
+}
+
+/// How much of the records was copied.
+#[derive(Clone, Copy, Debug, Default)]
+struct Copied {
+    /// The first byte that was not, and the end of the last record, if its end is not copied yet.
+    from: usize,
+    to: usize,
+    open: bool,
+}
+
+impl Copied {
+    /// Bytes that are still to be written for the rows so far.
+    #[inline(always)]
+    fn owed(self) -> usize {
+        if self.open { self.to - self.from + 1 } else { 0 }
+    }
+
+    /// Writes these bytes.
+    #[inline(always)]
+    fn settle(self, data: &[u8], into: &mut Vec<u8>) {
+        if self.open {
+            into.extend_from_slice(&data[self.from..self.to]);
+            into.push(b'\n');
+        }
+    }
+
+    /// Goes on with the record at `start`.
+    #[inline(always)]
+    fn begin(&mut self, data: &[u8], start: usize, into: &mut Vec<u8>) {
+        if !(self.open && start == self.to + 1 && data[self.to] == b'\n') {
+            self.settle(data, into);
+            (self.from, self.open) = (start, false);
+        }
+    }
+
+    /// Copies up to a value, and goes on behind it.
+    #[inline(always)]
+    fn up_to(&mut self, data: &[u8], place: Span, into: &mut Vec<u8>) {
+        into.extend_from_slice(&data[self.from..place.start as usize]);
+        self.from = place.end as usize;
+    }
+
+    /// The record ends there.
+    #[inline(always)]
+    fn end(&mut self, to: u32) {
+        (self.to, self.open) = (to as usize, true);
+    }
 }
 
 impl<'a> Edits<'a> {
@@ -148,11 +199,20 @@ impl<'a> Edits<'a> {
         record: usize,
         edits: &mut Vec<(Span, usize)>,
         tail: &mut Vec<usize>,
+        copied: &mut Copied,
         into: &mut Vec<u8>,
     ) {
+        let (data, span) = (&self.raw.data[..], self.raw.spans[record]);
+        copied.begin(data, span.start as usize, into);
+        if let ([(values, places)], []) = (&self.values[..], &self.added[..])
+            && places[record] != Span::default()
+        {
+            copied.up_to(data, places[record], into);
+            values.write(row, into);
+            return copied.end(span.end);
+        }
         edits.clear();
         tail.clear();
-        let span = self.raw.spans[record];
         let replaced = self.values.len() - self.added.len();
         for (number, (_, places)) in self.values[..replaced].iter().enumerate() {
             let place = places[record];
@@ -167,20 +227,15 @@ impl<'a> Edits<'a> {
         if !edits.is_sorted_by_key(|(place, _)| place.start) {
             edits.sort_unstable_by_key(|(place, _)| place.start);
         }
-        let data = &self.raw.data[..];
-        let mut at = span.start;
         for (place, number) in edits.iter() {
-            into.extend_from_slice(&data[at as usize..place.start as usize]);
+            copied.up_to(data, *place, into);
             self.values[*number].0.write(row, into);
-            at = place.end;
         }
-        let rest = &data[at as usize..span.end as usize];
-        if tail.is_empty() {
-            into.extend_from_slice(rest)
-        } else {
-            self.append(row, rest, tail, into)
+        if !tail.is_empty() {
+            self.append(row, &data[copied.from..span.end as usize], tail, into);
+            copied.from = span.end as usize;
         }
-        into.push(b'\n');
+        copied.end(span.end);
     }
 
     /// Writes the rest of a record with values added before its closing brace.
@@ -208,18 +263,19 @@ impl<'a> Edits<'a> {
         if finder.find(record).is_none() && memchr::memchr(b'\\', record).is_none() {
             return None;
         }
-        find(&self.raw.data, span.start as usize, name)
+        find(&self.raw.data, span, name)
     }
 }
 
-/// The place of the last value under that key in the record at `p`, which was checked.
-fn find(b: &[u8], p: usize, name: &str) -> Option<Span> {
+/// The place of the last value under that key in a record, which was checked.
+fn find(data: &[u8], span: Span, name: &str) -> Option<Span> {
     const CHECKED: &str = "the record was checked";
-    let mut place = None;
-    let mut p = blank(b, blank(b, p) + 1);
+    let (mut place, mut specials) = (None, Vec::new());
+    let b = Scanned::new(&data[span.start as usize..span.end as usize + PADDING], &mut specials);
+    let mut p = blank(&b, blank(&b, 0) + 1);
     while b[p] != b'}' {
         let key = string::check(b, p).expect(CHECKED);
-        let value = blank(b, blank(b, key.end + 1) + 1);
+        let value = blank(&b, blank(&b, key.end + 1) + 1);
         let next = skip(b, value, 1).expect(CHECKED);
         let is_name = if key.escaped {
             let mut unescaped = String::new();
@@ -229,11 +285,11 @@ fn find(b: &[u8], p: usize, name: &str) -> Option<Span> {
             &b[key.start..key.end] == name.as_bytes()
         };
         if is_name {
-            place = Some(Span { start: value as u32, end: next as u32 });
+            place = Some(Span { start: span.start + value as u32, end: span.start + next as u32 });
         }
-        p = blank(b, next);
+        p = blank(&b, next);
         if b[p] == b',' {
-            p = blank(b, p + 1);
+            p = blank(&b, p + 1);
         }
     }
     place

@@ -1,7 +1,6 @@
 //! Why a record is bad, first as two words on the way of the record, then as a sentence for its dead letter.
 
 use super::tree::Tree;
-use crate::limits::RECORD_BYTES_MAX;
 
 /// What is wrong and where in the chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,11 +79,6 @@ impl Fault {
             }
         }
     }
-}
-
-/// The sentence for a record that is longer than any may be.
-pub(super) fn too_long(len: usize) -> String {
-    format!("the record has {len} bytes, more than the {RECORD_BYTES_MAX} that one may have; it is cut to these")
 }
 
 /// The sentence for a record that is not UTF-8 from byte `at`.

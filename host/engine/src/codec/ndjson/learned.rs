@@ -99,6 +99,46 @@ impl Step {
     }
 }
 
+/// The steps of a tree, where a walk over them finds them at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ways<'a> {
+    steps: &'a [Step],
+    words: &'a [u64],
+}
+
+impl<'a> Ways<'a> {
+    /// The step before the first.
+    #[inline(always)]
+    pub(super) fn root(self) -> &'a Step {
+        &self.steps[ROOT as usize]
+    }
+
+    /// The step that leads on from `from` at `p`.
+    #[inline(always)]
+    pub(super) fn next(self, from: &Step, b: &[u8], p: usize) -> Option<(u32, &'a Step)> {
+        let mut number = from.follower;
+        let head: &[u8; 16] = b[p..p + 16].try_into().expect("a slice of sixteen bytes");
+        let words = [word(head, 0), word(head, 8)];
+        // No step has the number that means none.
+        while let Some(step) = self.steps.get(number as usize) {
+            if step.begins(words) && (step.rest_words == 0 || self.rest_is(step, b, p + 16)) {
+                return Some((number, step));
+            }
+            number = step.other;
+        }
+        None
+    }
+
+    fn rest_is(self, step: &Step, b: &[u8], p: usize) -> bool {
+        let words = &self.words[step.rest as usize..][..step.rest_words as usize];
+        let Some(bytes) = b.get(p..p + 8 * words.len()) else { return false };
+        let Some((last, words)) = words.split_last() else { return true };
+        let (bytes, tail) = bytes.split_at(8 * words.len());
+        (word(tail, 0) ^ last) & step.tail_mask == 0
+            && words.iter().zip(bytes.chunks_exact(8)).all(|(w, b)| word(b, 0) == *w)
+    }
+}
+
 impl Learned {
     /// A tree of nothing.
     pub(super) fn new() -> Self {
@@ -116,33 +156,15 @@ impl Learned {
         self.add(&[], mark);
     }
 
-    /// The step that leads on from `from` at `p`.
+    /// The tree to walk over.
     #[inline(always)]
-    pub(super) fn next(&self, from: u32, b: &[u8], p: usize) -> Option<(u32, &Step)> {
-        let mut number = self.steps[from as usize].follower;
-        let words = [word(b, p), word(b, p + 8)];
-        while number != NONE {
-            let step = &self.steps[number as usize];
-            if step.begins(words) && (step.rest_words == 0 || self.rest_is(step, b, p + 16)) {
-                return Some((number, step));
-            }
-            number = step.other;
-        }
-        None
+    pub(super) fn ways(&self) -> Ways<'_> {
+        Ways { steps: &self.steps, words: &self.words }
     }
 
     /// The step of that number.
     pub(super) fn step(&self, number: u32) -> &Step {
         &self.steps[number as usize]
-    }
-
-    fn rest_is(&self, step: &Step, b: &[u8], p: usize) -> bool {
-        let words = &self.words[step.rest as usize..][..step.rest_words as usize];
-        let Some(bytes) = b.get(p..p + 8 * words.len()) else { return false };
-        let Some((last, words)) = words.split_last() else { return true };
-        let (bytes, tail) = bytes.split_at(8 * words.len());
-        (word(tail, 0) ^ last) & step.tail_mask == 0
-            && words.iter().zip(bytes.chunks_exact(8)).all(|(w, b)| word(b, 0) == *w)
     }
 
     /// The fields that a record lacks which has ended so.
@@ -166,7 +188,7 @@ impl Learned {
         }
         for mark in marks {
             let literal = &b[mark.start..mark.end];
-            from = match self.known(from, literal) {
+            from = match self.known(from, b, mark) {
                 Some(step) => step,
                 None => {
                     if self.followers(from).count() == FOLLOWERS_MAX {
@@ -185,14 +207,12 @@ impl Learned {
         }
     }
 
-    /// The step with exactly that literal that may follow.
-    fn known(&self, from: u32, literal: &[u8]) -> Option<u32> {
-        let mut padded = literal.to_vec();
-        padded.resize(literal.len() + 16, 0);
-        let words = [word(&padded, 0), word(&padded, 8)];
+    /// The step with exactly the mark's literal that may follow.
+    fn known(&self, from: u32, b: &[u8], mark: &Mark) -> Option<u32> {
+        let words = [word(b, mark.start), word(b, mark.start + 8)];
         let fits = |step: &Step| {
-            let begins = usize::from(step.len) == literal.len() && step.begins(words);
-            begins && (step.rest_words == 0 || self.rest_is(step, &padded, 16))
+            let begins = usize::from(step.len) == mark.end - mark.start && step.begins(words);
+            begins && (step.rest_words == 0 || self.ways().rest_is(step, b, mark.start + 16))
         };
         self.followers(from).find(|number| fits(&self.steps[*number as usize]))
     }

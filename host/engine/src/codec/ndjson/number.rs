@@ -17,48 +17,56 @@ pub(super) enum NumberFault {
 
 type Result<T> = std::result::Result<T, NumberFault>;
 
-/// The integer at `p` and the position after it.
+/// The integer at `p` and the position after it; any value where that is not `wanted`. Whether it goes on as another
+/// number, with a fraction or an exponent ([`is_fraction`]), is the caller's to check.
 #[inline(always)]
-pub(super) fn int(b: &[u8], p: usize) -> Result<(i64, usize)> {
-    let negative = b[p] == b'-';
-    let first = p + usize::from(negative);
-    let head = word(b, first);
+pub(super) fn int(b: &[u8], p: usize, wanted: bool) -> Result<(i64, usize)> {
+    let head = word(b, p);
     let count = leading_digits(head);
-    if count == 0 {
-        return Err(NumberFault::Other);
+    if count == 0 || head as u8 == b'0' {
+        return rare_int(b, p);
     }
-    let (mut value, mut next) = (decimal(head, count), first + count as usize);
+    let mut value = if wanted { decimal(head, count) } else { 0 };
+    let mut next = p + count as usize;
     if count == 8 {
         let more = word(b, next);
         let count = leading_digits(more);
         if count == 8 {
-            return long_int(b, p);
+            return rare_int(b, p);
         }
-        if count > 0 {
+        if wanted && count > 0 {
             value = value * POWERS[count as usize] + decimal(more, count);
-            next += count as usize;
         }
+        next += count as usize;
     }
-    let zero_first = b[first] == b'0' && (next - first > 1 || negative);
-    if zero_first || matches!(b[next], b'.' | b'e' | b'E') {
-        return Err(NumberFault::Other);
-    }
-    let value = value.cast_signed();
-    Ok((if negative { -value } else { value }, next))
+    Ok((value.cast_signed(), next))
 }
 
 const POWERS: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
 
-/// As [`int`], for 16 digits and more.
-#[cold]
-fn long_int(b: &[u8], p: usize) -> Result<(i64, usize)> {
-    let first = p + usize::from(b[p] == b'-');
+/// As [`int`], for those that begin with a sign or a zero, or have 16 digits and more.
+#[inline(never)]
+fn rare_int(b: &[u8], p: usize) -> Result<(i64, usize)> {
+    let negative = b[p] == b'-';
+    let first = p + usize::from(negative);
     let next = digits(b, first);
-    if b[first] == b'0' || matches!(b[next], b'.' | b'e' | b'E') {
+    if next == first || b[first] == b'0' && (next - first > 1 || negative) {
         return Err(NumberFault::Other);
     }
+    if next - first < 8 {
+        let value = decimal(word(b, first), (next - first) as u32).cast_signed();
+        return Ok((if negative { -value } else { value }, next));
+    }
     let text = std::str::from_utf8(&b[p..next]).expect("digits are text");
-    text.parse().map(|value| (value, next)).map_err(|_| NumberFault::Range)
+    // What is no integer is told so, whatever it is worth.
+    let fault = if is_fraction(b[next]) { NumberFault::Other } else { NumberFault::Range };
+    text.parse().map(|value| (value, next)).map_err(|_| fault)
+}
+
+/// Whether a number goes on with that byte behind the digits of an integer.
+#[inline(always)]
+pub(super) const fn is_fraction(byte: u8) -> bool {
+    matches!(byte, b'.' | b'e' | b'E')
 }
 
 /// Position after the number at `p`, and whether it is sure to be within the range of a float.
@@ -91,6 +99,11 @@ fn extent(b: &[u8], p: usize) -> Result<(usize, bool)> {
 /// Position after the number at `p`, which is checked.
 #[inline(always)]
 pub(super) fn check(b: &[u8], p: usize) -> Result<usize> {
+    let head = word(b, p);
+    let count = leading_digits(head);
+    if (1..8).contains(&count) && head as u8 != b'0' && !is_fraction((head >> (8 * count)) as u8) {
+        return Ok(p + count as usize);
+    }
     let (next, small) = extent(b, p)?;
     if small { Ok(next) } else { parse(&b[p..next]).map(|_| next) }
 }
@@ -157,14 +170,18 @@ mod tests {
     fn integers_are_read_up_to_the_ends_of_64_bits_and_refused_beyond() {
         for value in [0, 1, -1, 42, 99_999_999, 100_000_000, 1_234_567_890_123_456, i64::MAX, i64::MIN] {
             let text = value.to_string();
-            assert_eq!(int(&padded(&text), 0), Ok((value, text.len())));
+            assert_eq!(int(&padded(&text), 0, true), Ok((value, text.len())));
+            assert_eq!(int(&padded(&text), 0, false).map(|(_, next)| next), Ok(text.len()));
         }
         for text in ["9223372036854775808", "-9223372036854775809", "100000000000000000000000"] {
-            assert_eq!(int(&padded(text), 0), Err(NumberFault::Range), "{text}");
+            assert_eq!(int(&padded(text), 0, true), Err(NumberFault::Range), "{text}");
         }
-        for text in ["", "-", "-0", "00", "01", "-01", "0000000000000000001", "1.0", "1e3", "12345678901234567.5", "x"]
-        {
-            assert_eq!(int(&padded(text), 0), Err(NumberFault::Other), "{text}");
+        for text in ["", "-", "-0", "00", "01", "-01", "0000000000000000001", "x"] {
+            assert_eq!(int(&padded(text), 0, true), Err(NumberFault::Other), "{text}");
+        }
+        for text in ["1.0", "1e3", "-7E3", "123456789.0"] {
+            let next = int(&padded(text), 0, true).unwrap().1;
+            assert!(is_fraction(text.as_bytes()[next]), "{text}");
         }
     }
 

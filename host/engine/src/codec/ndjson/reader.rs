@@ -6,7 +6,8 @@
 
 use super::fault::{DEPTH_MAX, Fault, What};
 use super::learned::{self, Action, Learned, Mark};
-use super::scan::blank;
+use super::number::is_fraction;
+use super::scan::{Scanned, blank};
 use super::skip::skip;
 use super::slot::Slot;
 use super::string;
@@ -41,16 +42,16 @@ pub(super) struct Reader {
 
 /// Whether a record ends at `p`; `len` is where the chunk's last record ends.
 #[inline(always)]
-fn ends(b: &[u8], p: usize, len: usize) -> bool {
+fn ends(b: Scanned<'_>, p: usize, len: usize) -> bool {
     b[p] == b'\n' || p >= len
 }
 
 /// The position after the comma or closing brace that follows a value of an object, and whether it was the brace.
 #[inline(always)]
-fn separator(b: &[u8], p: usize) -> Result<(usize, bool), Fault> {
-    let p = blank(b, p);
+fn separator(b: Scanned<'_>, p: usize) -> Result<(usize, bool), Fault> {
+    let p = blank(&b, p);
     match b[p] {
-        b',' => Ok((blank(b, p + 1), false)),
+        b',' => Ok((blank(&b, p + 1), false)),
         b'}' => Ok((p + 1, true)),
         _ => Err(Fault { at: p, what: What::Syntax("`,` or `}`") }),
     }
@@ -95,31 +96,34 @@ impl Reader {
     /// Takes the record at `start`, if it is a good one of a layout that is known; answers the position of its line
     /// end.
     #[inline(always)]
-    pub(super) fn predicted(&mut self, b: &[u8], start: usize, len: usize) -> Result<usize, Stray> {
-        let (mut p, mut at) = (start, learned::ROOT);
+    pub(super) fn predicted(&mut self, b: Scanned<'_>, start: usize, len: usize) -> Result<usize, Stray> {
+        let (ways, slots) = (self.learned.ways(), &mut self.slots[..]);
+        let (mut p, mut at, mut step) = (start, learned::ROOT, ways.root());
         loop {
-            let Some((number, step)) = self.learned.next(at, b, p) else { return Err(self.stray(at, start, p)) };
+            let Some((number, next)) = ways.next(step, &b, p) else { return Err(self.stray(at, start, p, &b)) };
+            (at, step) = (number, next);
             p += usize::from(step.len);
             let taken = match step.action {
-                Action::Field(field) => self.slots[field as usize].take(b, p, step.depth, &mut self.unescaped),
+                Action::Field(field) => slots[field as usize].take(b, p, step.depth, &mut self.unescaped),
                 Action::Skip => skip(b, p, step.depth),
-                Action::End(_) if !ends(b, p, len) => return Err(self.stray(learned::ROOT, start, start)),
+                Action::End(_) if !ends(b, p, len) => return Err(self.stray(learned::ROOT, start, start, &b)),
                 Action::End(list) => {
                     for field in self.learned.absent(list) {
-                        self.slots[*field as usize].absent();
+                        slots[*field as usize].absent();
                     }
                     return Ok(p);
                 }
             };
-            let Ok(next) = taken else { return Err(self.stray(learned::ROOT, start, start)) };
-            (p, at) = (next, number);
+            let Ok(next) = taken else { return Err(self.stray(learned::ROOT, start, start, &b)) };
+            p = next;
         }
     }
 
     /// Where a record that left the known ways behind step `at` is read on: there, or, where more than the keys of the
-    /// record itself would have to be recalled, at its start.
-    fn stray(&self, at: u32, start: usize, p: usize) -> Stray {
-        let at = if self.learned.step(at).plain { at } else { learned::ROOT };
+    /// record itself would have to be recalled, or the last value was but the beginning of a number, at its start.
+    fn stray(&self, at: u32, start: usize, p: usize, b: &[u8]) -> Stray {
+        let goes_on = self.learned.step(at).plain && !is_fraction(b[p]);
+        let at = if goes_on { at } else { learned::ROOT };
         Stray { at, start, p: if at == learned::ROOT { start } else { p } }
     }
 
@@ -130,13 +134,13 @@ impl Reader {
 
     /// Takes the rest of a record, whatever it looks like; answers the position of its line end. The slots have the
     /// values of `rows` records before.
-    pub(super) fn record(&mut self, b: &[u8], stray: Stray, rows: usize, len: usize) -> Result<usize, Fault> {
+    pub(super) fn record(&mut self, b: Scanned<'_>, stray: Stray, rows: usize, len: usize) -> Result<usize, Fault> {
         self.record += 1;
         self.marks.clear();
         (self.literal, self.learnable, self.plain) = (stray.p, true, true);
         let end = if stray.at == learned::ROOT {
             self.truncate(rows);
-            let p = blank(b, stray.start);
+            let p = blank(&b, stray.start);
             if b[p] != b'{' {
                 return Err(Fault { at: p, what: What::Record });
             }
@@ -146,14 +150,14 @@ impl Reader {
             let (p, ended) = separator(b, stray.p)?;
             if ended { p } else { self.entries(ROOT, b, p, 1)? }
         };
-        let p = blank(b, end);
+        let p = blank(&b, end);
         if !ends(b, p, len) {
             return Err(Fault { at: p, what: What::Syntax("the end of the record") });
         }
         self.lack(end - 1)?;
         if self.learnable {
             self.mark(p, 0, Action::End(0));
-            self.learned.learn(stray.at, b, &self.marks, &self.absent);
+            self.learned.learn(stray.at, &b, &self.marks, &self.absent);
         }
         Ok(p)
     }
@@ -190,20 +194,20 @@ impl Reader {
     }
 
     /// Takes the object at `p`, the `depth`th that is open; answers the position after it.
-    fn object(&mut self, node: u32, b: &[u8], p: usize, depth: u8) -> Result<usize, Fault> {
-        let p = blank(b, p + 1);
+    fn object(&mut self, node: u32, b: Scanned<'_>, p: usize, depth: u8) -> Result<usize, Fault> {
+        let p = blank(&b, p + 1);
         if b[p] == b'}' { Ok(p + 1) } else { self.entries(node, b, p, depth) }
     }
 
     /// Takes the rest of an object from the key at `p`.
-    fn entries(&mut self, node: u32, b: &[u8], mut p: usize, depth: u8) -> Result<usize, Fault> {
+    fn entries(&mut self, node: u32, b: Scanned<'_>, mut p: usize, depth: u8) -> Result<usize, Fault> {
         let mut first = 0;
         loop {
             if b[p] != b'"' {
                 return Err(Fault { at: p, what: What::Syntax("a key in quotes") });
             }
-            let (child, value) = match self.tree.spelled(node, b, p, &mut first) {
-                Some((child, next)) => (Some(child), blank(b, next)),
+            let (child, value) = match self.tree.spelled(node, &b, p, &mut first) {
+                Some((child, next)) => (Some(child), blank(&b, next)),
                 None => self.key(node, b, p, &mut first)?,
             };
             let next = match child {
@@ -223,7 +227,7 @@ impl Reader {
     }
 
     /// The child that the key at `p` names, however it is written, and the position of its value.
-    fn key(&self, node: u32, b: &[u8], p: usize, first: &mut usize) -> Result<(Option<u32>, usize), Fault> {
+    fn key(&self, node: u32, b: Scanned<'_>, p: usize, first: &mut usize) -> Result<(Option<u32>, usize), Fault> {
         let key = string::check(b, p)?;
         let child = if key.escaped {
             let mut unescaped = String::new();
@@ -232,15 +236,15 @@ impl Reader {
         } else {
             self.tree.child(node, &b[key.start..key.end], first)
         };
-        let colon = blank(b, key.end + 1);
+        let colon = blank(&b, key.end + 1);
         if b[colon] != b':' {
             return Err(Fault { at: colon, what: What::Syntax("`:`") });
         }
-        Ok((child, blank(b, colon + 1)))
+        Ok((child, blank(&b, colon + 1)))
     }
 
     /// Takes the value of a declared key; `key` and `p` are their positions.
-    fn member(&mut self, child: u32, b: &[u8], (key, p): (usize, usize), depth: u8) -> Result<usize, Fault> {
+    fn member(&mut self, child: u32, b: Scanned<'_>, (key, p): (usize, usize), depth: u8) -> Result<usize, Fault> {
         if std::mem::replace(&mut self.seen[child as usize], self.record) == self.record {
             return Err(Fault { at: key, what: What::Twice(child) });
         }
@@ -256,12 +260,16 @@ impl Reader {
         }
         let field = field.expect("a key that is no parent is a field");
         self.mark(p, depth, Action::Field(field));
-        self.literal = self.slots[field as usize].take(b, p, depth, &mut self.unescaped)?;
+        let slot = &mut self.slots[field as usize];
+        self.literal = slot.take(b, p, depth, &mut self.unescaped)?;
+        if slot.is_cut(b, p, self.literal) {
+            return Err(Fault { at: p, what: What::Kind(field) });
+        }
         Ok(self.literal)
     }
 
     /// Takes the value at `p` of a key that fields are declared within: an object, or null for all of them.
-    fn parent(&mut self, node: u32, b: &[u8], p: usize, depth: u8) -> Result<usize, Fault> {
+    fn parent(&mut self, node: u32, b: Scanned<'_>, p: usize, depth: u8) -> Result<usize, Fault> {
         match b[p] {
             b'{' if depth >= DEPTH_MAX => Err(Fault { at: p, what: What::Depth }),
             b'{' => self.object(node, b, p, depth + 1),

@@ -1,10 +1,15 @@
 //! Walking over bytes, many at a time.
 //!
-//! Every function takes a buffer whose records are followed by zeros ([`crate::batch::PADDING`] of them), so that a
-//! word may be loaded at any position within the records. A zero, like a line end, is no part of any JSON token:
-//! nothing here runs past the end of its line, but to say that it has ended.
+//! Every function takes a buffer whose records are followed by zeros ([`PADDING`] of them), so that a word may be
+//! loaded at any position within the records. A zero, like a line end, is no part of any JSON token: nothing here runs
+//! past the end of its line, but to say that it has ended. Where texts may end is found for all bytes at once, before
+//! any record is read ([`Scanned`]): that has no decision that depends on what a text is like.
+
+use std::ops::Deref;
 
 use wide::u8x16;
+
+use crate::batch::PADDING;
 
 /// The byte in every place of a word.
 pub(super) const fn repeat(byte: u8) -> u64 {
@@ -31,35 +36,71 @@ pub(super) const fn special_bits(word: u64) -> u64 {
     (quote | escape | control) & HIGH
 }
 
-const fn is_special(byte: u8) -> bool {
-    byte == b'"' || byte == b'\\' || byte < 0x20
-}
-
-/// A bit for each byte that is a quote, a backslash or a control character, the first one lowest.
+/// A bit for each byte that is a quote, a backslash or a control character, the first one lowest. All bytes are joined
+/// with what was `seen`.
 #[inline(always)]
-fn block_bits(block: &[u8; 64]) -> u64 {
-    let bits = |number: usize| {
+fn block_bits(block: &[u8; 64], seen: &mut u8x16) -> u64 {
+    let mut bits = |number: usize| {
         let bytes: &[u8; 16] = block[16 * number..][..16].try_into().expect("a slice of sixteen bytes");
         let bytes = u8x16::new(*bytes);
-        let control = bytes.simd_eq(bytes.min(u8x16::splat(0x1f)));
-        let special = bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\')) | control;
+        *seen |= bytes;
+        // With one bit turned over the quote stands behind the control characters, and one comparison finds both.
+        let turned = bytes ^ u8x16::splat(0x02);
+        let special = turned.simd_eq(turned.min(u8x16::splat(0x20))) | bytes.simd_eq(u8x16::splat(b'\\'));
         u64::from(special.to_bitmask()) << (16 * number)
     };
     bits(0) | bits(1) | bits(2) | bits(3)
 }
 
-/// Position of the first quote, backslash or control character at or after `p`. Sixty-four bytes at a time, because how
-/// long a text is cannot be predicted: most have one decision that comes out the same each time.
-#[inline(always)]
-pub(super) fn special(b: &[u8], mut p: usize) -> usize {
-    while let Some(block) = b[p..].first_chunk::<64>() {
-        let bits = block_bits(block);
-        if bits != 0 {
-            return p + bits.trailing_zeros() as usize;
+/// Bytes, and a bit for each that is a quote, a backslash or a control character.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scanned<'a> {
+    bytes: &'a [u8],
+    specials: &'a [u8],
+    ascii: bool,
+}
+
+impl<'a> Scanned<'a> {
+    /// Scans `bytes`, of which the last [`PADDING`] are no part of any record; the bits are kept in `specials`.
+    pub(super) fn new(bytes: &'a [u8], specials: &'a mut Vec<u8>) -> Self {
+        assert!(bytes.len() >= PADDING, "zeros follow the records");
+        let (blocks, rest) = bytes.as_chunks::<64>();
+        let mut seen = u8x16::splat(0);
+        // A word more, so that one may be loaded at any byte.
+        specials.resize(8 * blocks.len() + 8, 0);
+        for (block, bits) in blocks.iter().zip(specials.as_chunks_mut::<8>().0) {
+            *bits = block_bits(block, &mut seen).to_le_bytes();
         }
-        p += 64;
+        rest.iter().for_each(|byte| seen |= u8x16::splat(*byte));
+        Self { bytes, specials, ascii: seen.to_array().iter().all(u8::is_ascii) }
     }
-    p + b[p..].iter().position(|byte| is_special(*byte)).expect("zeros follow the records")
+
+    /// Whether all bytes are ASCII, and so UTF-8.
+    pub(super) fn is_ascii(self) -> bool {
+        self.ascii
+    }
+
+    /// Position of the first quote, backslash or control character at or after `p`. By windows of about sixty bytes,
+    /// because how long a text is cannot be predicted: most have one decision that comes out the same each time.
+    #[inline(always)]
+    pub(super) fn special(self, mut p: usize) -> usize {
+        loop {
+            let bits = word(self.specials, p / 8) >> (p % 8);
+            if bits != 0 {
+                return p + bits.trailing_zeros() as usize;
+            }
+            p = (p / 8 + 8) * 8;
+        }
+    }
+}
+
+impl Deref for Scanned<'_> {
+    type Target = [u8];
+
+    #[inline(always)]
+    fn deref(&self) -> &[u8] {
+        self.bytes
+    }
 }
 
 /// How many of a word's first bytes are digits.
@@ -107,7 +148,7 @@ mod tests {
 
     fn padded(text: &str) -> Vec<u8> {
         let mut bytes = text.as_bytes().to_vec();
-        bytes.extend_from_slice(&[0; 64]);
+        bytes.extend_from_slice(&[0; PADDING]);
         bytes
     }
 
@@ -119,9 +160,13 @@ mod tests {
                     let mut bytes = vec![other; distance];
                     bytes.push(special_byte);
                     bytes.extend_from_slice(&[b'"', 0, 0x1f, b'\\']);
-                    assert_eq!(special(&bytes, 0), distance, "{special_byte} behind {other}");
-                    bytes.extend_from_slice(&[0; 64]);
-                    assert_eq!(special(&bytes, 0), distance, "{special_byte} behind {other}, in a block");
+                    bytes.extend_from_slice(&[0; PADDING]);
+                    let mut specials = Vec::new();
+                    let scanned = Scanned::new(&bytes, &mut specials);
+                    for from in [0, distance / 2, distance] {
+                        assert_eq!(scanned.special(from), distance, "{special_byte} behind {other}, from {from}");
+                    }
+                    assert_eq!(scanned.special(distance + 5), distance + 5, "the zeros behind the records");
                 }
             }
         }

@@ -2,15 +2,15 @@
 
 use super::fault::{DEPTH_MAX, Fault, What};
 use super::number::{self, NumberFault};
-use super::scan::blank;
+use super::scan::{Scanned, blank};
 use super::string;
 
 /// Position after the value at `p`, within `depth` open containers.
 #[inline(always)]
-pub(super) fn skip(b: &[u8], p: usize, depth: u8) -> Result<usize, Fault> {
+pub(super) fn skip(b: Scanned<'_>, p: usize, depth: u8) -> Result<usize, Fault> {
     match b[p] {
         b'"' => Ok(string::check(b, p)?.end + 1),
-        b'-' | b'0'..=b'9' => number::check(b, p).map_err(|fault| no_number(fault, p)),
+        b'-' | b'0'..=b'9' => number::check(&b, p).map_err(|fault| no_number(fault, p)),
         _ => other(b, p, depth),
     }
 }
@@ -25,7 +25,7 @@ fn no_number(fault: NumberFault, at: usize) -> Fault {
     Fault { at, what }
 }
 
-fn other(b: &[u8], p: usize, depth: u8) -> Result<usize, Fault> {
+fn other(b: Scanned<'_>, p: usize, depth: u8) -> Result<usize, Fault> {
     match b[p] {
         b'{' | b'[' if depth >= DEPTH_MAX => Err(Fault { at: p, what: What::Depth }),
         b'{' => object(b, p, depth + 1),
@@ -37,8 +37,8 @@ fn other(b: &[u8], p: usize, depth: u8) -> Result<usize, Fault> {
     }
 }
 
-fn object(b: &[u8], p: usize, depth: u8) -> Result<usize, Fault> {
-    let mut p = blank(b, p + 1);
+fn object(b: Scanned<'_>, p: usize, depth: u8) -> Result<usize, Fault> {
+    let mut p = blank(&b, p + 1);
     if b[p] == b'}' {
         return Ok(p + 1);
     }
@@ -46,28 +46,28 @@ fn object(b: &[u8], p: usize, depth: u8) -> Result<usize, Fault> {
         if b[p] != b'"' {
             return Err(Fault { at: p, what: What::Syntax("a key in quotes") });
         }
-        p = blank(b, string::check(b, p)?.end + 1);
+        p = blank(&b, string::check(b, p)?.end + 1);
         if b[p] != b':' {
             return Err(Fault { at: p, what: What::Syntax("`:`") });
         }
-        p = blank(b, skip(b, blank(b, p + 1), depth)?);
+        p = blank(&b, skip(b, blank(&b, p + 1), depth)?);
         match b[p] {
-            b',' => p = blank(b, p + 1),
+            b',' => p = blank(&b, p + 1),
             b'}' => return Ok(p + 1),
             _ => return Err(Fault { at: p, what: What::Syntax("`,` or `}`") }),
         }
     }
 }
 
-fn array(b: &[u8], p: usize, depth: u8) -> Result<usize, Fault> {
-    let mut p = blank(b, p + 1);
+fn array(b: Scanned<'_>, p: usize, depth: u8) -> Result<usize, Fault> {
+    let mut p = blank(&b, p + 1);
     if b[p] == b']' {
         return Ok(p + 1);
     }
     loop {
-        p = blank(b, skip(b, p, depth)?);
+        p = blank(&b, skip(b, p, depth)?);
         match b[p] {
-            b',' => p = blank(b, p + 1),
+            b',' => p = blank(&b, p + 1),
             b']' => return Ok(p + 1),
             _ => return Err(Fault { at: p, what: What::Syntax("`,` or `]`") }),
         }

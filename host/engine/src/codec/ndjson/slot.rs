@@ -7,15 +7,15 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::{BinaryBuilder, StringBuilder};
-use arrow_array::{ArrayRef, BooleanArray};
-use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, Buffer, NullBuffer};
+use arrow_array::{ArrayRef, BinaryArray, BooleanArray, StringArray};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer};
 
 use super::fault::{Fault, What};
 use super::number::{self, NumberFault};
+use super::scan::Scanned;
 use super::skip::skip;
 use super::string::{self, Text};
-use super::time;
+use super::time::{self, USUAL_BYTES};
 use crate::batch::{Span, fixed};
 use crate::schema::{Field, Kind};
 
@@ -60,32 +60,31 @@ impl Slot {
         Self { field: position, kind: field.kind, nullable, fill, locate, words, texts, nulls, places, clock }
     }
 
-    /// Whether its column is made of stretches of the chunk.
-    pub(super) fn wants_text(&self) -> bool {
-        self.fill && self.kind.is_variable()
-    }
-
-    /// Takes the value at `p`, within `depth` open containers; answers the position after it.
+    /// Takes the value at `p`, within `depth` open containers; answers the position after it. Of a number that is no
+    /// integer where one is declared it may take the beginning ([`Slot::is_cut`]).
     #[inline(always)]
-    pub(super) fn take(&mut self, b: &[u8], p: usize, depth: u8, unescaped: &mut String) -> Result<usize, Fault> {
+    pub(super) fn take(&mut self, b: Scanned<'_>, p: usize, depth: u8, unescaped: &mut String) -> Result<usize, Fault> {
         let next = match self.kind {
-            Kind::Int64 => match number::int(b, p) {
+            Kind::Int64 => match number::int(&b, p, self.fill) {
                 Ok((value, next)) => self.word(value, next),
                 Err(fault) => self.no_number(fault, b, p)?,
             },
-            Kind::Timestamp => match number::int(b, p) {
+            Kind::Timestamp if b[p] == b'"' => match self.clock.usual(&b, p) {
+                Some(micros) => self.word(micros, p + USUAL_BYTES),
+                None => self.time(b, p, unescaped)?,
+            },
+            Kind::Timestamp => match number::int(&b, p, self.fill) {
                 Ok((millis, next)) => match millis.checked_mul(1_000) {
                     Some(micros) => self.word(micros, next),
                     None => return Err(Fault { at: p, what: What::Large(self.field) }),
                 },
-                Err(_) if b[p] == b'"' => self.time(b, p, unescaped)?,
                 Err(fault) => self.no_number(fault, b, p)?,
             },
             Kind::Utf8 | Kind::Bytes if b[p] == b'"' => {
                 let text = string::check(b, p)?;
                 self.text(b, text, unescaped)
             }
-            Kind::Float64 => match number::float(b, p) {
+            Kind::Float64 => match number::float(&b, p) {
                 Ok((value, next)) => self.word(value.to_bits().cast_signed(), next),
                 Err(fault) => self.no_number(fault, b, p)?,
             },
@@ -115,7 +114,7 @@ impl Slot {
     }
 
     #[inline(always)]
-    fn text(&mut self, b: &[u8], text: Text, unescaped: &mut String) -> usize {
+    fn text(&mut self, b: Scanned<'_>, text: Text, unescaped: &mut String) -> usize {
         if self.fill {
             if text.escaped {
                 let start = unescaped.len();
@@ -128,8 +127,15 @@ impl Slot {
         text.end + 1
     }
 
+    /// Whether what was taken at `p` up to `next` is only the beginning of a number that is no integer.
+    pub(super) fn is_cut(&self, b: Scanned<'_>, p: usize, next: usize) -> bool {
+        let is_integer = matches!(self.kind, Kind::Int64 | Kind::Timestamp) && matches!(b[p], b'-' | b'0'..=b'9');
+        is_integer && number::is_fraction(b[next])
+    }
+
     /// As [`Slot::take`], for a timestamp that is a text.
-    fn time(&mut self, b: &[u8], p: usize, unescaped: &mut String) -> Result<usize, Fault> {
+    #[inline(never)]
+    fn time(&mut self, b: Scanned<'_>, p: usize, unescaped: &mut String) -> Result<usize, Fault> {
         let text = string::check(b, p)?;
         let micros = if text.escaped {
             let start = unescaped.len();
@@ -142,7 +148,7 @@ impl Slot {
     }
 
     #[cold]
-    fn no_number(&mut self, fault: NumberFault, b: &[u8], p: usize) -> Result<usize, Fault> {
+    fn no_number(&mut self, fault: NumberFault, b: Scanned<'_>, p: usize) -> Result<usize, Fault> {
         let what = match fault {
             NumberFault::Other => What::Kind(self.field),
             NumberFault::Range => What::Large(self.field),
@@ -152,7 +158,7 @@ impl Slot {
 
     /// Takes the null at `p`; if it is none, or not allowed, that is a fault.
     #[cold]
-    fn null_or(&mut self, what: What, b: &[u8], p: usize) -> Result<usize, Fault> {
+    fn null_or(&mut self, what: What, b: Scanned<'_>, p: usize) -> Result<usize, Fault> {
         if b[p..p + 4] != *b"null" {
             return Err(Fault { at: p, what });
         }
@@ -202,13 +208,13 @@ impl Slot {
     }
 
     /// The values so far as a column, if the plan asks for it; the slot has none then.
-    pub(super) fn finish(&mut self, rows: usize, chunk: &str, unescaped: &str) -> Option<ArrayRef> {
+    pub(super) fn finish(&mut self, rows: usize, chunk: &[u8], unescaped: &str) -> Option<ArrayRef> {
         if !self.fill {
             return None;
         }
         let nulls = self.finish_nulls(rows);
         if self.kind.is_variable() {
-            let column = self.finish_texts(nulls.as_ref(), chunk, unescaped);
+            let column = self.finish_texts(nulls, chunk, unescaped.as_bytes());
             self.texts.clear();
             return Some(column);
         }
@@ -232,23 +238,22 @@ impl Slot {
         Some(NullBuffer::new(present.finish()))
     }
 
-    fn finish_texts(&self, nulls: Option<&NullBuffer>, chunk: &str, unescaped: &str) -> ArrayRef {
-        let text = |span: &Span| {
+    fn finish_texts(&self, nulls: Option<NullBuffer>, chunk: &[u8], unescaped: &[u8]) -> ArrayRef {
+        let bytes = self.texts.iter().map(|span| (span.end - (span.start & !UNESCAPED)) as usize).sum();
+        let (mut values, mut offsets) = (Vec::with_capacity(bytes), Vec::with_capacity(self.texts.len() + 1));
+        offsets.push(0);
+        for span in &self.texts {
             let (whole, start) =
                 if span.start & UNESCAPED == 0 { (chunk, span.start) } else { (unescaped, span.start & !UNESCAPED) };
-            &whole[start as usize..span.end as usize]
-        };
-        let bytes = self.texts.iter().map(|span| span.end - (span.start & !UNESCAPED)).sum::<u32>() as usize;
-        let present = |row: usize| nulls.is_none_or(|nulls| nulls.is_valid(row));
-        let values = self.texts.iter().enumerate().map(|(row, span)| present(row).then(|| text(span)));
+            values.extend_from_slice(&whole[start as usize..span.end as usize]);
+            offsets.push(values.len() as i32);
+        }
+        let (offsets, values) = (OffsetBuffer::new(offsets.into()), Buffer::from_vec(values));
+        // The bytes were checked, but only another check makes them text.
         if self.kind == Kind::Bytes {
-            let mut column = BinaryBuilder::with_capacity(self.texts.len(), bytes);
-            values.for_each(|value| column.append_option(value));
-            Arc::new(column.finish())
+            Arc::new(BinaryArray::new(offsets, values, nulls))
         } else {
-            let mut column = StringBuilder::with_capacity(self.texts.len(), bytes);
-            values.for_each(|value| column.append_option(value));
-            Arc::new(column.finish())
+            Arc::new(StringArray::new(offsets, values, nulls))
         }
     }
 }

@@ -4,7 +4,7 @@
 //! pairs. That the bytes are UTF-8 was checked for the chunk as a whole.
 
 use super::fault::{Fault, What};
-use super::scan::special;
+use super::scan::Scanned;
 
 /// Where a string's text lies: in the record, or, with escapes, to be unescaped from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,17 +19,17 @@ pub(super) struct Text {
 
 /// The string whose opening quote is at `p`; the position after it is that after its end.
 #[inline(always)]
-pub(super) fn check(b: &[u8], p: usize) -> Result<Text, Fault> {
+pub(super) fn check(b: Scanned<'_>, p: usize) -> Result<Text, Fault> {
     let start = p + 1;
-    let end = special(b, start);
+    let end = b.special(start);
     if b[end] == b'"' { Ok(Text { start, end, escaped: false }) } else { escaped(b, start, end, &mut |_| {}) }
 }
 
 /// Unescapes a text that was checked, behind what `into` holds.
-pub(super) fn unescape(b: &[u8], text: Text, into: &mut String) {
-    let first = special(b, text.start);
+pub(super) fn unescape(b: Scanned<'_>, text: Text, into: &mut String) {
+    let first = b.special(text.start);
     let mut put = |piece: &str| into.push_str(piece);
-    put(plain(b, text.start, first));
+    put(plain(&b, text.start, first));
     escaped(b, text.start, first, &mut put).expect("the text was checked");
 }
 
@@ -40,15 +40,15 @@ fn plain(b: &[u8], start: usize, end: usize) -> &str {
 
 /// The rest of a string from `p`, its first escape or whatever ends it. `put` gets the text in pieces.
 #[cold]
-fn escaped(b: &[u8], start: usize, mut p: usize, put: &mut dyn FnMut(&str)) -> Result<Text, Fault> {
+fn escaped(b: Scanned<'_>, start: usize, mut p: usize, put: &mut dyn FnMut(&str)) -> Result<Text, Fault> {
     loop {
         match b[p] {
             b'"' => return Ok(Text { start, end: p, escaped: true }),
             b'\\' => {
-                let (character, next) = escape(b, p)?;
+                let (character, next) = escape(&b, p)?;
                 put(character.encode_utf8(&mut [0; 4]));
-                p = special(b, next);
-                put(plain(b, next, p));
+                p = b.special(next);
+                put(plain(&b, next, p));
             }
             _ => return Err(Fault { at: p, what: What::Control }),
         }
@@ -109,11 +109,12 @@ mod tests {
         let texts =
             [r#""""#, r#""plain""#, r#""a\"b\\c\/d\b\f\n\r\t""#, r#""\u00e9 \u20AC \ud83d\ude00 \u0000""#, r#""é\n€""#];
         for text in texts {
-            let bytes = padded(text);
-            let found = check(&bytes, 0).unwrap();
+            let (bytes, mut specials) = (padded(text), Vec::new());
+            let bytes = Scanned::new(&bytes, &mut specials);
+            let found = check(bytes, 0).unwrap();
             assert_eq!(found.end + 1, text.len());
             let mut unescaped = String::new();
-            unescape(&bytes, found, &mut unescaped);
+            unescape(bytes, found, &mut unescaped);
             assert_eq!(unescaped, serde_json::from_str::<String>(text).unwrap());
         }
     }
@@ -132,7 +133,8 @@ mod tests {
             (r#""\ud800\uZZZZ""#, 7, What::Escape),
         ];
         for (text, at, what) in texts {
-            assert_eq!(check(&padded(text), 0), Err(Fault { at, what }), "{text}");
+            let found = check(Scanned::new(&padded(text), &mut Vec::new()), 0);
+            assert_eq!(found, Err(Fault { at, what }), "{text}");
         }
     }
 }

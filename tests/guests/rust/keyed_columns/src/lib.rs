@@ -1,4 +1,4 @@
-//! Running count, sum and average of the prices of a key, with loops over columns: what the same job costs without rows.
+//! Running count, sum and average of the prices of a key with loops over columns: what the same job costs without rows.
 
 use wasmill::column::Column;
 use wasmill::effects::{Effects, Emit, Step};

@@ -1,0 +1,82 @@
+//! The plugins that ship: each builds, is what its page says, passes its cases, and is called by its name.
+//!
+//! Neighbours: `plugins/` has their native tests, `bench/plugins.rs` what they cost, `examples.rs` pipelines of them.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![forbid(unsafe_code)]
+
+use std::fs;
+
+use serde_json::Value;
+use wasmill_tests::house::{SHIPPED, built, house, shelve};
+use wasmill_tests::process::{Folder, ended, repository, wasmill};
+
+/// What a plugin is opened with to be looked at: a configuration and what it then says.
+fn opened(plugin: &str) -> (&'static str, &'static [&'static str]) {
+    match plugin {
+        "filter" => (r#"{"where": "value > 30"}"#, &["reads       value: float64"]),
+        "select" => (r#"{"keep": ["site"], "rename": {"site": "place"}}"#, &["carries site.name as place.name"]),
+        "validate" => (r#"{"value": {"max": 3}}"#, &["reads       value: float64"]),
+        "route" => (r#"{"routes": [{"to": "hot", "where": "value > 30"}]}"#, &["hot: carries everything"]),
+        "dedupe" => (r#"{"ttl": "1s"}"#, &["passed: timestamp"]),
+        "anomaly" => ("{}", &["alerts: carries everything; makes z: float64", "m2: float64"]),
+        other => panic!("`{other}` ships; say here what it is opened with"),
+    }
+}
+
+#[test]
+fn every_plugin_that_ships_builds_and_is_what_its_page_says() {
+    let table = fs::read_to_string(repository().join("plugins/README.md")).unwrap();
+    for plugin in SHIPPED {
+        let component = built(&format!("plugins/{plugin}"));
+        let (config, words) = opened(plugin);
+        let fields = ["--fields", "value=float64,site.name=utf8", "--config", config];
+        let inspected = ended(wasmill(house(), &["plugin", "inspect", component.to_str().unwrap()]).args(fields));
+        let text = &inspected.with_code(0).stdout;
+        for word in words {
+            assert!(text.contains(word), "{plugin}: {word} is not in\n{text}");
+        }
+        let kind = if text.contains("kind        keyed") { "keyed" } else { "transform" };
+        assert!(table.contains(&format!("| [{plugin}]({plugin}/README.md) | {kind} |")), "{plugin} is {kind}");
+        let page = fs::read_to_string(repository().join("plugins").join(plugin).join("README.md")).unwrap();
+        assert!(
+            page.starts_with(&format!("# {plugin}\n")) && page.contains(&format!("plugin: {plugin}@1")),
+            "{plugin}"
+        );
+    }
+}
+
+const PIPELINE: &str = "
+name: by-name
+sources: { in: { stdin: {}, format: { ndjson: { columns: { id: int64, value: float64? } } } } }
+stages: { hot: { from: in, plugin: filter@1, config: { where: value > 30 } } }
+sinks: { out: { from: hot, stdout: {} } }
+";
+
+#[test]
+fn a_pipeline_calls_a_plugin_by_its_name_and_a_name_that_is_wrong_is_told_with_the_one_that_was_meant() {
+    shelve("filter@1");
+    let folder = Folder::with(PIPELINE);
+    let in_folder = |pipeline: &str, shelf: &str| {
+        folder.write("pipeline.yaml", pipeline);
+        let mut command = wasmill(folder.path(), &["validate", "pipeline.yaml"]);
+        ended(command.env("WASMILL_PLUGINS", house().join(shelf)))
+    };
+    in_folder(PIPELINE, "plugins").with_code(0);
+    let told = in_folder(&PIPELINE.replace("filter@1", "fliter@1"), "plugins");
+    told.with_code(2).says(&["pipeline.yaml:4:34: error: there is no plugin `fliter@1`", "= did you mean `filter@1`?"]);
+    in_folder(PIPELINE, "absent").with_code(2).says(&["put filter@1.wasm into a folder `plugins`"]);
+    folder.write("plugins/filter@1.wasm", fs::read(house().join("plugins/filter@1.wasm")).unwrap());
+    in_folder(PIPELINE, "absent").with_code(0);
+}
+
+#[test]
+fn what_is_wrong_with_a_condition_is_told_at_its_place_in_the_pipeline() {
+    shelve("filter@1");
+    let folder = Folder::with(&PIPELINE.replace("value > 30", "valeu > 30"));
+    let mut command = wasmill(folder.path(), &["validate", "pipeline.yaml", "--output", "json"]);
+    let told = ended(command.env("WASMILL_PLUGINS", house().join("plugins"))).with_code(2).json();
+    let message = told["diagnostics"][0]["message"].as_str().unwrap();
+    let words = "configuration key `where`, character 1: there is no column `valeu`";
+    assert!(message.contains(words), "{message}");
+    assert_eq!(told["diagnostics"][0]["line"], Value::from(4));
+}
