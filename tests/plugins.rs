@@ -1,13 +1,12 @@
 //! The plugins that ship: each builds, is what its page says, passes its cases, and is called by its name.
 //!
 //! Neighbours: `plugins/` has their native tests, `bench/plugins.rs` what they cost, `examples.rs` pipelines of them.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![forbid(unsafe_code)]
 
 use std::fs;
 
 use serde_json::Value;
-use wasmill_tests::house::{SHIPPED, built, house, shelve};
+use wasmill_tests::house::{SHIPPED, built, go_is_here, house, shelve};
 use wasmill_tests::process::{Folder, ended, repository, wasmill};
 
 /// What a plugin is opened with to be looked at: a configuration and what it then says.
@@ -45,6 +44,27 @@ fn every_plugin_that_ships_builds_and_is_what_its_page_says() {
     }
 }
 
+#[test]
+fn every_plugin_that_ships_passes_its_cases() {
+    for plugin in SHIPPED {
+        let folder = house().join("plugins").join(plugin);
+        assert!(folder.join("cases.yaml").is_file(), "{plugin} has no cases.yaml");
+        let component = built(&format!("plugins/{plugin}"));
+        let plugin = component.to_str().unwrap();
+        ended(wasmill(&folder, &["test", "--plugin"]).arg(plugin)).with_code(0);
+    }
+}
+
+#[test]
+fn the_plugin_in_go_passes_the_cases_of_the_one_in_rust() {
+    if !go_is_here() {
+        return println!("skipped plugins/anomaly-go: there is no `go` on the path");
+    }
+    let component = built("plugins/anomaly-go");
+    let folder = house().join("plugins/anomaly");
+    ended(wasmill(&folder, &["test", "--plugin"]).arg(component)).with_code(0);
+}
+
 const PIPELINE: &str = "
 name: by-name
 sources: { in: { stdin: {}, format: { ndjson: { columns: { id: int64, value: float64? } } } } }
@@ -63,7 +83,7 @@ fn a_pipeline_calls_a_plugin_by_its_name_and_a_name_that_is_wrong_is_told_with_t
     };
     in_folder(PIPELINE, "plugins").with_code(0);
     let told = in_folder(&PIPELINE.replace("filter@1", "fliter@1"), "plugins");
-    told.with_code(2).says(&["pipeline.yaml:4:34: error: there is no plugin `fliter@1`", "= did you mean `filter@1`?"]);
+    told.with_code(2).says(&["pipeline.yaml:4:36: error: there is no plugin `fliter@1`", "= did you mean `filter@1`?"]);
     in_folder(PIPELINE, "absent").with_code(2).says(&["put filter@1.wasm into a folder `plugins`"]);
     folder.write("plugins/filter@1.wasm", fs::read(house().join("plugins/filter@1.wasm")).unwrap());
     in_folder(PIPELINE, "absent").with_code(0);

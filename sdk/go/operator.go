@@ -47,11 +47,12 @@ func Version(version uint32) Option { return func(s *settings) { s.version = ver
 func Map[I, T any](each func(I) T, options ...Option) batch.Transform {
 	var work rows[I, NoConfig, T]
 	return work.transform(options, func(rows []I) {
-		made := sized(work.out.main.rows, len(rows))
+		main := &work.out.main
+		main.sent, main.whole = sized(main.sent, len(rows)), true
+		made := main.sent
 		for number := range rows {
-			made[number] = each(rows[number])
+			made[number].row = each(rows[number])
 		}
-		work.out.main.rows = made
 	})
 }
 
@@ -62,10 +63,9 @@ func Filter[I any](keep func(I) bool, options ...Option) batch.Transform {
 		main := &work.out.main
 		for number := range rows {
 			if keep(rows[number]) {
-				main.origin = append(main.origin, uint32(number))
+				main.sent = append(main.sent, sent[Same]{from: uint32(number)})
 			}
 		}
-		main.rows = make([]Same, len(main.origin))
 	})
 }
 

@@ -3,6 +3,7 @@ package wasmill
 import (
 	"fmt"
 	"strings"
+	"unsafe"
 
 	"wasmill/batch"
 )
@@ -23,8 +24,7 @@ type Out[T any] struct {
 // Emit sends a row to the main port. It may be called any number of times for an input row.
 func (o *Out[T]) Emit(row T) {
 	// So little that it is compiled into its callers.
-	o.main.rows = append(o.main.rows, row)
-	o.main.origin = append(o.main.origin, o.row)
+	o.main.sent = append(o.main.sent, sent[T]{row, o.row})
 }
 
 // To sends a row to the port of that name, which must be one of [Ports]; else it panics.
@@ -32,8 +32,7 @@ func (o *Out[T]) To(name string, row T) {
 	for number := range o.names {
 		if o.names[number] == name {
 			port := o.port(number)
-			port.rows = append(port.rows, row)
-			port.origin = append(port.origin, o.row)
+			port.sent = append(port.sent, sent[T]{row, o.row})
 			return
 		}
 	}
@@ -73,7 +72,7 @@ func (o *Out[T]) begin(context batch.Context) {
 	o.rejects = o.rejects[:0]
 	for number := range o.names {
 		port := o.port(number)
-		port.rows, port.origin = port.rows[:0], port.origin[:0]
+		port.sent, port.whole = port.sent[:0], false
 	}
 }
 
@@ -90,11 +89,13 @@ func (o *Out[T]) effects(rows int) batch.Effects {
 	effects := batch.Effects{Rejects: o.rejects, Metrics: measured()}
 	for number := range o.names {
 		port := o.port(number)
-		if len(port.rows) == 0 {
+		if len(port.sent) == 0 {
 			continue
 		}
-		emit := batch.Emit{Port: uint32(number), Columns: written(port.rows, port.writers)}
-		if emit.All = len(port.rows) == rows && inOrder(port.origin); !emit.All {
+		emit := batch.Emit{Port: uint32(number), Columns: written(port.sent, port.writers)}
+		if emit.All = port.whole || len(port.sent) == rows && inOrder(port.sent); !emit.All {
+			port.origin = sized(port.origin, len(port.sent))
+			collect(port.origin, laneOf(port.sent, unsafe.Offsetof(port.sent[0].from)))
 			emit.Origin = port.origin
 		}
 		effects.Emits = append(effects.Emits, emit)
@@ -102,34 +103,41 @@ func (o *Out[T]) effects(rows int) batch.Effects {
 	return effects
 }
 
+// sent is a row, which stands first, and the input row that it comes from.
+type sent[T any] struct {
+	row  T
+	from uint32
+}
+
 // port is the rows sent to one output, in the order in which they were: those of the row at hand are the last.
 type port[T any] struct {
-	rows []T
-	// origin is the input row of each row; empty = one of each, in order.
+	sent []sent[T]
+	// whole says that there is a row of each input row, in order, without from.
+	whole   bool
 	origin  []uint32
 	writers []writer
 }
 
 func (p *port[T]) takeBack(row uint32) {
-	kept := len(p.origin)
-	for kept > 0 && p.origin[kept-1] == row {
+	kept := len(p.sent)
+	for kept > 0 && p.sent[kept-1].from == row {
 		kept--
 	}
-	p.origin, p.rows = p.origin[:kept], p.rows[:kept]
+	p.sent = p.sent[:kept]
 }
 
-// inOrder says whether each number is that of its place. Eight in a turn, as collect does.
-func inOrder(numbers []uint32) bool {
+// inOrder says whether each row comes from the input row of its place. Eight in a turn, as collect does.
+func inOrder[T any](rows []sent[T]) bool {
 	place := 0
-	for ; place+8 <= len(numbers); place += 8 {
-		eight, first := numbers[place:place+8:place+8], uint32(place)
-		if eight[0] != first || eight[1] != first+1 || eight[2] != first+2 || eight[3] != first+3 ||
-			eight[4] != first+4 || eight[5] != first+5 || eight[6] != first+6 || eight[7] != first+7 {
+	for ; place+8 <= len(rows); place += 8 {
+		eight, first := rows[place:place+8:place+8], uint32(place)
+		if eight[0].from != first || eight[1].from != first+1 || eight[2].from != first+2 || eight[3].from != first+3 ||
+			eight[4].from != first+4 || eight[5].from != first+5 || eight[6].from != first+6 || eight[7].from != first+7 {
 			return false
 		}
 	}
-	for ; place < len(numbers); place++ {
-		if numbers[place] != uint32(place) {
+	for ; place < len(rows); place++ {
+		if rows[place].from != uint32(place) {
 			return false
 		}
 	}

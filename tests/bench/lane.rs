@@ -73,13 +73,16 @@ impl Lane {
         let kinds: Vec<_> = stage.key.iter().map(|field| stage.schema.fields()[*field].kind).collect();
         let state = (!kinds.is_empty()).then(|| KeyedState::new(&kinds, &stage.plan.tables, u64::MAX));
         let ((input, inbox), (outbox, output)) = (edge(), edge());
+        // The first port is read, the others are not.
+        let mut receivers = vec![vec![Receiver { split: Split::Whole, lanes: vec![outbox] }]];
+        receivers.resize_with(stage.plan.ports.len(), Vec::new);
         let parts = Parts {
             number: 0,
             lane: 0,
             code: Code { version: Arc::new(Version::new(1, Arc::new(stage))), operator },
             state,
             inbox: Inbox::new(vec![vec![inbox]]),
-            outbox: Outbox::new(vec![vec![Receiver { split: Split::Whole, lanes: vec![outbox] }]], None),
+            outbox: Outbox::new(receivers, None),
             throttle: Throttle::new(Vec::new(), 10_000),
             counters: Arc::default(),
             orders: channel().1,

@@ -11,8 +11,7 @@
 //! a sentence written for it), decoding and encoding. CPU time of this thread, the best of the rounds, which take
 //! turns.
 //!
-//! Exits with 1 where a stage takes more than so many times the loop's CPU and more than so many nanoseconds a row
-//! above it.
+//! Exits with 1 where a stage takes more than its target, times the loop's CPU, and more than 4 ns a row above it.
 
 #[path = "../parity/guests.rs"]
 #[expect(dead_code, reason = "the plugins that ship are measured, not the guests of tests")]
@@ -42,10 +41,8 @@ use lane::{Lane, ROWS, cpu_ns};
 const BATCHES: usize = 64;
 const ROUNDS: usize = 40;
 const KEYS: u64 = 10_000;
-/// How far from the loop a stage may be: times its CPU, or nanoseconds a row above it where the loop does next to
-/// nothing.
-const RATIO_MAX: f64 = 4.0;
-const ABOVE_MAX_NS: f64 = 8.0;
+/// A stage is near enough to a loop that does next to nothing when it is so many nanoseconds a row above it.
+const ABOVE_MAX_NS: f64 = 4.0;
 
 /// The columns of a batch, and what a loop keeps from batch to batch.
 struct Rows<'a> {
@@ -60,8 +57,8 @@ struct Kept {
     stats: HashMap<i64, (i64, f64, f64)>,
 }
 
-/// A plugin, its job, its configuration, its key, the loop.
-type Job = (&'static str, &'static str, Value, &'static [&'static str], fn(&Rows<'_>, &mut Kept));
+/// A plugin, its job, its configuration, its key, the loop, and how many times the loop's CPU it may take.
+type Job = (&'static str, &'static str, Value, &'static [&'static str], fn(&Rows<'_>, &mut Kept), f64);
 
 fn jobs() -> Vec<Job> {
     let between = "price >= 2500 and price < 7500";
@@ -70,28 +67,29 @@ fn jobs() -> Vec<Job> {
     });
     let routes = json!({"routes": [{"to": "low", "where": "price < 2500"}, {"to": "high", "where": "price >= 7500"}]});
     vec![
-        ("filter", "two comparisons", json!({"where": between}), &[], filter),
-        ("filter", "a text", json!({"where": "name contains 'even'"}), &[], search),
-        ("select", "two of three", json!({"keep": ["name", "key"]}), &[], |_, _| ()),
-        ("validate", "five rules", rules, &[], validate),
-        ("route", "three ports", routes, &[], route),
-        ("dedupe", "all duplicates", json!({"ttl": "1h"}), &["key"], dedupe),
-        ("anomaly", "", json!({"column": "price"}), &["key"], anomaly),
+        ("filter", "two comparisons", json!({"where": between}), &[], filter, 2.0),
+        ("filter", "a text", json!({"where": "name contains 'even'"}), &[], search, 3.0),
+        ("select", "two of three", json!({"keep": ["name", "key"]}), &[], |_, _| (), 2.0),
+        ("validate", "five rules", rules, &[], validate, 3.0),
+        ("route", "three ports", routes, &[], route, 5.0),
+        ("dedupe", "all duplicates", json!({"ttl": "1h"}), &["key"], dedupe, 8.0),
+        ("anomaly", "", json!({"column": "price"}), &["key"], anomaly, 5.0),
     ]
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     println!("plugins as stages, {ROWS} rows a batch, ns of CPU time a row (least of {ROUNDS} rounds)");
-    println!("{:>10} {:>16} {:>8} {:>8} {:>8}", "plugin", "", "by hand", "stage", "ratio");
+    println!("{:>10} {:>16} {:>8} {:>8} {:>8} {:>7}", "plugin", "", "by hand", "stage", "ratio", "target");
     let mut enough = true;
-    for (plugin, what, config, key, by_hand) in jobs() {
+    for (plugin, what, config, key, by_hand, target) in jobs() {
         let [hand, stage] = measure(&component(plugin)?, config, key, by_hand)?;
-        let met = stage <= RATIO_MAX * hand || stage - hand <= ABOVE_MAX_NS;
+        let met = stage <= target * hand || stage - hand <= ABOVE_MAX_NS;
         enough &= met;
         let said = if met { "" } else { "  MISSED" };
-        println!("{plugin:>10} {what:>16} {hand:>8.2} {stage:>8.2} {:>7.2}x{said}", stage / hand);
+        println!("{plugin:>10} {what:>16} {hand:>8.2} {stage:>8.2} {:>7.2}x {target:>6.1}x{said}", stage / hand);
     }
-    println!("at most {RATIO_MAX}x or {ABOVE_MAX_NS} ns above the loop: {}", if enough { "yes" } else { "NO" });
+    let said = if enough { "yes" } else { "NO" };
+    println!("within the target or {ABOVE_MAX_NS} ns above the loop: {said}");
     Ok(if enough { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use wasmill_tests::house::house;
+use wasmill_tests::house::{go_is_here, house};
 use wasmill_tests::process::{Ended, Folder, Running, ended, in_setting, kept, wasmill};
 
 use crate::guests::passing;
@@ -45,13 +45,6 @@ fn seen_by_git(folder: &Path) -> Vec<String> {
     let mut files: Vec<String> = listed.lines().map(str::to_owned).collect();
     files.sort();
     files
-}
-
-/// Whether there is a Go compiler; where nothing may be skipped, there must be.
-fn go_is_here() -> bool {
-    let here = Command::new("go").arg("version").output().is_ok();
-    assert!(here || std::env::var("CI").as_deref() != Ok("true"), "there is no `go` on the path");
-    here
 }
 
 /// Replaces a piece of a file that is there.

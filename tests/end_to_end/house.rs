@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::{fs, io};
+use std::{env, fs, io};
 
 use crate::process::{ended, kept, repository, wasmill};
 
@@ -70,6 +71,13 @@ pub fn built(folder: &str) -> PathBuf {
         facts["path"].as_str().expect("it says where the component is").into()
     };
     built.entry(folder.to_owned()).or_insert_with(build).clone()
+}
+
+/// Whether there is a Go compiler; where nothing may be skipped, there must be.
+pub fn go_is_here() -> bool {
+    let here = Command::new("go").arg("version").output().is_ok();
+    assert!(here || env::var("CI").as_deref() != Ok("true"), "there is no `go` on the path");
+    here
 }
 
 /// Builds the plugins that ship that a text names, as `filter@1`, and puts them on the shelf `plugins` of the copy,

@@ -71,13 +71,13 @@ impl Stats {
     }
 
     /// Counts a value; not one that takes the numbers past what a float can hold.
-    fn push(&mut self, value: f64) -> Result<(), Reject> {
+    fn push(&mut self, value: f64, column: &str) -> Result<(), Reject> {
         let n = self.n + 1;
         let distance = value - self.mean;
         let mean = self.mean + distance / n as f64;
         let m2 = self.m2 + distance * (value - mean);
         if !(mean.is_finite() && m2.is_finite()) {
-            return Err(format!("the value {value:?} is too far from the mean {:?} to be counted", self.mean).into());
+            return Err(format!("`{column}` is too far from the mean of its key to be counted").into());
         }
         *self = Self { n, mean, m2 };
         Ok(())
@@ -93,11 +93,11 @@ impl Anomaly {
     /// The score of a row, and whether it is an alert.
     fn row(&self, stats: &mut Stats, value: f64) -> Result<(f64, bool), Reject> {
         if !value.is_finite() {
-            return Err(format!("the value of `{}` is {value}", self.config.column).into());
+            return Err(format!("`{}` is {value}", self.config.column).into());
         }
         let score = stats.score(value, self.config.min_deviation);
         let is_alert = stats.n >= self.config.warm_up && score.abs() > self.config.sigma;
-        stats.push(value)?;
+        stats.push(value, &self.config.column)?;
         Ok((score, is_alert))
     }
 }
@@ -228,7 +228,7 @@ mod tests {
     fn mean_and_deviation_are_those_of_two_passes_also_far_from_zero() {
         let values: Vec<f64> = (0..1_000).map(|i| 1e9 + f64::from(i * 37 % 101) / 10.0).collect();
         let mut stats = Stats::default();
-        values.iter().for_each(|value| stats.push(*value).expect("small enough"));
+        values.iter().for_each(|value| stats.push(*value, "x").expect("small enough"));
         let mean = values.iter().sum::<f64>() / 1e3;
         let m2 = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
         assert!((stats.mean - mean).abs() < 1e-5 && (stats.m2 / m2 - 1.0).abs() < 1e-6, "{} {}", stats.mean, stats.m2);
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn a_value_that_would_spoil_the_numbers_is_not_counted() {
         let mut stats = Stats { n: 2, mean: 1.0, m2: 0.0 };
-        assert!(stats.push(1e308).is_err());
+        assert!(stats.push(1e308, "x").is_err());
         assert_eq!((stats.n, stats.mean), (2, 1.0));
         assert!(stats.score(2.0, 1e-9) > 9e8, "a key that never moved, and then does");
         assert!(stats.score(1e308, 1e-9).is_finite());

@@ -5,8 +5,8 @@
 
 use std::cmp::Ordering;
 
+use memchr::memmem::Finder;
 use wasmill::column::Column;
-use wasmill::text;
 
 /// It is not so.
 pub const FALSE: u8 = 0;
@@ -178,9 +178,25 @@ impl<'a> Texts<'a> {
         match test {
             TextTest::StartsWith => self.test(|text| text.starts_with(bytes), truths),
             TextTest::EndsWith => self.test(|text| text.ends_with(bytes), truths),
-            TextTest::Contains => {
-                self.test(|text| text::find(wasmill::abi::text(text), wanted).is_some(), truths);
+            TextTest::Contains if bytes.is_empty() => truths.fill(TRUE),
+            TextTest::Contains => self.contains(bytes, truths),
+        }
+    }
+
+    /// Searches all texts at once, which lie back to back: a search is cheap by the byte and dear to begin.
+    fn contains(&self, wanted: &[u8], truths: &mut [u8]) {
+        let (finder, mut row, mut from) = (Finder::new(wanted), 0, 0);
+        truths.fill(FALSE);
+        while let Some(found) = self.data.get(from..).and_then(|rest| finder.find(rest)) {
+            let start = from + found;
+            while self.ends[row + 1] as usize <= start {
+                row += 1;
             }
+            let end = self.ends[row + 1] as usize;
+            let is_within = start + wanted.len() <= end;
+            truths[row] = if is_within { TRUE } else { truths[row] };
+            // What lies across two texts is in neither.
+            from = if is_within { end } else { start + 1 };
         }
     }
 
@@ -226,6 +242,20 @@ pub fn passing<'r>(truths: &[u8], rows: &'r mut [u32]) -> Option<&'r [u32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_found_within_a_text_and_not_across_two() {
+        let texts = ["", "xab", "a", "b", "aab", "ab", "", "ba"];
+        let mut ends = vec![0_u32];
+        texts.iter().for_each(|text| ends.push(ends[ends.len() - 1] + text.len() as u32));
+        let data = texts.concat();
+        let texts_of = Texts { data: data.as_bytes(), ends: &ends };
+        for wanted in ["ab", "b", "a", "ba", "aab", "x", "xaba", ""] {
+            let mut truths = [UNKNOWN; 8];
+            texts_of.search(TextTest::Contains, wanted, &mut truths);
+            assert_eq!(truths, texts.map(|text| TRUE * u8::from(text.contains(wanted))), "{wanted:?}");
+        }
+    }
 
     #[test]
     fn whole_numbers_and_others_compare_by_value() {

@@ -2,7 +2,7 @@
 
 use wasmill::abi::Buffers;
 use wasmill::column::{Column, Kind};
-use wasmill::plan::{Field, name};
+use wasmill::plan::{Field, Read, name};
 
 use crate::{FALSE, Scope, TRUE, UNKNOWN, parse};
 
@@ -120,6 +120,45 @@ fn numbers_wider_than_53_bits_compare_exactly() {
         ("n > -1e300", [T, T, T]),
     ] {
         assert_eq!(rows.truths(condition), truths, "{condition}");
+    }
+}
+
+#[test]
+fn a_number_compares_the_same_whichever_side_stands_in_the_text() {
+    let ints = [i64::MIN, i64::MIN + 1, -BIG, -3, -1, 0, 1, 2, BIG - 1, BIG, BIG + 1, i64::MAX - 1, i64::MAX];
+    let near = ints.map(|int| int as f64);
+    let floats: Vec<f64> =
+        near.iter().flat_map(|x| [x.next_down(), *x, x.next_up()]).chain([0.5, -2.5, 1e300]).collect();
+    let input = ["n", "x"].map(|text| {
+        let kind = if text == "n" { Kind::Int64 } else { Kind::Float64 };
+        Field { name: name(text), kind: name(kind.name()), nullable: false }
+    });
+    for n in ints {
+        for x in &floats {
+            // The fraction that a float is, against the whole number: exact.
+            let exact = (i128::from(n)).cmp(&(x.floor() as i128)).then(0.0_f64.total_cmp(&(x - x.floor()).abs()));
+            for (sign, holds) in [
+                ("==", exact.is_eq()),
+                ("!=", exact.is_ne()),
+                ("<", exact.is_lt()),
+                ("<=", exact.is_le()),
+                (">", exact.is_gt()),
+                (">=", exact.is_ge()),
+            ] {
+                for condition in [format!("n {sign} x"), format!("n {sign} {x:?}"), format!("{n} {sign} x")] {
+                    let mut scope = Scope::new(&input);
+                    let parsed = parse(&condition, &mut scope).unwrap_or_else(|wrong| panic!("{condition}: {wrong:?}"));
+                    let (ints, floats) = ([n], [*x]);
+                    let column = |read: &Read| match &*read.field.name {
+                        "n" => Column::fixed(&ints),
+                        _ => Column::fixed(&floats),
+                    };
+                    let reads = scope.into_reads();
+                    let columns: Vec<Column<'_>> = reads.iter().map(column).collect();
+                    assert_eq!(parsed.truths(1, &columns), [TRUE * u8::from(holds)], "{condition}, n {n}, x {x:?}");
+                }
+            }
+        }
     }
 }
 

@@ -56,25 +56,25 @@ impl Transform for Route {
 
     fn process<'a>(&self, call: Call<'a>) -> Effects<'a> {
         let rows = call.rows.count as usize;
-        let (mut went, mut open) = (vec![0; rows], vec![true; rows]);
-        for (condition, port) in &self.rules {
+        let mut went = vec![0; rows];
+        // The last rule first: what an earlier one says goes over it.
+        for (condition, port) in self.rules.iter().rev() {
             let truths = condition.truths(rows, call.rows.columns.get());
-            for ((went, open), truth) in went.iter_mut().zip(&mut open).zip(&truths) {
-                let here = *open & (*truth == TRUE);
-                *went = if here { *port } else { *went };
-                *open &= !here;
+            for (went, truth) in went.iter_mut().zip(&truths) {
+                *went = if *truth == TRUE { *port } else { *went };
             }
         }
-        let emit = |port: u8| {
-            let origin = call.buffers.numbers(rows);
-            let mut len = 0;
-            for (row, went) in (0..).zip(&went) {
-                origin[len] = row;
-                len += usize::from(*went == port);
-            }
-            (len > 0).then(|| Emit { port: port.into(), origin: Some(&origin[..len]), columns: Vec::new() })
+        let room = || (call.buffers.numbers(rows), 0);
+        let mut origins: Vec<(&'a mut [u32], usize)> = (0..self.ports).map(|_| room()).collect();
+        for (row, port) in (0..).zip(&went) {
+            let (origin, len) = &mut origins[usize::from(*port)];
+            origin[*len] = row;
+            *len += 1;
+        }
+        let emit = |(port, (origin, len)): (u32, (&'a mut [u32], usize))| {
+            (len > 0).then(|| Emit { port, origin: Some(&origin[..len]), columns: Vec::new() })
         };
-        Effects { emits: (0..self.ports).filter_map(emit).collect(), ..Effects::default() }
+        Effects { emits: (0..).zip(origins).filter_map(emit).collect(), ..Effects::default() }
     }
 }
 
