@@ -1,7 +1,6 @@
 //! The plugins that ship: each builds, is what its page says, passes its cases, and is called by its name.
 //!
 //! Neighbours: `plugins/` has their native tests, `bench/plugins.rs` what they cost, `examples.rs` pipelines of them.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![forbid(unsafe_code)]
 
 use std::fs;
