@@ -7,6 +7,8 @@
 
 #[path = "end_to_end/guests.rs"]
 mod guests;
+#[path = "end_to_end/serve.rs"]
+mod serve;
 #[path = "end_to_end/bad_lines.rs"]
 mod bad_lines;
 #[path = "end_to_end/files.rs"]

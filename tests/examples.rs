@@ -112,8 +112,8 @@ fn what_a_document_shows_in_a_terminal_is_what_happens() {
     for made in ["room-mean", "readings", "door-alerts"] {
         drop(fs::remove_dir_all(house().join(made)));
     }
-    let documents = ["README.md", "docs/cli.md", "docs/operators.md", "plugins/README.md"].map(str::to_owned);
-    for document in documents.into_iter().chain(of_examples) {
+    let documents = ["README.md", "docs/cli.md", "docs/operations.md", "docs/operators.md", "plugins/README.md"];
+    for document in documents.map(str::to_owned).into_iter().chain(of_examples) {
         assert!(terminal::check(&document) > 0, "{document} shows no command");
     }
 }

@@ -7,3 +7,5 @@ pub mod assembled;
 pub mod process;
 #[path = "end_to_end/house.rs"]
 pub mod house;
+#[path = "end_to_end/server.rs"]
+pub mod server;

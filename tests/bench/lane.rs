@@ -5,6 +5,7 @@
 //! meets.
 
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 
 use anyhow::Context as _;
 use arrow_array::ArrayRef;
@@ -12,9 +13,9 @@ use serde_json::{Value, json};
 use wasmill_engine::batch::{Batch, Layout, Records};
 use wasmill_engine::clock::{ManualClock, Micros};
 use wasmill_engine::codec::Format;
-use wasmill_engine::counters::OperatorMetrics;
 use wasmill_engine::edge::{Inbox, Message, Parcel, Rx, Tx, edge};
 use wasmill_engine::graph::{Draft, Graph, OnError, SinkDraft, SourceDraft, StageDraft};
+use wasmill_engine::node::code::{Code, Version};
 use wasmill_engine::node::outbox::{Outbox, Receiver, Split};
 use wasmill_engine::node::stage::{Parts, StageNode};
 use wasmill_engine::node::{Node as _, Step};
@@ -76,15 +77,16 @@ impl Lane {
         let mut receivers = vec![vec![Receiver { split: Split::Whole, lanes: vec![outbox] }]];
         receivers.resize_with(stage.plan.ports.len(), Vec::new);
         let parts = Parts {
-            metrics: OperatorMetrics::new(&stage.plan.metrics),
-            stage: Arc::new(stage),
+            number: 0,
             lane: 0,
-            operator,
+            code: Code { version: Arc::new(Version::new(1, Arc::new(stage))), operator },
             state,
             inbox: Inbox::new(vec![vec![inbox]]),
             outbox: Outbox::new(receivers, None),
             throttle: Throttle::new(Vec::new(), 10_000),
             counters: Arc::default(),
+            orders: channel().1,
+            reports: channel().0,
         };
         let (node, layout) = (StageNode::new(parts, 1), graph.sources[0].layout.clone());
         Ok(Self { node, input, output, clock: ManualClock::default(), layout })

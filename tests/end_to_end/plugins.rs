@@ -152,7 +152,7 @@ fn a_plugin_that_is_not_there_or_not_built_is_told_with_what_to_do() {
     check().says(&["./guest.wasm was not built yet", "= run `wasmill build ./guest.wasm`"]);
     let named = pipeline("", true).replace("./guest.wasm", "guest@1");
     folder.write("pipeline.yaml", named);
-    check().says(&["pipeline.yaml:5:31: error: there is no plugin `guest@1` in a folder `plugins`"]);
+    check().says(&["pipeline.yaml:5:31: error: there is no plugin `guest@1` in a folder `plugins` here or above"]);
 }
 
 #[test]

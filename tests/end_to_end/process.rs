@@ -265,6 +265,14 @@ impl Running {
         }
     }
 
+    /// Waits until it says that; the rest of the line.
+    #[track_caller]
+    pub fn hear_after(&mut self, words: &str) -> String {
+        self.hear(words);
+        let after = self.said.split_once(words).map_or("", |(_, after)| after);
+        after.lines().next().unwrap_or_default().trim().to_owned()
+    }
+
     /// Interrupts it, as Ctrl-C does.
     pub fn interrupt(&self) {
         self.signal("-INT");

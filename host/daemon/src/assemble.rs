@@ -3,9 +3,8 @@
 //! [`World`] is what a pipeline file may refer to. Neighbours: [`crate::spec`] asks it, [`crate::driver`] runs what
 //! comes out.
 
-use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use serde_json::Value;
@@ -20,7 +19,6 @@ use wasmill_engine::sink::SinkWriter;
 use wasmill_engine::source::SourceReader;
 use wasmill_wasm::{Engine, Level, Limits, LogLine};
 
-use crate::driver::Bell;
 use crate::plugins;
 use crate::spec::{self, ConfigError, Connector, Diagnostics, Outside, PluginRef, Spec};
 
@@ -29,12 +27,12 @@ pub(crate) struct World {
     /// Where compiled components are kept.
     cache: PathBuf,
     /// Made when the first plugin is loaded.
-    engine: OnceCell<Engine>,
+    engine: OnceLock<Engine>,
 }
 
 impl World {
     pub(crate) fn new(cache: &Path) -> Self {
-        Self { cache: cache.to_owned(), engine: OnceCell::new() }
+        Self { cache: cache.to_owned(), engine: OnceLock::new() }
     }
 
     /// The engine that compiles and calls components.
@@ -73,7 +71,7 @@ impl Outside for World {
         connectors::source_schema(connector, config)
     }
 
-    fn plugin(&self, plugin: &PluginRef, base: &Path) -> Result<SharedFactory, String> {
+    fn plugin(&self, _: &str, plugin: &PluginRef, base: &Path) -> Result<SharedFactory, String> {
         let path = plugins::find(plugin, base)?;
         let name = plugin.to_string();
         let component = plugins::load(&path, self.engine()?)?;
@@ -89,7 +87,7 @@ fn blamed(error: ConnectorError) -> ConfigError {
     ConfigError { path: error.path().to_owned(), message: error.to_string() }
 }
 
-/// A line that a guest wrote.
+/// A line that a guest wrote, for the process's own log.
 pub(crate) fn log(plugin: &str, line: &LogLine) {
     if line.dropped > 0 {
         tracing::warn!(plugin, "{} lines of the log were dropped: there were too many", line.dropped);
@@ -122,12 +120,14 @@ pub(crate) struct Assembled {
     pub(crate) endless: bool,
 }
 
+/// What becomes of the sink of the dead letters before it is used.
+pub(crate) type Wrap<'a> = &'a dyn Fn(Box<dyn SinkWriter>) -> Box<dyn SinkWriter>;
+
 /// Opens what a checked pipeline names and applies the plan that starts it.
 ///
 /// # Errors
 /// A connector that cannot be opened, or a plan that cannot be applied.
-pub(crate) fn open(spec: &Spec, graph: Graph, bell: &Arc<Bell>) -> anyhow::Result<Assembled> {
-    let waker = Waker::from(bell.clone());
+pub(crate) fn open(spec: &Spec, graph: Graph, waker: &Waker, wrap: Wrap<'_>) -> anyhow::Result<Assembled> {
     let mut sources: Vec<Box<dyn SourceReader>> = Vec::new();
     for (source, connector) in graph.sources.iter().zip(&spec.sources) {
         let context = SourceContext {
@@ -139,11 +139,11 @@ pub(crate) fn open(spec: &Spec, graph: Graph, bell: &Arc<Bell>) -> anyhow::Resul
         let opened = connectors::source(&connector.name, &connector.config, &context);
         sources.push(opened.map_err(|error| anyhow::anyhow!("source {}: {error}", source.name))?);
     }
-    let sink = |sink: &Sink, connector: &Connector| open_sink(spec, &graph, sink, connector, &waker);
+    let sink = |sink: &Sink, connector: &Connector| open_sink(spec, &graph, sink, connector, waker);
     let ends = graph.sinks.iter().zip(&spec.sinks);
     let sinks = ends.map(|(end, connector)| sink(end, connector)).collect::<anyhow::Result<Vec<_>>>()?;
     let dead_letters = match (&graph.dead_letters, &spec.dead_letters) {
-        (Some(end), Some(connector)) => Some(sink(end, connector)?),
+        (Some(end), Some(connector)) => Some(wrap(sink(end, connector)?)),
         _ => None,
     };
     let places = sinks.iter().chain(&dead_letters).map(|sink| sink.place()).collect();

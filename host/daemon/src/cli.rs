@@ -3,6 +3,7 @@
 //! Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 the work failed, 2 the command or a file that
 //! it names is wrong, 130 ended at once by a second interrupt.
 
+mod apply;
 mod build;
 mod completion;
 mod dev;
@@ -12,7 +13,10 @@ mod inspect;
 mod man;
 mod new;
 mod progress;
+mod remote;
 mod run;
+mod serve;
+mod swap;
 mod test;
 mod validate;
 
@@ -25,6 +29,7 @@ use tracing_subscriber::EnvFilter;
 use wasmill_engine::graph::Graph;
 
 use crate::assemble::{self, World};
+use crate::client::ClientError;
 use crate::spec::{Diagnostics, Spec};
 
 const EXAMPLES: &str = "\
@@ -83,6 +88,30 @@ enum Verb {
     },
     /// Write made-up events as NDJSON to stdout
     Generate(generate::Args),
+    /// Run many pipelines in one process, and change them while they run
+    Serve(serve::Args),
+    /// Make a server run a pipeline, or change it
+    Apply(apply::Args),
+    /// Show the pipelines of a server, or all about one
+    Status(remote::Status),
+    /// Put other code into a stage while rows flow
+    Swap(swap::Args),
+    /// Let the sources of a pipeline read nothing for now
+    Pause(remote::Named),
+    /// Let them read again
+    Resume(remote::Named),
+    /// End a pipeline in order: what was read is finished and committed
+    Drain(remote::Named),
+    /// Remove a pipeline from a server, drained first
+    Delete(remote::Delete),
+    /// Show a sample of the rows that leave a stage, as they do
+    Tap(remote::Tap),
+    /// Show what the operators of a pipeline have logged
+    Logs(remote::Last),
+    /// Show the last dead letters of a pipeline
+    DeadLetters(remote::Last),
+    /// Show what happened on a server
+    Events(remote::Events),
     /// Print a script that completes commands in a shell
     Completion(completion::Args),
     /// Write manual pages
@@ -114,7 +143,11 @@ enum Failed {
 
 impl<E: Into<anyhow::Error>> From<E> for Failed {
     fn from(error: E) -> Self {
-        Self::Work(error.into())
+        let error = error.into();
+        match error.downcast_ref::<ClientError>().and_then(ClientError::rendered) {
+            Some(diagnostics) => Self::Input(diagnostics.to_owned()),
+            None => Self::Work(error),
+        }
     }
 }
 
@@ -154,6 +187,18 @@ pub(crate) fn main() -> ExitCode {
         Verb::Generate(args) => generate::run(&args, &setting),
         Verb::Completion(args) => completion::run(&args),
         Verb::Man(args) => man::run(&args),
+        Verb::Serve(args) => serve::run(&args, &setting),
+        Verb::Apply(args) => apply::run(&args, &setting),
+        Verb::Status(args) => remote::status(&args, &setting),
+        Verb::Swap(args) => swap::run(&args, &setting),
+        Verb::Pause(args) => remote::verb(&args, "pause", &setting),
+        Verb::Resume(args) => remote::verb(&args, "resume", &setting),
+        Verb::Drain(args) => remote::verb(&args, "drain", &setting),
+        Verb::Delete(args) => remote::delete(&args, &setting),
+        Verb::Tap(args) => remote::tap(&args, &setting),
+        Verb::Logs(args) => remote::logs(&args, &setting),
+        Verb::DeadLetters(args) => remote::dead_letters(&args, &setting),
+        Verb::Events(args) => remote::events(&args, &setting),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

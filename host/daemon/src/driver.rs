@@ -7,18 +7,19 @@
 //! that the loop sleeps through the run but for signals, progress and epochs.
 
 mod bell;
+mod pass;
 
 use std::hint::black_box;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use wasmill_engine::clock::{Clock, Micros};
-use wasmill_engine::node::{Failure, Node, Step};
+use wasmill_engine::node::{Failure, Node};
 use wasmill_engine::runtime::{Controls, Placed, Runtime, Station, Status};
 
 pub(crate) use bell::Bell;
+pub(crate) use pass::Pass;
 
 /// A sleeper wakes at least so often, to look at signals and to show progress.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
@@ -148,7 +149,7 @@ pub(crate) fn run(
 }
 
 /// The nodes of each thread, with its name.
-fn share(nodes: Vec<Placed>) -> Vec<(String, Vec<Box<dyn Node>>)> {
+pub(crate) fn share(nodes: Vec<Placed>) -> Vec<(String, Vec<Box<dyn Node>>)> {
     let of = |placed: &Placed| if let Station::Lane(lane) = placed.station { lane as usize + 1 } else { 1 };
     let lanes = nodes.iter().map(of).max().unwrap_or(1);
     let mut threads: Vec<_> = (0..lanes).map(|lane| (format!("lane {lane}"), Vec::new())).collect();
@@ -169,7 +170,7 @@ fn share(nodes: Vec<Placed>) -> Vec<(String, Vec<Box<dyn Node>>)> {
 
 /// Lets the C library keep what batches give back: it learns from the size of what is freed, and would else return the
 /// memory of each batch to the kernel, which clears it for the next one. That costs nothing where it learns otherwise.
-fn keep_memory() {
+pub(crate) fn keep_memory() {
     drop(black_box(Vec::<u8>::with_capacity(KEPT_BYTES)));
 }
 
@@ -190,56 +191,7 @@ fn work(mut nodes: Vec<Box<dyn Node>>, shared: &Shared) {
             shared.pump();
             shared.bell.ring();
         } else if !nodes.is_empty() {
-            shared.bell.wait(seen, pass.sleep(shared.clock.now()));
+            shared.bell.wait(seen, pass.sleep(shared.clock.now()).map_or(LOOK_AROUND, |until| until.min(LOOK_AROUND)));
         }
     }
-}
-
-/// One walk over the nodes of a thread.
-#[derive(Default)]
-struct Pass {
-    progressed: bool,
-    until: Option<Micros>,
-}
-
-impl Pass {
-    /// Steps a node as long as it has something of this pass to do; true = it has finished.
-    ///
-    /// The first node that progresses does one step, those behind it go on until they wait: so one chunk at a time goes
-    /// all the way while it is warm.
-    fn step(&mut self, node: &mut dyn Node, clock: &MachineClock) -> Result<bool, Failure> {
-        let first = !self.progressed;
-        loop {
-            // A panic in the engine is a mistake of ours; it ends this pipeline with an error and no other.
-            let step = catch_unwind(AssertUnwindSafe(|| node.step(clock))).unwrap_or_else(|panic| {
-                let message = panic_message(&*panic);
-                Step::Failed(Failure { node: node.name().to_owned(), message })
-            });
-            match step {
-                Step::Progressed => {
-                    self.progressed = true;
-                    if first {
-                        return Ok(false);
-                    }
-                }
-                Step::Idle { until } => {
-                    self.until = [self.until, until].into_iter().flatten().min();
-                    return Ok(false);
-                }
-                Step::Blocked => return Ok(false),
-                Step::Finished => return Ok(true),
-                Step::Failed(failure) => return Err(failure),
-            }
-        }
-    }
-
-    fn sleep(&self, now: Micros) -> Duration {
-        let until = self.until.map(|until| Duration::from_micros(until.saturating_sub(now).max(0).unsigned_abs()));
-        until.unwrap_or(LOOK_AROUND).min(LOOK_AROUND)
-    }
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    format!("internal error, please report it: {}", text.unwrap_or("a panic without a message"))
 }

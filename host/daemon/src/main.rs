@@ -1,7 +1,8 @@
 //! The `wasmill` binary: pipelines of WebAssembly operators from the command line.
 //!
 //! Modules in the order in which a pipeline meets them: [`cli`] reads the command, [`spec`] the pipeline file,
-//! [`assemble`] opens what it names, [`driver`] runs it, [`report`] says what came of it.
+//! [`assemble`] opens what it names, [`driver`] runs it, [`report`] says what came of it. [`serve`]
+//! does this for many pipelines and answers over HTTP, [`client`] asks it.
 #![forbid(unsafe_code)]
 
 mod cli;
@@ -22,6 +23,8 @@ mod driver;
 mod rehearsal;
 mod watch;
 mod report;
+mod serve;
+mod client;
 
 use std::process::ExitCode;
 

@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::task::Waker;
 use std::{fs, io};
 
 use serde_json::{Value, json};
@@ -35,7 +36,7 @@ pub(crate) fn run(pipeline: &Path, world: &World) -> Result<Result<Outcome, Stri
         spec.sinks = names.iter().map(|name| aside(name)).collect();
         spec.dead_letters = spec.dead_letters.is_some().then(|| aside(DEAD));
         let bell = Arc::new(Bell::default());
-        let assembled = assemble::open(&spec, graph, &bell)?;
+        let assembled = assemble::open(&spec, graph, &Waker::from(bell.clone()), &|sink| sink)?;
         anyhow::ensure!(!assembled.endless, "its input has no end that is known; name a sample, `--sample FILE`");
         let wishes = Wishes { stop: Arc::new(AtomicBool::new(false)), commit_every: None };
         driver::run(assembled.runtime, bell, &wishes, |_| {})?;

@@ -14,16 +14,16 @@ use wasmill_engine::runtime::Status;
 /// Counts of one source, stage or sink.
 #[derive(Debug, Serialize)]
 pub(crate) struct Line {
-    part: &'static str,
-    name: String,
-    rows_in: u64,
-    rows_out: u64,
-    filtered: u64,
-    dead_letters: u64,
-    failures: u64,
-    retries: u64,
-    batches: u64,
-    bytes: u64,
+    pub(crate) part: &'static str,
+    pub(crate) name: String,
+    pub(crate) rows_in: u64,
+    pub(crate) rows_out: u64,
+    pub(crate) filtered: u64,
+    pub(crate) dead_letters: u64,
+    pub(crate) failures: u64,
+    pub(crate) retries: u64,
+    pub(crate) batches: u64,
+    pub(crate) bytes: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     metrics: Vec<(String, f64)>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -120,7 +120,8 @@ impl Report {
     }
 }
 
-fn line(graph: &Graph, status: &Status, place: Option<String>) -> Line {
+/// Counts of one source, stage or sink of `graph`, whose results are at `place`.
+pub(crate) fn line(graph: &Graph, status: &Status, place: Option<String>) -> Line {
     let counters = &status.counters;
     let stage = graph.stages.iter().find(|stage| status.part == Part::Stage && stage.name == status.name);
     let names = stage.map_or(&[][..], |stage| &stage.plan.metrics).iter().map(|metric| metric.name.clone());

@@ -29,7 +29,8 @@ use diagnostic::Span;
 pub(crate) use diagnostic::{Diagnostic, Diagnostics};
 use parts::Whole;
 use section::{Problems, Section, entries};
-use yaml::{FILE_BYTES_MAX, Key, Node, Tree};
+pub(crate) use yaml::FILE_BYTES_MAX;
+use yaml::{Key, Node, Tree};
 
 /// What is wrong with the configuration of a connector.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,11 +64,11 @@ pub(crate) trait Outside {
     /// The fields of a source that makes its rows itself; none = it brings bytes.
     fn source_schema(&self, connector: &str, config: &Value) -> Option<Schema>;
 
-    /// The code of a stage. Relative paths start from `base`.
+    /// The code of the stage of that name. Relative paths start from `base`.
     ///
     /// # Errors
     /// There is none, or it is unusable, in a sentence `what is wrong; what to do`.
-    fn plugin(&self, plugin: &PluginRef, base: &Path) -> Result<SharedFactory, String>;
+    fn plugin(&self, stage: &str, plugin: &PluginRef, base: &Path) -> Result<SharedFactory, String>;
 
     /// A variable of the environment.
     fn variable(&self, name: &str) -> Option<String>;
@@ -147,6 +148,27 @@ pub(crate) fn load(path: &Path, outside: &dyn Outside) -> Result<(Spec, Graph), 
     parse(&file, base, &text, outside)
 }
 
+/// The name that a pipeline file gives its pipeline, and its text; nothing else of it is looked at.
+///
+/// # Errors
+/// It cannot be read, or has no name.
+pub(crate) fn name(path: &Path) -> Result<(String, String), Diagnostics> {
+    let file = path.display().to_string();
+    let text = read(path).map_err(|problem| Diagnostics::new(file.clone(), String::new(), vec![problem]))?;
+    let root = yaml::parse(&text).map_err(|problem| Diagnostics::new(file.clone(), text.clone(), vec![*problem]))?;
+    let name = match &root.value {
+        Tree::Map(entries) => entries.iter().find(|(key, _)| key.name == "name").map(|(_, node)| &node.value),
+        _ => None,
+    };
+    match name {
+        Some(Tree::Text(name)) => Ok((name.clone(), text)),
+        _ => {
+            let message = "the file gives its pipeline no name; write `name: my-pipeline`";
+            Err(Diagnostics::new(file, text, vec![Diagnostic::error(Span::default(), message)]))
+        }
+    }
+}
+
 fn read(path: &Path) -> Result<String, Diagnostic> {
     let whole = |message: String| Diagnostic::error(Span::default(), &message);
     let unreadable = |error: std::io::Error| whole(format!("the pipeline file cannot be read: {error}"));
@@ -167,7 +189,10 @@ fn read(path: &Path) -> Result<String, Diagnostic> {
 }
 
 /// Reads the text of a pipeline file named `file`, whose relative paths start from `base`.
-fn parse(file: &str, base: &Path, text: &str, outside: &dyn Outside) -> Result<(Spec, Graph), Diagnostics> {
+///
+/// # Errors
+/// All that is wrong with it.
+pub(crate) fn parse(file: &str, base: &Path, text: &str, outside: &dyn Outside) -> Result<(Spec, Graph), Diagnostics> {
     let told = |problems: Problems| Diagnostics::new(file.to_owned(), text.to_owned(), problems);
     let mut problems = Vec::new();
     let mut root = yaml::parse(text).map_err(|problem| told(vec![*problem]))?;

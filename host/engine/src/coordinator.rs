@@ -52,6 +52,10 @@ pub enum Order {
     },
     /// To a source: read no more.
     Stop,
+    /// To a source: read nothing for now.
+    Pause,
+    /// To a source: read again.
+    Resume,
     /// To a source: what is before these positions is done.
     Acknowledge(Vec<Position>),
     /// To a sink: make the epoch visible.

@@ -42,6 +42,8 @@ pub struct Counters {
     pub bytes: Counter,
     /// Batches, that is calls that took effect.
     pub batches: Counter,
+    /// Time that those calls took, in microseconds.
+    pub micros: Counter,
     /// Calls that failed as a whole: traps, limits, faults, invalid answers.
     pub failures: Counter,
     /// Rows that were tried again.

@@ -5,6 +5,7 @@
 //! operator again, once a lane, under the same configuration and fields.
 
 mod build;
+mod code;
 mod flow;
 mod layout;
 mod names;

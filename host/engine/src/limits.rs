@@ -38,5 +38,12 @@ pub const RETRY_BACKOFF_MS: u64 = 100;
 /// The longest wait between two retries, in milliseconds.
 pub const RETRY_BACKOFF_MAX_MS: u64 = 10_000;
 
+/// Batches of each lane for which new code is watched after a swap: if it fails where the old code does not, the stage
+/// goes back.
+pub const WATCH_BATCHES: u32 = 16;
+
+/// Versions of a stage that are remembered, the running one among them.
+pub const VERSIONS_MAX: usize = 32;
+
 const _: () = assert!(READ_BYTES_MAX + RECORD_BYTES_MAX < u32::MAX as usize, "spans within a chunk are u32");
 const _: () = assert!(BATCH_ROWS_START <= BATCH_ROWS_MAX, "the first batch is a legal one");

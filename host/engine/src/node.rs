@@ -4,9 +4,11 @@
 //! and until it has gone the node takes nothing more. That is all the back-pressure there is. Nodes in the order in
 //! which a record meets them: [`read`], [`decode`], [`stage`], [`encode`], [`write`](mod@write).
 
+pub mod code;
 pub mod decode;
 pub mod encode;
 pub mod fill;
+pub mod order;
 pub mod outbox;
 pub mod read;
 pub mod stage;

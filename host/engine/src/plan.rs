@@ -1,7 +1,7 @@
 //! Plans: what has to change to get from one graph to another. Starting is the plan from nothing.
 //!
-//! The runtime applies plans and does nothing else, so start, change, swap and stop will be one path. Today it applies
-//! plans that only add.
+//! The runtime applies plans and does nothing else, so start, change and swap are one path: a plan that only adds
+//! starts a pipeline, one that only swaps code changes it while it runs. Others are refused by name.
 
 use std::fmt;
 use std::sync::Arc;

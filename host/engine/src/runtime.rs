@@ -1,8 +1,11 @@
 //! The runtime: a plan applied, that is nodes wired to each other, ready to be stepped.
 //!
 //! It has no thread. Whoever drives it steps the [`Runtime::nodes`], in any order and on any threads, and calls
-//! [`Controls::pump`] between. Wiring: [`wiring`].
+//! [`Controls::pump`] between. Wiring: [`wiring`]. A plan that changes what runs is made ready off the lanes by
+//! [`change`] and carried out by [`stages`].
 
+pub mod change;
+pub mod stages;
 mod wiring;
 
 use std::sync::Arc;
@@ -15,6 +18,8 @@ use crate::node::Node;
 use crate::plan::{Part, Plan};
 use crate::sink::{SinkError, SinkWriter};
 use crate::source::SourceReader;
+use change::{Change, ChangeError};
+use stages::{StageEvent, Stages};
 
 /// The outside ends of a pipeline, opened, in the order of the graph.
 pub struct Connectors {
@@ -71,7 +76,7 @@ pub enum RuntimeError {
         second: Arc<str>,
     },
     /// A plan that changes what runs.
-    #[error("this plan changes a running pipeline ({change}), which is not supported yet; stop it and start it again")]
+    #[error("this plan changes a running pipeline ({change}); apply it to the controls of that pipeline")]
     NotAStart {
         /// The first change that does.
         change: String,
@@ -126,6 +131,7 @@ pub struct Controls {
     reports: Receiver<Report>,
     sources: Vec<Sender<Order>>,
     sinks: Vec<Sender<Order>>,
+    stages: Stages,
 }
 
 impl Runtime {
@@ -154,7 +160,54 @@ impl Controls {
             let orders = self.coordinator.report(report);
             any |= self.give(orders);
         }
-        any
+        any | self.stages.pump()
+    }
+
+    /// The graph that runs.
+    #[must_use]
+    pub fn graph(&self) -> &Graph {
+        self.stages.graph()
+    }
+
+    /// Whether a change can be applied now. A stage that still watches its last change is told that it was good.
+    ///
+    /// # Errors
+    /// What runs is not any more what the change was made ready for, or a stage is still at its last change: ask again
+    /// when it has reported.
+    pub fn check(&self, change: &Change) -> Result<(), ChangeError> {
+        self.stages.check(change)
+    }
+
+    /// Carries out a plan that changes what runs: every lane of its stages switches between two messages. It must have
+    /// been [checked](Self::check) since the last report was [pumped](Self::pump).
+    pub fn apply(&mut self, change: Change) {
+        self.stages.apply(change);
+    }
+
+    /// The stages' versions.
+    #[must_use]
+    pub fn stages(&self) -> &Stages {
+        &self.stages
+    }
+
+    /// What happened to stages since the last call.
+    pub fn events(&mut self) -> Vec<StageEvent> {
+        self.stages.events()
+    }
+
+    /// Lets the sources read no more until [`Self::resume`]; what was read goes on its way and can be committed.
+    pub fn pause(&mut self) {
+        self.to_sources(&Order::Pause);
+    }
+
+    /// Lets the sources read again.
+    pub fn resume(&mut self) {
+        self.to_sources(&Order::Resume);
+    }
+
+    fn to_sources(&self, order: &Order) {
+        // A source that is gone has failed or finished; its failure is reported by its own step.
+        self.sources.iter().for_each(|source| drop(source.send(order.clone())));
     }
 
     /// Ends the epoch, if none is on its way to be complete.

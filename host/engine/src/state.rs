@@ -17,6 +17,7 @@
 //! Neighbours: [`crate::key`] gives keys, [`crate::operator`] the shapes of what crosses.
 
 mod arena;
+mod carry;
 mod cell;
 mod cells;
 mod columns;
@@ -158,13 +159,18 @@ impl KeyedState {
     /// # Errors
     /// It does not fit.
     pub fn restore(&mut self, key: &[u8], rows: &[Option<Row<'_>>]) -> Result<(), StateFull> {
+        self.put(key, rows, false)
+    }
+
+    /// The same, for a key that changed since it was restored, or did not.
+    fn put(&mut self, key: &[u8], rows: &[Option<Row<'_>>], dirty: bool) -> Result<(), StateFull> {
         assert_eq!(rows.len(), self.shape.tables.len(), "one row a table");
         let values = rows.iter().flatten().flat_map(|row| &row.values);
         let long = values.map(|value| if let Value::Bytes(bytes) = value { arena::room(bytes.len()) } else { 0 }).sum();
         self.check(long)?;
         let (at, _) = self.find_or_add(key::hash(key), Wanted::new(self.shape.frame.key_words, key))?;
         let (cell, arena) = self.cells.cell_mut(at);
-        cell[0] &= !cell::DIRTY;
+        cell[0] = cell[0] & !cell::DIRTY | (cell::DIRTY * u64::from(dirty));
         for (table, row) in self.shape.tables.iter().zip(rows) {
             columns::clear(table, cell, arena);
             if let Some(row) = row {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -41,7 +42,7 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
     let stop = on_interrupt(bell.clone())?;
     let began = Instant::now();
     let (spec, graph) = super::load(&args.pipeline, setting)?;
-    let assembled = assemble::open(&spec, graph, &bell)?;
+    let assembled = assemble::open(&spec, graph, &Waker::from(bell.clone()), &|sink| sink)?;
     let commit_every = args.commit_every.map(Duration::from_secs).or(assembled.endless.then_some(ENDLESS_COMMIT));
     let bar = progress::spinner(setting);
     let wishes = Wishes { stop, commit_every };

@@ -142,7 +142,7 @@ pub(crate) fn stage(
     let node = section.need("plugin", purpose, problems)?;
     let reference = section.text("plugin", problems)?;
     let found = PluginRef::parse(reference)
-        .and_then(|plugin| whole.outside.plugin(&plugin, whole.base).map(|factory| (plugin, factory)));
+        .and_then(|plugin| whole.outside.plugin(&key.name, &plugin, whole.base).map(|factory| (plugin, factory)));
     let (plugin, factory) = found.map_err(|message| problems.push(Diagnostic::error(node.span, &message))).ok()?;
     let name = key.name.clone();
     let draft = StageDraft { name, from: from?, factory, config: config?, key: keys, lanes, on_error, latency };

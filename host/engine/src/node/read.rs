@@ -63,6 +63,7 @@ pub struct ReadNode {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Reading,
+    Paused,
     /// The source is exhausted or was told to stop; a last barrier is still to come.
     Drained,
     Finished,
@@ -291,8 +292,14 @@ impl ReadNode {
                 Step::Progressed
             }
             Order::Stop => {
-                if self.state == State::Reading {
+                if matches!(self.state, State::Reading | State::Paused) {
                     self.drain();
+                }
+                Step::Progressed
+            }
+            Order::Pause | Order::Resume => {
+                if matches!(self.state, State::Reading | State::Paused) {
+                    self.state = if order == Order::Pause { State::Paused } else { State::Reading };
                 }
                 Step::Progressed
             }
@@ -315,7 +322,7 @@ impl Node for ReadNode {
         }
         match self.state {
             State::Reading => self.read(clock.now()),
-            State::Drained => Step::Idle { until: None },
+            State::Paused | State::Drained => Step::Idle { until: None },
             State::Finished => Step::Finished,
         }
     }

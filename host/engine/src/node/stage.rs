@@ -2,36 +2,42 @@
 //!
 //! Always true: what a call wanted is applied after it succeeded, state and rows together; a message that came in
 //! becomes one message on each port, once every row of it is emitted, filtered, or given up. Neighbours:
-//! [`crate::node::fill`] makes the columns, [`crate::node::work`] orders tries, [`crate::state`] has the keys.
+//! [`crate::node::code`] calls, [`crate::node::work`] orders tries, [`watch`] changes the code between two messages.
+
+mod watch;
 
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
 
 use arrow_array::UInt32Array;
 
 use crate::batch::Batch;
 use crate::clock::{Clock, Micros};
 use crate::codec::{self, Format};
-use crate::counters::{OperatorMetrics, SharedCounters};
+use crate::counters::SharedCounters;
 use crate::dead_letter::DeadLetter;
 use crate::edge::{Delivery, Inbox, Message, Parcel};
 use crate::graph::{OnError, Shape, Stage};
 use crate::key;
 use crate::limits::{RETRIES_MAX, RETRY_BACKOFF_MAX_MS, RETRY_BACKOFF_MS, SWEEP_EVERY_MICROS, SWEEP_KEYS};
+use crate::node::code::Code;
+use crate::node::order::{Side, StageOrder, StageReport, Tap};
 use crate::node::outbox::Outbox;
 use crate::node::work::{Task, Work};
-use crate::node::{Node, Step, failed, fill};
-use crate::operator::{Action, Call, CallError, Context, Effects, Keys, Operator};
+use crate::node::{Node, Step, failed};
+use crate::operator::{Action, CallError, Context, Effects};
 use crate::pace::Throttle;
 use crate::state::KeyedState;
+use watch::Watch;
 
 /// What a stage lane is made of.
 pub struct Parts {
-    /// The stage.
-    pub stage: Arc<Stage>,
+    /// Number of the stage in the graph.
+    pub number: usize,
     /// Number of the lane.
     pub lane: u32,
-    /// This lane's operator.
-    pub operator: Box<dyn Operator>,
+    /// This lane's operator, and its version.
+    pub code: Code,
     /// This lane's state, for a keyed operator.
     pub state: Option<KeyedState>,
     /// From upstream.
@@ -40,29 +46,12 @@ pub struct Parts {
     pub outbox: Outbox,
     /// Told how long batches take.
     pub throttle: Throttle,
-    /// What it counts.
+    /// What the stage counts, over all its versions.
     pub counters: SharedCounters,
-    /// What the operator counts.
-    pub metrics: Arc<OperatorMetrics>,
-}
-
-impl Parts {
-    /// Calls the operator with a batch. The state that it changed is changed when this is Ok, and else as it was.
-    fn process(&mut self, batch: &Batch, context: Context) -> Result<Effects, CallError> {
-        let stage = &self.stage;
-        let columns = fill::columns(batch, &stage.plan.reads, &stage.fills);
-        let rows = batch.rows();
-        let Some(state) = &mut self.state else {
-            return self.operator.process(&Call { context, rows, columns: &columns, keys: None });
-        };
-        let of_key: Vec<_> = stage.key.iter().map(|field| batch.column(*field)).collect();
-        let turn = state.resolve(&key::Keys::encode(&of_key), context.now)?;
-        let values = turn.gather();
-        let keys = Keys { slots: turn.slots(), count: turn.count(), tables: &values };
-        let effects = self.operator.process(&Call { context, rows, columns: &columns, keys: Some(keys) })?;
-        turn.apply(&effects.tables)?;
-        Ok(effects)
-    }
+    /// Swaps and taps.
+    pub orders: Receiver<StageOrder>,
+    /// Where the lane says what it did about them.
+    pub reports: Sender<StageReport>,
 }
 
 /// One lane of a stage.
@@ -81,14 +70,18 @@ pub struct StageNode {
     seed: u64,
     /// When keys past their time are looked for again.
     sweep_at: Micros,
+    /// The code before, while the one that works is watched.
+    watch: Option<Watch>,
+    taps: Vec<Tap>,
 }
 
 impl StageNode {
     /// A lane over these parts, which has so many upstreams.
     #[must_use]
     pub fn new(parts: Parts, upstreams: usize) -> Self {
-        let ports = parts.stage.plan.ports.len();
-        let seed = key::hash(parts.stage.name.as_bytes()) ^ u64::from(parts.lane);
+        let stage = &parts.code.version.stage;
+        let ports = stage.plan.ports.len();
+        let seed = key::hash(stage.name.as_bytes()) ^ u64::from(parts.lane);
         Self {
             parts,
             work: Work::default(),
@@ -99,6 +92,8 @@ impl StageNode {
             watermarks: vec![Micros::MIN; upstreams],
             seed,
             sweep_at: Micros::MIN,
+            watch: None,
+            taps: Vec::new(),
         }
     }
 
@@ -108,8 +103,13 @@ impl StageNode {
         for batch in parcel.batches.into_iter().filter(|batch| batch.rows() > 0) {
             self.number += 1;
             self.parts.counters.rows_in.add(batch.rows() as u64);
+            watch::show(&mut self.taps, Side::In, 0, &batch);
             self.work.push(Task { batch, number: self.number, attempt: 0, due: Micros::MIN });
         }
+    }
+
+    fn stage(&self) -> &Stage {
+        &self.parts.code.version.stage
     }
 
     fn watermark(&self) -> Micros {
@@ -126,10 +126,22 @@ impl StageNode {
             now: began,
             seed: key::hash(&(self.seed ^ task.number).to_le_bytes()),
         };
-        match self.parts.process(&task.batch, context) {
+        let result = self.parts.code.call(self.parts.state.as_mut(), &task.batch, context);
+        let result = match result {
+            Err(error) => self.judge(&task, context, error, clock),
+            Ok(effects) => {
+                self.passed();
+                Ok(effects)
+            }
+        };
+        match result {
             Ok(effects) => {
                 let step = self.apply(&task, effects, clock.now());
-                self.parts.throttle.took(task.batch.rows(), clock.now() - began);
+                let took = clock.now() - began;
+                self.parts.throttle.took(task.batch.rows(), took);
+                for counters in [&self.parts.counters, &self.parts.code.version.counters] {
+                    counters.micros.add(took.unsigned_abs());
+                }
                 step
             }
             Err(error) => self.recover(task, &error, clock.now()),
@@ -138,10 +150,14 @@ impl StageNode {
 
     /// Does all that a call wants done, but for its state, which has changed already.
     fn apply(&mut self, task: &Task, effects: Effects, now: Micros) -> Step {
-        let Parts { stage, counters, metrics, .. } = &mut self.parts;
-        metrics.add(&effects.metrics);
-        counters.batches.add(1);
+        let (version, counters) = (self.parts.code.version.clone(), &self.parts.counters);
+        let stage = &version.stage;
+        version.metrics.add(&effects.metrics);
         let rows = task.batch.rows();
+        version.counters.rows_in.add(rows as u64);
+        for counters in [counters, &version.counters] {
+            counters.batches.add(1);
+        }
         let emitted = origins(&effects, rows);
         let Some(shape) = shape(&stage.shapes, &task.batch) else {
             return failed(&stage.name, "rows came in a layout that the plan does not know; this is a mistake of ours");
@@ -150,6 +166,7 @@ impl StageNode {
             let port = &shape.ports[emit.port];
             let batch = task.batch.derive(emit.origin.as_ref(), emit.columns, &port.keeps, &port.layout);
             counters.rows_out.add(batch.rows() as u64);
+            version.counters.rows_out.add(batch.rows() as u64);
             if batch.rows() > 0 {
                 self.out[emit.port].push(batch);
             }
@@ -185,6 +202,7 @@ impl StageNode {
     /// A call failed as a whole: finds the row to blame, then does with it what the stage's policy says.
     fn recover(&mut self, task: Task, error: &CallError, now: Micros) -> Step {
         self.parts.counters.failures.add(1);
+        self.parts.code.version.counters.failures.add(1);
         let rows = task.batch.rows();
         if rows > 1 {
             match error {
@@ -199,7 +217,7 @@ impl StageNode {
             CallError::Trap { backtrace, .. } => Some(backtrace.clone()),
             _ => None,
         };
-        match self.parts.stage.on_error {
+        match self.stage().on_error {
             OnError::Retry(most) if task.attempt < most => {
                 let wait = (RETRY_BACKOFF_MS << task.attempt.min(16)).min(RETRY_BACKOFF_MAX_MS);
                 self.retry(&task, vec![0], now.saturating_add(wait as Micros * 1_000));
@@ -233,7 +251,7 @@ impl StageNode {
         if !self.parts.outbox.takes_dead_letters() {
             return Some(self.stop(batch, row, &reason));
         }
-        let stage = &self.parts.stage;
+        let stage = self.parts.code.version.stage.clone();
         let records = batch.records();
         let record = batch.record(row as usize);
         let digest = stage.factory.digest();
@@ -258,7 +276,7 @@ impl StageNode {
         let record = batch.record(row as usize);
         let line = records.line(record).map_or_else(String::new, |line| format!(" line {line},"));
         let place = format!("{}:{line} offset {}", records.partition, records.offset(record));
-        failed(&self.parts.stage.name, format!("stopped before the record at {place}: {reason}"))
+        failed(&self.stage().name, format!("stopped before the record at {place}: {reason}"))
     }
 
     /// Gives back memory of keys past their time, a slice of them; answers when it is the next one's turn.
@@ -275,6 +293,9 @@ impl StageNode {
     /// Sends what the message became, once nothing of it is left.
     fn finish(&mut self) {
         let watermark = self.watermark();
+        for (port, batches) in self.out.iter().enumerate() {
+            batches.iter().for_each(|batch| watch::show(&mut self.taps, Side::Out, port, batch));
+        }
         for (port, batches) in self.out.iter_mut().enumerate() {
             self.parts.outbox.rows(port, Parcel { batches: std::mem::take(batches), watermark });
         }
@@ -336,6 +357,10 @@ impl Node for StageNode {
             self.finish();
             return Step::Progressed;
         }
+        if let Ok(order) = self.parts.orders.try_recv() {
+            self.obey(order, clock);
+            return Step::Progressed;
+        }
         let until = self.sweep(clock);
         match self.parts.inbox.take() {
             Delivery::Message(upstream, Message::Rows(parcel)) => {
@@ -348,12 +373,14 @@ impl Node for StageNode {
     }
 
     fn name(&self) -> &str {
-        &self.parts.stage.name
+        &self.stage().name
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::channel;
+
     use arrow_array::{ArrayRef, Int64Array};
     use serde_json::{Value, json};
 
@@ -362,7 +389,8 @@ mod tests {
     use crate::clock::ManualClock;
     use crate::edge::edge;
     use crate::graph::{Draft, Graph, SinkDraft, SourceDraft, StageDraft};
-    use crate::operator::{Factory, OperatorKind, OperatorPlan, Refusal, Table, TableChanges};
+    use crate::node::code::Version;
+    use crate::operator::{Call, Factory, Operator, OperatorKind, OperatorPlan, Refusal, Table, TableChanges};
     use crate::schema::{Field, Kind, Schema};
 
     const TTL_MS: u64 = 1_000;
@@ -415,16 +443,18 @@ mod tests {
         let graph = Graph::build(Draft { name: "t".into(), sources, stages, sinks, dead_letters: None }).unwrap();
         let stage = graph.stages.into_iter().next().unwrap();
         let (tx, rx) = edge();
+        let operator = stage.factory.open(&stage.config, stage.schema.fields()).unwrap().1;
         let parts = Parts {
-            metrics: OperatorMetrics::new(&stage.plan.metrics),
-            operator: stage.factory.open(&stage.config, stage.schema.fields()).unwrap().1,
-            state: Some(KeyedState::new(&[Kind::Int64], &stage.plan.tables, u64::MAX)),
-            stage: Arc::new(stage),
+            number: 0,
             lane: 0,
+            state: Some(KeyedState::new(&[Kind::Int64], &stage.plan.tables, u64::MAX)),
+            code: Code { version: Arc::new(Version::new(1, Arc::new(stage))), operator },
             inbox: Inbox::new(vec![vec![rx]]),
             outbox: Outbox::new(vec![Vec::new()], None),
             throttle: Throttle::new(Vec::new(), 10_000),
             counters: Arc::default(),
+            orders: channel().1,
+            reports: channel().0,
         };
         (StageNode::new(parts, 1), tx, graph.sources[0].layout.clone())
     }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
+use super::stages::{Lanes, Stages};
 use super::{Connectors, Controls, Placed, Runtime, RuntimeError, Settings, Station, Status};
 use crate::batch::Layout;
 use crate::clock::Micros;
@@ -16,6 +17,8 @@ use crate::counters::{Counters, OperatorMetrics, SharedCounters};
 use crate::dead_letter;
 use crate::edge::{Inbox, Rx, Tx, edge};
 use crate::graph::{Graph, Sink, Source, Stage, Upstream};
+use crate::node::code::{Code, Version};
+use crate::node::order::StageReport;
 use crate::node::outbox::{Outbox, Receiver as Port, Split};
 use crate::node::{decode, encode, read, stage, write};
 use crate::pace::{Pace, Throttle};
@@ -56,6 +59,8 @@ struct Wiring<'a> {
     reports: Sender<Report>,
     source_orders: Vec<Sender<Order>>,
     sink_orders: Vec<Sender<Order>>,
+    stage_reports: Sender<StageReport>,
+    lanes: Vec<Lanes>,
     promises: Vec<Promise>,
     paces: Vec<Arc<Pace>>,
 }
@@ -65,6 +70,7 @@ pub(super) fn wire(graph: &Graph, connectors: Connectors, settings: &Settings) -
     let Connectors { sources, sinks, dead_letters } = connectors;
     assert_eq!((sources.len(), sinks.len()), (graph.sources.len(), graph.sinks.len()), "a connector for each end");
     let (reports, received) = channel();
+    let (stage_reports, stages_received) = channel();
     let lanes: usize = graph.stages.iter().map(|stage| stage.lanes as usize).sum();
     let mut wiring = Wiring {
         graph,
@@ -75,6 +81,8 @@ pub(super) fn wire(graph: &Graph, connectors: Connectors, settings: &Settings) -
         reports,
         source_orders: Vec::new(),
         sink_orders: Vec::new(),
+        stage_reports,
+        lanes: Vec::new(),
         promises: Vec::new(),
         paces: graph.sources.iter().map(|_| Pace::new(lanes)).collect(),
     };
@@ -98,7 +106,8 @@ pub(super) fn wire(graph: &Graph, connectors: Connectors, settings: &Settings) -
     wiring.one_commit_point()?;
     let coordinator = Coordinator::new(graph.sources.len(), wiring.promises, 1);
     let (sources, sinks) = (wiring.source_orders, wiring.sink_orders);
-    let controls = Controls { coordinator, reports: received, sources, sinks };
+    let stages = Stages::new(graph.clone(), wiring.lanes, stages_received);
+    let controls = Controls { coordinator, reports: received, sources, sinks, stages };
     Ok(Runtime { nodes: wiring.nodes, controls, status: wiring.status })
 }
 
@@ -190,9 +199,9 @@ impl Wiring<'_> {
         settings: &Settings,
         bound: &mut usize,
     ) -> Result<(), RuntimeError> {
-        let metrics = OperatorMetrics::new(&stage.plan.metrics);
-        let counters = self.counters(Part::Stage, &stage.name, Some(metrics.clone()));
-        let shared = Arc::new(stage.clone());
+        let version = Arc::new(Version::new(1, Arc::new(stage.clone())));
+        let counters = self.counters(Part::Stage, &stage.name, Some(version.metrics.clone()));
+        let mut orders = Vec::new();
         for lane in 0..stage.lanes {
             let refused = |message: String| RuntimeError::Operator { stage: stage.name.clone(), message };
             let opened = stage.factory.open(&stage.config, stage.schema.fields());
@@ -200,27 +209,31 @@ impl Wiring<'_> {
             if plan != stage.plan {
                 return Err(refused("the operator declared another plan than when the pipeline was checked".into()));
             }
-            let key: Vec<_> = stage.key.iter().map(|field| stage.schema.fields()[*field].kind).collect();
+            let key = stage.key_kinds();
             let state = || KeyedState::new(&key, &stage.plan.tables, settings.state_bytes_max);
             let ends = &mut self.stages[number][lane as usize];
             let target = stage.latency.unwrap_or(settings.latency_micros);
+            let (order, received) = channel();
+            orders.push(order);
             let node = stage::StageNode::new(
                 stage::Parts {
-                    stage: shared.clone(),
+                    number,
                     lane,
-                    operator,
+                    code: Code { version: version.clone(), operator },
                     state: (!key.is_empty()).then(state),
                     inbox: ends.inbox(),
                     outbox: ends.outbox(),
                     throttle: Throttle::new(self.paces.iter().map(|pace| (pace.clone(), *bound)).collect(), target),
                     counters: counters.clone(),
-                    metrics: metrics.clone(),
+                    orders: received,
+                    reports: self.stage_reports.clone(),
                 },
                 stage.inputs.len(),
             );
             *bound += 1;
             self.place(Station::Lane(lane), node);
         }
+        self.lanes.push(Lanes::new(version, orders));
         Ok(())
     }
 

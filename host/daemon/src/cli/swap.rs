@@ -1,0 +1,69 @@
+//! `wasmill swap`: other code into a stage that runs.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use super::remote::{Server, print, stage};
+use super::{Failed, Output, Setting};
+use crate::build::{self, Options};
+use crate::client::escaped;
+use crate::report::count;
+
+const EXAMPLES: &str = "\
+Examples:
+  wasmill swap sensor-alerts/score ./my-anomaly       build the folder, and put it to work
+  wasmill swap sensor-alerts/score my_anomaly.wasm
+  wasmill swap sensor-alerts/score --back             the version before";
+
+/// Put other code into a stage of a running pipeline: no row is lost or doubled, and its state is carried over. Code
+/// that does not fit is refused; if it fails in its first batches, the stage goes back by itself.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The stage: PIPELINE/STAGE
+    stage: String,
+    /// The new code: a component, or a folder that is built first
+    #[arg(required_unless_present = "back")]
+    plugin: Option<PathBuf>,
+    /// Go back to the version before
+    #[arg(long, conflicts_with = "plugin")]
+    back: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
+    let (pipeline, stage) = stage(&args.stage)?;
+    let client = args.server.client();
+    let path = format!("/api/v1/pipelines/{}", escaped(pipeline));
+    let revision = client.get(&path)?.revision;
+    let path = format!("{path}/stages/{}", escaped(stage));
+    let swapped = match &args.plugin {
+        None => client.ask("POST", &format!("{path}/back"), b"", revision)?,
+        Some(plugin) => {
+            let component =
+                if plugin.is_dir() { build::build(plugin, &Options::default())?.path } else { plugin.clone() };
+            let bytes = std::fs::read(&component).with_context(|| format!("cannot read {}", component.display()))?;
+            let uploaded = client.ask("POST", "/api/v1/plugins", &bytes, None)?;
+            let body = json!({"digest": uploaded.body["digest"]}).to_string();
+            client.ask("PUT", &format!("{path}/plugin"), body.as_bytes(), revision)?
+        }
+    };
+    let swapped = swapped.body;
+    if setting.output == Output::Json {
+        return print(&swapped);
+    }
+    let waited = swapped["waited_us"].as_f64().unwrap_or(0.0) / 1_000.0;
+    let keys = swapped["keys"].as_u64().filter(|keys| *keys > 0);
+    let keys = keys.map_or_else(String::new, |keys| format!(" ({} keys)", count(keys)));
+    let watched = if swapped["watched"] == true { "; its first batches are still watched" } else { "" };
+    let digest = swapped["to"].as_str().and_then(|digest| digest.get(..12)).unwrap_or_default();
+    println!(
+        "{pipeline}/{stage} runs {digest}: rows waited {waited:.1} ms, {} lost, {}{keys}{watched}",
+        swapped["lost"],
+        swapped["state"].as_str().unwrap_or_default()
+    );
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! `wasmill serve`: many pipelines in one process, and an API to change them while they run.
+//!
+//! Modules in the order in which a pipeline meets them: [`disk`] has what shall run, [`pool`] the threads, [`running`]
+//! a pipeline in them; [`registry`] brings the one to the other, [`changes`] are the verbs, [`api`] is how they are
+//! asked for. What is promised of each is in the header of its file.
+
+mod disk;
+mod pool;
+mod running;
+mod problem;
+mod journal;
+mod shelf;
+mod registry;
+mod swap;
+mod changes;
+mod status;
+mod rows;
+mod guard;
+mod api;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::driver;
+use disk::Disk;
+use registry::Server;
+
+pub(crate) use guard::address;
+
+/// Threads that wait for disks, compilers and pipelines on behalf of requests.
+const WAITING_THREADS_MAX: usize = 128;
+
+/// How a server is started.
+pub(crate) struct Options {
+    /// The data directory.
+    pub(crate) data: PathBuf,
+    /// Where to listen; a loopback address.
+    pub(crate) listen: SocketAddr,
+    /// Where compiled components are kept.
+    pub(crate) cache: PathBuf,
+    /// Threads that step pipelines.
+    pub(crate) workers: usize,
+    /// How long pipelines may take to drain when the server stops.
+    pub(crate) drain: Duration,
+}
+
+/// Serves until it is told to stop by a signal; whether all pipelines were drained in time.
+///
+/// # Errors
+/// The data directory or the address is in use, or cannot be used.
+pub(crate) fn serve(options: &Options) -> anyhow::Result<bool> {
+    driver::keep_memory();
+    let disk = Disk::open(&options.data)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(WAITING_THREADS_MAX)
+        .build()
+        .context("cannot start the I/O loop")?;
+    let listener = runtime.block_on(tokio::net::TcpListener::bind(options.listen)).with_context(|| {
+        format!("cannot listen on {}; stop what does, or name another port with --listen", options.listen)
+    })?;
+    let address = listener.local_addr()?;
+    let (server, notices) = Server::new(disk, &options.cache, options.workers).context("cannot start threads")?;
+    server.keep_house(notices);
+    server.restore()?;
+    let stop = on_signal()?;
+    tracing::info!("listening on http://{address}");
+    let router = api::router(server.clone());
+    let drained = runtime.block_on(async {
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await });
+        stop.notified().await;
+        let (server, deadline) = (server.clone(), options.drain);
+        let drained = tokio::task::spawn_blocking(move || server.stop(deadline)).await;
+        serving.abort();
+        drained.unwrap_or(false)
+    });
+    // Who still taps rows is not waited for.
+    runtime.shutdown_background();
+    Ok(drained)
+}
+
+/// Told at the first signal; the second ends the process.
+fn on_signal() -> anyhow::Result<Arc<tokio::sync::Notify>> {
+    let (stop, asked) = (Arc::new(tokio::sync::Notify::new()), AtomicBool::new(false));
+    let told = stop.clone();
+    let signalled = move || {
+        if asked.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+        tracing::info!("stopping: what was read is finished and committed; signal again to end at once");
+        told.notify_one();
+    };
+    ctrlc::set_handler(signalled).context("cannot listen for signals")?;
+    Ok(stop)
+}

@@ -1,0 +1,84 @@
+//! The admin API: paths and methods. What each does is in the folder beside this file, by resource.
+
+mod ask;
+mod pipelines;
+mod plugins;
+mod stages;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{Router, middleware};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::guard;
+use super::problem::Problem;
+use super::registry::Server;
+use super::status;
+use ask::{Answer, Asked, answer};
+
+/// All paths.
+pub(crate) fn router(server: Arc<Server>) -> Router {
+    let api = Router::new()
+        .route("/plugins", get(plugins::list).post(plugins::upload))
+        .route("/plugins/{digest}", get(plugins::inspect).delete(plugins::delete))
+        .route("/pipelines", get(pipelines::list))
+        .route("/pipelines/{name}", get(pipelines::get).put(pipelines::apply).delete(pipelines::delete))
+        .route("/pipelines/{name}/plan", post(pipelines::plan))
+        .route("/pipelines/{name}/pause", post(pipelines::pause))
+        .route("/pipelines/{name}/resume", post(pipelines::resume))
+        .route("/pipelines/{name}/drain", post(pipelines::drain))
+        .route("/pipelines/{name}/logs", get(pipelines::logs))
+        .route("/pipelines/{name}/dead-letters", get(pipelines::dead_letters))
+        .route("/pipelines/{name}/stages/{stage}/versions", get(stages::versions))
+        .route("/pipelines/{name}/stages/{stage}/plugin", put(stages::swap))
+        .route("/pipelines/{name}/stages/{stage}/back", post(stages::back))
+        .route("/pipelines/{name}/stages/{stage}/tap", get(stages::tap))
+        .route("/events", get(events));
+    Router::new()
+        .nest("/api/v1", api)
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/version", get(version))
+        .route("/metrics", get(metrics))
+        .fallback(async || Problem::unknown("unknown-path", "there is nothing here; the API is under /api/v1"))
+        .method_not_allowed_fallback(async || Problem::malformed("this path does not take this method"))
+        .layer(middleware::from_fn(guard::local))
+        .with_state(server)
+}
+
+/// Reading on from a number.
+#[derive(Debug, Deserialize)]
+struct After {
+    #[serde(default)]
+    after: u64,
+    #[serde(default = "all")]
+    limit: usize,
+    pipeline: Option<String>,
+}
+
+fn all() -> usize {
+    usize::MAX
+}
+
+async fn events(State(server): State<Arc<Server>>, Asked(after): Asked<After>) -> Answer {
+    let wanted = |event: &super::journal::Event| after.pipeline.as_ref().is_none_or(|name| *name == event.pipeline);
+    Ok(answer(&server.events.after(after.after, after.limit, wanted), None))
+}
+
+async fn ready(State(server): State<Arc<Server>>) -> Response {
+    if server.stopping.load(Ordering::SeqCst) { Problem::stopping().into_response() } else { "ok\n".into_response() }
+}
+
+async fn version() -> Response {
+    answer(&json!({"version": env!("CARGO_PKG_VERSION"), "contract": wasmill_wasm::VERSION}), None)
+}
+
+async fn metrics(State(server): State<Arc<Server>>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], status::metrics(&server)).into_response()
+}

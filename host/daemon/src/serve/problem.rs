@@ -1,0 +1,110 @@
+//! What the admin API says when it does not do what it was asked: `application/problem+json`, with what is wrong,
+//! where, and what to do.
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::disk::DiskError;
+use crate::spec::Diagnostics;
+
+/// A refusal.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Problem {
+    /// A word for scripts: `unknown-pipeline`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The status of the answer.
+    status: u16,
+    /// What is wrong, where, and what to do, a sentence.
+    detail: String,
+    /// For a pipeline file, all that is wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diagnostics: Option<Value>,
+    /// The same for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rendered: Option<String>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
+        Self { kind, status: status.as_u16(), detail: detail.into(), diagnostics: None, rendered: None }
+    }
+
+    /// 400: the request makes no sense.
+    pub(crate) fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
+    }
+
+    /// 403: not from here.
+    pub(crate) fn foreign(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "foreign", detail)
+    }
+
+    /// 404: there is no such thing.
+    pub(crate) fn unknown(kind: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, kind, detail)
+    }
+
+    /// 409: not in this state.
+    pub(crate) fn conflict(kind: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, kind, detail)
+    }
+
+    /// 412: somebody else was first.
+    pub(crate) fn stale(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "stale", detail)
+    }
+
+    /// 413: more than a body may have.
+    pub(crate) fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+    }
+
+    /// 422: what was sent is wrong.
+    pub(crate) fn wrong(kind: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, kind, detail)
+    }
+
+    /// 422 with places in the file.
+    pub(crate) fn diagnosed(wrong: &Diagnostics) -> Self {
+        let (count, end) = (wrong.errors(), if wrong.errors() == 1 { "" } else { "s" });
+        let detail = format!("{} is not valid: {count} error{end}; mend it and apply it again", wrong.file);
+        let diagnostics = serde_json::to_value(&wrong.diagnostics).ok();
+        let rendered = Some(wrong.render(false));
+        Self { diagnostics, rendered, ..Self::wrong("invalid-pipeline", detail) }
+    }
+
+    /// 500: our own fault, or the machine's.
+    pub(crate) fn failed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", detail)
+    }
+
+    /// The same after a sentence about what was done nevertheless.
+    pub(crate) fn after(self, sentence: &str) -> Self {
+        Self { detail: format!("{sentence}: {}", self.detail), ..self }
+    }
+
+    /// 503: the server is on its way down.
+    pub(crate) fn stopping() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the server is stopping; try again when it is back")
+    }
+}
+
+impl From<DiskError> for Problem {
+    fn from(error: DiskError) -> Self {
+        let full = matches!(&error, DiskError::File { reason, .. } if reason.kind() == std::io::ErrorKind::StorageFull);
+        let status = if full { StatusCode::INSUFFICIENT_STORAGE } else { StatusCode::INTERNAL_SERVER_ERROR };
+        let kind = if full { "disk-full" } else { "failed" };
+        Self::new(status, kind, error.to_string())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self).expect("texts and numbers can always be written as JSON");
+        (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+    }
+}

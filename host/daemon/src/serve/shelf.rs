@@ -1,0 +1,156 @@
+//! What a pipeline file may refer to on a server: connectors as everywhere, and code by its digest from the data
+//! directory. Code that a file names by a path is taken into the data directory when the file is applied, so that what
+//! runs does not change behind the server's back.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+use wasmill_engine::operator::SharedFactory;
+use wasmill_engine::schema::Schema;
+use wasmill_wasm::{Component, Level};
+
+use super::disk::Disk;
+use super::journal::{Line, Recent, now_ms};
+use crate::assemble::{self, World};
+use crate::plugins;
+use crate::spec::{ConfigError, Outside, PluginRef};
+
+/// How a file names code by its digest: `sha256@DIGEST`.
+const BY_DIGEST: &str = "sha256";
+
+/// Components in memory that are kept although nothing may use them.
+const COMPILED_MAX: usize = 64;
+
+/// Components by their digests, so that pipelines share their compiled code.
+#[derive(Default)]
+pub(crate) struct Compiled(Mutex<BTreeMap<String, Component>>);
+
+impl Compiled {
+    fn find(&self, digest: &str) -> Option<Component> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+    }
+
+    /// Lets go of a component that was deleted.
+    pub(crate) fn forget(&self, digest: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
+    }
+
+    /// Keeps a component in memory, in place of one that was kept before where there are too many: what works has its
+    /// own hold on its code.
+    pub(crate) fn keep(&self, component: &Component) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= COMPILED_MAX {
+            kept.pop_first();
+        }
+        kept.insert(component.info().digest.clone(), component.clone());
+    }
+}
+
+/// The shelf for one pipeline.
+pub(crate) struct Shelf<'a> {
+    /// The machine.
+    pub(crate) world: &'a World,
+    /// The data directory.
+    pub(crate) disk: &'a Disk,
+    /// Code that is ready.
+    pub(crate) compiled: &'a Compiled,
+    /// Name of the pipeline.
+    pub(crate) pipeline: &'a str,
+    /// Where guests log to.
+    pub(crate) lines: Arc<Recent<Line>>,
+    /// Digests that stages have, whatever the file says: as it was before a restart.
+    pub(crate) fixed: BTreeMap<String, String>,
+    /// The digests that were found.
+    pub(crate) found: RefCell<BTreeMap<String, String>>,
+}
+
+impl Shelf<'_> {
+    /// The code of that digest, for a stage.
+    ///
+    /// # Errors
+    /// There is none, or it is not one that this host takes.
+    pub(crate) fn load(&self, stage: &str, digest: &str) -> Result<Component, String> {
+        let component = match self.compiled.find(digest) {
+            Some(component) => component,
+            None => self.compile(digest)?,
+        };
+        let (pipeline, stage, lines) = (self.pipeline.to_owned(), stage.to_owned(), self.lines.clone());
+        Ok(component.logging_to(Arc::new(move |line| {
+            let level = match line.level {
+                Level::Trace => "trace",
+                Level::Debug => "debug",
+                Level::Info => "info",
+                Level::Warn => "warn",
+                Level::Error => "error",
+            };
+            let (pipeline, stage, message) = (pipeline.clone(), stage.clone(), line.message.clone());
+            assemble::log(&format!("{pipeline}/{stage}"), &line);
+            lines.add(Line { at_ms: now_ms(), pipeline, stage, level, message });
+        })))
+    }
+
+    fn compile(&self, digest: &str) -> Result<Component, String> {
+        let bytes = self.disk.plugin(digest).map_err(|error| error.to_string())?;
+        let bytes = bytes.ok_or_else(|| {
+            format!("there is no plugin of digest {digest} here; upload it, or look at the list of plugins")
+        })?;
+        let component = self.world.engine()?.load(&bytes).map_err(|error| error.to_string())?;
+        self.compiled.keep(&component);
+        Ok(component)
+    }
+
+    /// Takes the component at a path into the data directory.
+    fn take(&self, plugin: &PluginRef, base: &Path) -> Result<String, String> {
+        if let PluginRef::Named { name, version } = plugin
+            && name == BY_DIGEST
+        {
+            return Ok(version.clone());
+        }
+        let path = plugins::find(plugin, base)?;
+        let unreadable = |error| format!("{} cannot be read: {error}; check the path", path.display());
+        let bytes = std::fs::read(&path).map_err(unreadable)?;
+        let info = wasmill_wasm::inspect(&bytes, self.world.engine()?.limits());
+        let digest = info.map_err(|error| format!("{}: {error}", path.display()))?.digest;
+        self.disk.keep_plugin(&digest, &bytes).map_err(|error| error.to_string())?;
+        Ok(digest)
+    }
+}
+
+impl Outside for Shelf<'_> {
+    fn source_names(&self) -> Vec<&'static str> {
+        self.world.source_names()
+    }
+
+    fn sink_names(&self) -> Vec<&'static str> {
+        self.world.sink_names()
+    }
+
+    fn check_source(&self, connector: &str, config: &Value) -> Result<(), ConfigError> {
+        self.world.check_source(connector, config)
+    }
+
+    fn check_sink(&self, connector: &str, config: &Value) -> Result<(), ConfigError> {
+        self.world.check_sink(connector, config)
+    }
+
+    fn source_schema(&self, connector: &str, config: &Value) -> Option<Schema> {
+        self.world.source_schema(connector, config)
+    }
+
+    fn plugin(&self, stage: &str, plugin: &PluginRef, base: &Path) -> Result<SharedFactory, String> {
+        let digest = match self.fixed.get(stage) {
+            Some(digest) => digest.clone(),
+            None => self.take(plugin, base)?,
+        };
+        let component = self.load(stage, &digest)?;
+        self.found.borrow_mut().insert(stage.to_owned(), digest);
+        Ok(Arc::new(component))
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.world.variable(name)
+    }
+}

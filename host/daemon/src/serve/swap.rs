@@ -1,0 +1,283 @@
+//! Other code into a stage while rows flow: made ready, handed over, waited for.
+//!
+//! Neighbours: [`super::changes`] does the same for a whole file; the engine's `runtime::change` says what fits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::json;
+use wasmill_engine::batch::Batch;
+use wasmill_engine::clock::Clock as _;
+use wasmill_engine::graph::Graph;
+use wasmill_engine::node::order::{Side, Tap};
+use wasmill_engine::operator::Factory as _;
+use wasmill_engine::runtime::change::{Change, ChangeError, Trial};
+use wasmill_engine::runtime::stages::StageEvent;
+
+use super::disk::is_digest;
+use super::problem::Problem;
+use super::registry::{Pipeline, Server, shorten};
+use super::running::Running;
+use crate::driver::MachineClock;
+
+/// How long a swap waits for rows to try new code on. A stage that is idle has none.
+const SAMPLES_WITHIN: Duration = Duration::from_millis(200);
+
+/// How long a swap waits for every lane to switch: as long as the longest batch in flight.
+const SWITCH_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long the answer to a swap waits for the first batches to go well.
+const WATCH_WITHIN: Duration = Duration::from_secs(2);
+
+/// What a swap came to.
+#[derive(Debug, Serialize)]
+pub(crate) struct Swapped {
+    pub(crate) pipeline: String,
+    pub(crate) stage: String,
+    /// The pipeline's revision.
+    pub(crate) revision: u64,
+    /// The version that runs, counted since the pipeline started.
+    pub(crate) version: u64,
+    pub(crate) from: String,
+    pub(crate) to: String,
+    /// The longest that rows of a lane waited.
+    pub(crate) waited_us: i64,
+    /// Rows that were lost. A batch in flight finishes on the old code, so this is none by construction.
+    pub(crate) lost: u64,
+    /// What became of the state.
+    pub(crate) state: String,
+    /// Keys whose state was carried over.
+    pub(crate) keys: u64,
+    /// Whether its first batches are still watched.
+    pub(crate) watched: bool,
+}
+
+fn refused(error: &ChangeError) -> Problem {
+    let kind = match error {
+        ChangeError::NotWhileRunning { .. } => return Problem::conflict("not-while-running", error.to_string()),
+        ChangeError::Busy { .. } | ChangeError::Stale { .. } => return Problem::conflict("busy", error.to_string()),
+        ChangeError::Kind { .. } => "other-kind",
+        ChangeError::Ports { .. } => "other-ports",
+        ChangeError::State { .. } => "other-state",
+        ChangeError::Reads { .. } => "not-decoded",
+        ChangeError::Open { .. } => "not-opened",
+        ChangeError::Trial { .. } => "failed-trial",
+    };
+    Problem::wrong(kind, error.to_string())
+}
+
+impl Server {
+    /// Puts other code into a stage of a running pipeline.
+    ///
+    /// # Errors
+    /// There is no such stage or code, it does not fit, fails on the rows at hand, or somebody else was first.
+    pub(crate) fn swap(
+        &self,
+        name: &str,
+        stage: &str,
+        digest: &str,
+        expected: Option<u64>,
+    ) -> Result<Swapped, Problem> {
+        self.open_for_changes()?;
+        let pipeline = self.find(name)?;
+        let _turn = pipeline.turn();
+        pipeline.unchanged(expected)?;
+        self.swap_in_turn(&pipeline, stage, digest, false)
+    }
+
+    /// Puts the code before back into a stage.
+    ///
+    /// # Errors
+    /// As [`Self::swap`]; or there is no code before.
+    pub(crate) fn back(&self, name: &str, stage: &str, expected: Option<u64>) -> Result<Swapped, Problem> {
+        self.open_for_changes()?;
+        let pipeline = self.find(name)?;
+        let _turn = pipeline.turn();
+        pipeline.unchanged(expected)?;
+        let digests = pipeline.view().desired.as_ref().and_then(|desired| desired.plugins.get(stage).cloned());
+        let digests = digests.unwrap_or_default();
+        let Some(before) = digests.iter().rev().nth(1) else {
+            let detail = format!("stage {stage} of {name} has no version before; swap it first");
+            return Err(Problem::conflict("no-version-before", detail));
+        };
+        self.swap_in_turn(&pipeline, stage, before, true)
+    }
+
+    fn swap_in_turn(&self, pipeline: &Pipeline, stage: &str, digest: &str, back: bool) -> Result<Swapped, Problem> {
+        let name = &pipeline.name;
+        let Some(running) = pipeline.view().alive() else {
+            let detail = format!("pipeline {name} does not run; apply it first");
+            return Err(Problem::conflict("not-running", detail));
+        };
+        if !is_digest(digest) || self.disk.plugin(digest)?.is_none() {
+            let detail = format!("there is no plugin of digest `{digest}` here; upload it first");
+            return Err(Problem::unknown("unknown-plugin", detail));
+        }
+        let component = self.shelf(pipeline, BTreeMap::new()).load(stage, digest);
+        let component = component.map_err(|why| Problem::wrong("unusable-plugin", why))?;
+        let graph = running.ask(|controls| controls.graph().clone());
+        let Some(number) = graph.stages.iter().position(|of| *of.name == *stage) else {
+            let names = graph.stages.iter().map(|of| &*of.name);
+            let hint = wasmill_engine::graph::suggest::hint(stage, names);
+            return Err(Problem::unknown("unknown-stage", format!("pipeline {name} has no stage `{stage}`{hint}")));
+        };
+        let old = &graph.stages[number];
+        let from = old.factory.digest().to_owned();
+        if from == digest {
+            let detail = format!("stage {stage} of {name} runs {digest} already");
+            return Err(Problem::conflict("same-plugin", detail));
+        }
+        if old.factory.kind() != component.kind() {
+            let (running, wanted) = (old.factory.kind().to_string(), component.kind().to_string());
+            return Err(refused(&ChangeError::Kind { stage: stage.into(), running, wanted }));
+        }
+        let wanted = |graph: &Graph| {
+            let mut wanted = graph.clone();
+            let with = graph.stages[number].with_code(Arc::new(component.clone()));
+            let not_opened = |message| ChangeError::Open { stage: stage.into(), message };
+            wanted.stages[number] = with.map_err(|message| refused(&not_opened(message)))?.0;
+            Ok(wanted)
+        };
+        let (change, carried) = self.prepare(&running, wanted, back)?;
+        let (_, version) = install(&running, change)?.remove(0);
+        let (waited_us, keys, watched) = self.switched(&running, stage, version)?;
+        let revision = self.note(pipeline, stage, digest, back)?;
+        let verb = if back { "went back" } else { "was swapped" };
+        let message = format!(
+            "stage {stage} of {name} {verb} to {}: rows waited {:.1} ms, {carried}",
+            short(digest),
+            waited_us as f64 / 1e3
+        );
+        let facts = json!({"stage": stage, "from": from, "to": digest, "waited_us": waited_us, "keys": keys});
+        self.event(name, "swapped", message, facts);
+        let (pipeline, stage, to) = (name.clone(), stage.to_owned(), digest.to_owned());
+        Ok(Swapped { pipeline, stage, revision, version, from, to, waited_us, lost: 0, state: carried, keys, watched })
+    }
+
+    /// Makes a change ready: opened, and tried on rows that are sampled now.
+    pub(super) fn prepare(
+        &self,
+        running: &Running,
+        wanted: impl Fn(&Graph) -> Result<Graph, Problem>,
+        back: bool,
+    ) -> Result<(Change, String), Problem> {
+        let graph = running.ask(|controls| controls.graph().clone());
+        let wanted = wanted(&graph)?;
+        let samples = |stage: &str| samples(running, stage);
+        let trial = Trial { samples: &samples, may_drop: back, now: MachineClock::new().now() };
+        let change = Change::prepare(&graph, &wanted, &trial).map_err(|error| refused(&error))?;
+        let carried = change.carries().first().map_or_else(String::new, |(_, carry)| carry.to_string());
+        Ok((change, carried))
+    }
+
+    /// Waits until a stage has switched, and a little for its first batches: how long rows waited, keys carried over,
+    /// whether it is still watched.
+    pub(super) fn switched(&self, running: &Running, stage: &str, version: u64) -> Result<(i64, u64, bool), Problem> {
+        let back = |why: &str| {
+            let detail =
+                format!("the new code of stage {stage} failed, so the old one works on and nothing is lost: {why}");
+            Err(Problem::conflict("went-back", detail))
+        };
+        let is = |of: &Arc<str>, number: &u64| **of == *stage && *number == version;
+        let switched = running.wait(SWITCH_WITHIN, |events, end| {
+            let event = events.iter().rev().find_map(|event| match event {
+                StageEvent::Switched { stage, version, waited, keys } if is(stage, version) => {
+                    Some(Ok((*waited, *keys)))
+                }
+                StageEvent::WentBack { stage, version, why, .. } if is(stage, version) => Some(Err(why.clone())),
+                _ => None,
+            });
+            event.or_else(|| end.map(|_| Err("the pipeline ended".to_owned())))
+        });
+        let (waited, keys) = match switched {
+            Some(Ok(switched)) => switched,
+            Some(Err(why)) => return back(&why),
+            None => {
+                let seconds = SWITCH_WITHIN.as_secs();
+                let detail =
+                    format!("stage {stage} has not switched within {seconds} s: a batch in flight takes longer");
+                return Err(Problem::conflict("busy", detail));
+            }
+        };
+        let settled = running.wait(WATCH_WITHIN, |events, end| {
+            let event = events.iter().rev().find_map(|event| match event {
+                StageEvent::Settled { stage, version } if is(stage, version) => Some(Ok(())),
+                StageEvent::WentBack { stage, version, why, .. } if is(stage, version) => Some(Err(why.clone())),
+                _ => None,
+            });
+            event.or_else(|| end.map(|_| Ok(())))
+        });
+        match settled {
+            Some(Err(why)) => back(&why),
+            settled => Ok((waited, keys, settled.is_none())),
+        }
+    }
+
+    /// Writes down which code a stage has; the new revision.
+    fn note(&self, pipeline: &Pipeline, stage: &str, digest: &str, back: bool) -> Result<u64, Problem> {
+        let Some(mut desired) = pipeline.view().desired.clone() else {
+            return Err(Problem::failed("a pipeline lost what it shall be"));
+        };
+        desired.revision += 1;
+        let digests = desired.plugins.entry(stage.to_owned()).or_default();
+        if back {
+            digests.pop();
+        } else {
+            digests.push(digest.to_owned());
+            shorten(digests);
+        }
+        self.disk.keep(&desired).map_err(|error| {
+            let short = short(digest);
+            Problem::from(error).after(&format!(
+                "stage {stage} runs {short} now, but that could not be written down, and the code before runs after a \
+                 restart"
+            ))
+        })?;
+        let revision = desired.revision;
+        pipeline.view().desired = Some(desired);
+        Ok(revision)
+    }
+}
+
+/// A few batches that come into a stage now; none where none come.
+fn samples(running: &Running, stage: &str) -> Vec<Batch> {
+    let (to, from) = sync_channel(4);
+    running.with(|controls| controls.stages().tap(stage, || Tap { side: Side::In, to: to.clone() }));
+    drop(to);
+    from.recv_timeout(SAMPLES_WITHIN).into_iter().map(|tapped| tapped.batch).collect()
+}
+
+/// Hands a change over as soon as its stages are done with the last one; the new versions.
+pub(super) fn install(running: &Running, change: Change) -> Result<Vec<(String, u64)>, Problem> {
+    let deadline = Instant::now() + SWITCH_WITHIN;
+    let stages: Vec<Arc<str>> = change.carries().iter().map(|(stage, _)| stage.clone()).collect();
+    let mut change = Some(change);
+    loop {
+        let tried = running.with(|controls| {
+            controls.pump();
+            let ready = change.as_ref().map_or(Ok(()), |change| controls.check(change));
+            ready.map(|()| {
+                if let Some(change) = change.take() {
+                    controls.apply(change);
+                }
+                let version = |stage: &Arc<str>| controls.stages().live(stage).map(|(live, _)| live.number);
+                stages.iter().map(|stage| (stage.to_string(), version(stage).unwrap_or(0))).collect()
+            })
+        });
+        match tried {
+            Ok(versions) => return Ok(versions),
+            Err(ChangeError::Busy { .. }) if Instant::now() < deadline => {
+                running.wait(Duration::from_millis(2), |_, end| end.map(|_| ()));
+            }
+            Err(error) => return Err(refused(&error)),
+        }
+    }
+}
+
+/// The beginning of a digest, as people are shown it.
+pub(crate) fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
