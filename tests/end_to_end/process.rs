@@ -66,7 +66,7 @@ pub fn wasmill(folder: &Path, arguments: &[&str]) -> Command {
 /// Gives a command the folder and the caches that tests use, and nothing of the user's own settings.
 pub fn in_setting<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
     command.current_dir(folder).env("WASMILL_CACHE", kept("cache")).env("CARGO_TARGET_DIR", kept("built"));
-    command.env_remove("WASMILL_LOG").stdin(Stdio::null())
+    command.env_remove("WASMILL_LOG").env_remove("WASMILL_PLUGINS").stdin(Stdio::null())
 }
 
 /// A folder that a pipeline runs in.

@@ -195,6 +195,69 @@ fn what_is_wrong_is_told_with_its_place_and_what_was_meant() {
 }
 
 #[test]
+fn whatever_is_written_is_a_condition_or_is_told_to_be_none() {
+    const PIECES: [&str; 34] = [
+        "n",
+        "x",
+        "s",
+        "on",
+        "at",
+        "site.name",
+        "tags",
+        "nix",
+        "`s`",
+        "`",
+        "'ab'",
+        "'",
+        "\"",
+        "3",
+        "-2.5",
+        "-",
+        "1e",
+        "1e+9",
+        "9223372036854775808",
+        "(",
+        ")",
+        ",",
+        "==",
+        "<=",
+        ">",
+        "!",
+        "is",
+        "not",
+        "null",
+        "in",
+        "and",
+        "contains",
+        "length",
+        "ü",
+    ];
+    let (rows, input) = (Rows(Buffers::new()), Rows::input());
+    let (mut random, mut conditions) = (88_172_645_463_325_252_u64, 0);
+    for _ in 0..50_000 {
+        let mut text = String::new();
+        for _ in 0..=random % 7 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            text.push_str(PIECES[(random >> 8) as usize % PIECES.len()]);
+            text.push_str(if random % 5 == 0 { "" } else { " " });
+        }
+        let wrong = match parse(&text, &mut Scope::new(&input)) {
+            Ok(_) if text.contains("tags") => continue,
+            Ok(_) => {
+                conditions += 1;
+                assert!(rows.truths(&text).iter().all(|truth| [T, U, F].contains(truth)), "{text}");
+                continue;
+            }
+            Err(wrong) => wrong,
+        };
+        assert!((1..=text.chars().count() + 1).contains(&wrong.at), "{text}: {wrong:?}");
+    }
+    assert!(conditions > 200, "only {conditions} of them were conditions");
+}
+
+#[test]
 fn conditions_within_one_another_have_an_end() {
     let input = Rows::input();
     let deep = |depth: usize| format!("{}n > 1{}", "(".repeat(depth), ")".repeat(depth));

@@ -180,6 +180,12 @@ macro_rules! __export {
     ($kind:ident $operator:ty) => {
         #[cfg(not(target_arch = "wasm32"))]
         $crate::__native!($kind $operator);
+        // It is no dead code where no test calls it.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: () = {
+            _ = <$operator as $crate::native::Operator>::open;
+            _ = <$operator as $crate::native::Operator>::process;
+        };
 
         #[cfg(target_arch = "wasm32")]
         static INSTANCE: $crate::export::Instance<$operator> = $crate::export::Instance::new();

@@ -85,6 +85,38 @@ fn a_keyed_operator_is_driven_row_by_row_with_state_and_time() {
     assert_eq!(driver.state()["a,1"]["n"], 1, "after its hour a key begins anew");
 }
 
+mod first {
+    use wasmill::prelude::*;
+
+    #[derive(Row)]
+    pub(crate) struct Any {
+        #[row(name = "@offset")]
+        offset: i64,
+    }
+
+    #[derive(State, Default)]
+    #[state(ttl = "10s")]
+    pub(crate) struct Seen {
+        seen: bool,
+    }
+
+    /// Passes the first row of a key.
+    #[keyed]
+    pub(crate) fn first(row: Any, seen: &mut Seen) -> bool {
+        row.offset >= 0 && !std::mem::replace(&mut seen.seen, true)
+    }
+}
+
+#[test]
+fn time_to_live_runs_from_the_last_change_and_a_value_that_is_what_it_was_is_none() {
+    let mut driver = Driver::<first::first>::open(json!({})).unwrap().key(["id"]);
+    let mut passes_at = |seconds: i64| {
+        driver.set_now(seconds * 1_000_000);
+        driver.process([json!({"id": 1}), json!({"id": 1})]).unwrap().port("main").len()
+    };
+    assert_eq!([0, 9, 10, 19, 20].map(&mut passes_at), [1, 0, 1, 0, 1]);
+}
+
 #[test]
 fn what_does_not_suit_the_operator_is_said_with_its_place() {
     let Err(refusal) = Driver::<score>::open(json!({"leest": 1.0})) else { panic!("an unknown key is refused") };
