@@ -2,7 +2,7 @@
 //!
 //! Modules in the order in which a pipeline meets them: [`disk`] has what shall run, [`pool`] the threads, [`running`]
 //! a pipeline in them; [`registry`] brings the one to the other, [`changes`] are the verbs, [`api`] is how they are
-//! asked for. What is promised of each is in the header of its file.
+//! asked for, [`page`] is for people who look. What is promised of each is in the header of its file.
 
 mod disk;
 mod pool;
@@ -10,12 +10,14 @@ mod running;
 mod problem;
 mod journal;
 mod shelf;
+mod history;
 mod registry;
 mod swap;
 mod changes;
 mod status;
 mod rows;
 mod guard;
+mod page;
 mod api;
 
 use std::net::SocketAddr;

@@ -16,10 +16,10 @@ use axum::{Router, middleware};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::guard;
 use super::problem::Problem;
 use super::registry::Server;
 use super::status;
+use super::{guard, page};
 use ask::{Answer, Asked, answer};
 
 /// All paths.
@@ -33,6 +33,7 @@ pub(crate) fn router(server: Arc<Server>) -> Router {
         .route("/pipelines/{name}/pause", post(pipelines::pause))
         .route("/pipelines/{name}/resume", post(pipelines::resume))
         .route("/pipelines/{name}/drain", post(pipelines::drain))
+        .route("/pipelines/{name}/history", get(pipelines::history))
         .route("/pipelines/{name}/logs", get(pipelines::logs))
         .route("/pipelines/{name}/dead-letters", get(pipelines::dead_letters))
         .route("/pipelines/{name}/stages/{stage}/versions", get(stages::versions))
@@ -41,6 +42,7 @@ pub(crate) fn router(server: Arc<Server>) -> Router {
         .route("/pipelines/{name}/stages/{stage}/tap", get(stages::tap))
         .route("/events", get(events));
     Router::new()
+        .merge(page::router())
         .nest("/api/v1", api)
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))

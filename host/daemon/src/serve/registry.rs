@@ -14,10 +14,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use wasmill_engine::graph::Graph;
 use wasmill_engine::limits::VERSIONS_MAX;
+use wasmill_engine::plan::Part;
 use wasmill_engine::runtime::Status;
 use wasmill_engine::runtime::stages::StageEvent;
 
 use super::disk::{Desired, Disk, Goal};
+use super::history::{History, Sample};
 use super::journal::{Event, Letter, Line, Recent, Remembering, now_ms};
 use super::pool::Pool;
 use super::problem::Problem;
@@ -75,13 +77,23 @@ pub(crate) struct View {
     pub(crate) letters: Arc<Recent<Letter>>,
     /// Rows in and out a second, a node each, and the counts that they were made from.
     pub(crate) rates: Vec<[f64; 2]>,
+    /// What flowed through it, over its restarts.
+    pub(crate) history: History,
     counts: Option<(Instant, Vec<[u64; 2]>)>,
 }
 
 impl Pipeline {
     fn new(name: &str, desired: Option<Desired>) -> Arc<Self> {
         let letters = Arc::new(Recent::new(LETTERS_KEPT));
-        let view = View { desired, running: None, broken: None, letters, rates: Vec::new(), counts: None };
+        let view = View {
+            desired,
+            running: None,
+            broken: None,
+            letters,
+            rates: Vec::new(),
+            history: History::default(),
+            counts: None,
+        };
         let lines = Arc::new(Recent::new(LINES_KEPT));
         Arc::new(Self { name: name.to_owned(), lines, change: Mutex::new(()), view: Mutex::new(view) })
     }
@@ -128,6 +140,13 @@ impl View {
             let rates =
                 counts.iter().zip(&before).map(|(now, then)| [rate((now[0], then[0])), rate((now[1], then[1]))]);
             self.rates = rates.collect();
+            let of = |part: Part, side: usize| -> f64 {
+                let nodes = running.status.iter().zip(&self.rates).filter(|(status, _)| status.part == part);
+                nodes.map(|(_, rate)| rate[side]).sum()
+            };
+            let (rows_in, rows_out) = (of(Part::Source, 0), of(Part::Sink, 1));
+            let sample = Sample { at_ms: now_ms(), rows_in_per_s: rows_in as f32, rows_out_per_s: rows_out as f32 };
+            self.history.add(sample);
         }
         self.counts = Some((now, counts));
     }

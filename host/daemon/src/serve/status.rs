@@ -17,6 +17,9 @@ pub(crate) struct Short {
     /// `running`, `paused`, `draining`, `done`, `failed`, `broken`.
     pub(crate) state: &'static str,
     pub(crate) revision: u64,
+    /// Rows a second that its sources gave and its sinks wrote, lately.
+    pub(crate) rows_in_per_s: f32,
+    pub(crate) rows_out_per_s: f32,
 }
 
 /// A pipeline.
@@ -91,7 +94,9 @@ pub(crate) fn short(pipeline: &Pipeline) -> Option<Short> {
             (None, Goal::End) => "draining",
         },
     };
-    Some(Short { name: desired.name.clone(), state, revision: desired.revision })
+    let (rows_in_per_s, rows_out_per_s) =
+        view.history.last().map_or((0.0, 0.0), |last| (last.rows_in_per_s, last.rows_out_per_s));
+    Some(Short { name: desired.name.clone(), state, revision: desired.revision, rows_in_per_s, rows_out_per_s })
 }
 
 /// All of a pipeline.

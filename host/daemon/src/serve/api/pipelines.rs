@@ -134,6 +134,22 @@ pub(super) async fn delete(
     .await
 }
 
+/// Samples after a time.
+#[derive(Debug, Deserialize)]
+pub(super) struct Since {
+    #[serde(default)]
+    after_ms: u64,
+}
+
+pub(super) async fn history(
+    State(server): State<Arc<Server>>,
+    Path(name): Path<String>,
+    Asked(since): Asked<Since>,
+) -> Answer {
+    let samples = server.find(&name)?.view().history.after(since.after_ms);
+    Ok(answer(&samples, None))
+}
+
 pub(super) async fn logs(
     State(server): State<Arc<Server>>,
     Path(name): Path<String>,

@@ -1,0 +1,88 @@
+// Throughput over the last minutes, with each change of code as a mark.
+
+import { brief, cut, h, rate, s, short, time } from "./dom.js";
+
+const WINDOW_MS = 300_000;
+const HEIGHT = 190;
+const EDGE = { left: 46, right: 12, top: 26, bottom: 22 };
+
+// What an event is as a mark: its sign and how it looks.
+const MARKS = { swapped: ["▼", "swap"], "went-back": ["▲", "back"], failed: ["✕", "failed"] };
+
+// Draws samples and events, oldest first, `width` pixels wide.
+export function chart(samples, events, width) {
+  const now = samples.at(-1)?.at_ms ?? Date.now();
+  const from = now - WINDOW_MS;
+  const seen = samples.filter((sample) => sample.at_ms >= from);
+  const most = nice(Math.max(1, ...seen.map((sample) => Math.max(sample.rows_in_per_s, sample.rows_out_per_s))));
+  const x = (ms) => EDGE.left + ((ms - from) / WINDOW_MS) * (width - EDGE.left - EDGE.right);
+  const y = (value) => HEIGHT - EDGE.bottom - (value / most) * (HEIGHT - EDGE.top - EDGE.bottom);
+  const marks = events.filter((event) => event.kind in MARKS && event.at_ms >= from);
+  const last = seen.at(-1);
+  const words = last ? `${rate(last.rows_in_per_s)} in, ${rate(last.rows_out_per_s)} out` : "no samples yet";
+  const label = `Rows a second over the last five minutes: now ${words}; ${marks.length} marks`;
+  return h("figure", { class: "chart" },
+    h("figcaption", {},
+      h("span", { class: "key in" }, `in ${last ? rate(last.rows_in_per_s) : "–"}`),
+      h("span", { class: "key out" }, `out ${last ? rate(last.rows_out_per_s) : "–"}`),
+      marks.length > 0 ? h("span", { class: "quiet" }, `${marks.length} ${marks.length > 1 ? "marks" : "mark"}`) : null),
+    s("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: "img", "aria-label": label },
+      grid(most, from, now, x, y, width),
+      s("path", { class: "area", d: area(seen, x, y) }),
+      s("path", { class: "line in", d: line(seen, "rows_in_per_s", x, y) }),
+      s("path", { class: "line out", d: line(seen, "rows_out_per_s", x, y) }),
+      marks.map((event, number) => mark(event, marks[number - 1], x, width))));
+}
+
+// The next of 1, 2, 5, 10, ... that is not less.
+function nice(value) {
+  const unit = 10 ** Math.floor(Math.log10(value));
+  return [1, 2, 5, 10].map((step) => step * unit).find((step) => step >= value * 0.999);
+}
+
+function grid(most, from, now, x, y, width) {
+  const lines = [0, most / 2, most].map((value) => [
+    s("line", { class: "grid", x1: EDGE.left, x2: width - EDGE.right, y1: y(value), y2: y(value) }),
+    s("text", { x: EDGE.left - 7, y: y(value) + 4, "text-anchor": "end" }, brief(value)),
+  ]);
+  const minutes = width < 480 ? [4, 2] : [4, 3, 2, 1];
+  const ticks = minutes.map((ago) => s("text", {
+    x: x(now - ago * 60_000), y: HEIGHT - 5, "text-anchor": "middle",
+  }, `−${ago} min`));
+  const here = s("text", { x: x(now), y: HEIGHT - 5, "text-anchor": "end" }, time(now));
+  return [lines, ticks, here].flat(2);
+}
+
+// A gap of some seconds, as while a server is down, is not bridged.
+function line(samples, of, x, y) {
+  let before = 0;
+  return samples.map((sample) => {
+    const pen = sample.at_ms - before > 5_000 ? "M" : "L";
+    before = sample.at_ms;
+    return `${pen}${x(sample.at_ms).toFixed(1)} ${y(sample[of]).toFixed(1)}`;
+  }).join("");
+}
+
+function area(samples, x, y) {
+  if (samples.length < 2) return "";
+  const [first, last] = [samples[0], samples.at(-1)];
+  const top = samples.map((sample) => `L${x(sample.at_ms).toFixed(1)} ${y(sample.rows_in_per_s).toFixed(1)}`);
+  return `M${x(first.at_ms).toFixed(1)} ${y(0)}${top.join("")}L${x(last.at_ms).toFixed(1)} ${y(0)}Z`;
+}
+
+function mark(event, before, x, width) {
+  const [sign, name] = MARKS[event.kind];
+  const at = x(event.at_ms);
+  const facts = event.facts ?? {};
+  const words = facts.to && event.kind === "swapped" ? `${facts.stage} ${short(facts.to).slice(0, 6)}` : facts.stage;
+  // Names of marks that stand close together would lie on each other.
+  const room = before === undefined || at - x(before.at_ms) > 90;
+  const turned = at > width - 120;
+  return s("g", { class: `mark ${name}`, "data-mark": event.kind },
+    s("title", {}, `${time(event.at_ms)} ${event.message}`),
+    s("line", { x1: at, x2: at, y1: EDGE.top - 6, y2: HEIGHT - EDGE.bottom }),
+    s("text", { class: "sign", x: at, y: EDGE.top - 8, "text-anchor": "middle" }, sign),
+    room && words
+      ? s("text", { x: at + (turned ? -8 : 8), y: EDGE.top - 8, "text-anchor": turned ? "end" : "start" }, cut(words, 22))
+      : null);
+}
