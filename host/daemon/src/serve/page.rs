@@ -8,13 +8,14 @@ use axum::response::IntoResponse as _;
 use axum::routing::get;
 
 /// Path, content type and text of each file.
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 10] = [
     ("/", HTML, include_str!("page/page.html")),
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
     ("/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("/page.js", SCRIPT, include_str!("page/page.js")),
     ("/dom.js", SCRIPT, include_str!("page/dom.js")),
     ("/graph.js", SCRIPT, include_str!("page/graph.js")),
+    ("/layout.js", SCRIPT, include_str!("page/layout.js")),
     ("/chart.js", SCRIPT, include_str!("page/chart.js")),
     ("/parts.js", SCRIPT, include_str!("page/parts.js")),
     ("/tap.js", SCRIPT, include_str!("page/tap.js")),

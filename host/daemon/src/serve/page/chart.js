@@ -6,15 +6,20 @@ const WINDOW_MS = 300_000;
 const HEIGHT = 190;
 const EDGE = { left: 46, right: 12, top: 26, bottom: 22 };
 
-// What an event is as a mark: its sign and how it looks.
-const MARKS = { swapped: ["▼", "swap"], "went-back": ["▲", "back"], failed: ["✕", "failed"] };
+// What an event is as a mark: its sign, and how one and several of it are called.
+const MARKS = {
+  swapped: ["▼", "swap", "swaps"],
+  "went-back": ["▲", "way back", "ways back"],
+  failed: ["✕", "failure", "failures"],
+};
 
 // Draws samples and events, oldest first, `width` pixels wide.
 export function chart(samples, events, width) {
   const now = samples.at(-1)?.at_ms ?? Date.now();
   const from = now - WINDOW_MS;
   const seen = samples.filter((sample) => sample.at_ms >= from);
-  const most = nice(Math.max(1, ...seen.map((sample) => Math.max(sample.rows_in_per_s, sample.rows_out_per_s))));
+  const rates = seen.flatMap((sample) => [sample.rows_in_per_s, sample.rows_out_per_s]);
+  const most = nice(Math.max(1, ...rates));
   const x = (ms) => EDGE.left + ((ms - from) / WINDOW_MS) * (width - EDGE.left - EDGE.right);
   const y = (value) => HEIGHT - EDGE.bottom - (value / most) * (HEIGHT - EDGE.top - EDGE.bottom);
   const marks = events.filter((event) => event.kind in MARKS && event.at_ms >= from);
@@ -25,7 +30,7 @@ export function chart(samples, events, width) {
     h("figcaption", {},
       h("span", { class: "key in" }, `in ${last ? rate(last.rows_in_per_s) : "–"}`),
       h("span", { class: "key out" }, `out ${last ? rate(last.rows_out_per_s) : "–"}`),
-      marks.length > 0 ? h("span", { class: "quiet" }, `${marks.length} ${marks.length > 1 ? "marks" : "mark"}`) : null),
+      said(marks)),
     s("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: "img", "aria-label": label },
       grid(most, from, now, x, y, width),
       s("path", { class: "area", d: area(seen, x, y) }),
@@ -34,10 +39,19 @@ export function chart(samples, events, width) {
       marks.map((event, number) => mark(event, marks[number - 1], x, width))));
 }
 
-// The next of 1, 2, 5, 10, ... that is not less.
+// `2 swaps, 1 failed`.
+function said(marks) {
+  const words = Object.entries(MARKS).map(([kind, [, name, names]]) => {
+    const number = marks.filter((event) => event.kind === kind).length;
+    return number > 0 ? `${number} ${number > 1 ? names : name}` : null;
+  });
+  return h("span", { class: "quiet" }, words.filter((word) => word !== null).join(", "));
+}
+
+// The next of 1, 2, 5, 10, ... that leaves room above.
 function nice(value) {
   const unit = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((step) => step * unit).find((step) => step >= value * 0.999);
+  return [1, 2, 5, 10].map((step) => step * unit).find((step) => step >= value * 1.05) ?? 20 * unit;
 }
 
 function grid(most, from, now, x, y, width) {
@@ -71,18 +85,18 @@ function area(samples, x, y) {
 }
 
 function mark(event, before, x, width) {
-  const [sign, name] = MARKS[event.kind];
+  const [sign] = MARKS[event.kind];
   const at = x(event.at_ms);
   const facts = event.facts ?? {};
-  const words = facts.to && event.kind === "swapped" ? `${facts.stage} ${short(facts.to).slice(0, 6)}` : facts.stage;
+  const words = event.kind === "swapped" ? `${facts.stage} ${short(facts.to ?? "").slice(0, 6)}` : facts.stage;
   // Names of marks that stand close together would lie on each other.
   const room = before === undefined || at - x(before.at_ms) > 90;
   const turned = at > width - 120;
-  return s("g", { class: `mark ${name}`, "data-mark": event.kind },
+  return s("g", { class: `mark ${event.kind}`, "data-mark": event.kind },
     s("title", {}, `${time(event.at_ms)} ${event.message}`),
     s("line", { x1: at, x2: at, y1: EDGE.top - 6, y2: HEIGHT - EDGE.bottom }),
     s("text", { class: "sign", x: at, y: EDGE.top - 8, "text-anchor": "middle" }, sign),
-    room && words
-      ? s("text", { x: at + (turned ? -8 : 8), y: EDGE.top - 8, "text-anchor": turned ? "end" : "start" }, cut(words, 22))
-      : null);
+    room && words ? s("text", {
+      x: at + (turned ? -8 : 8), y: EDGE.top - 8, "text-anchor": turned ? "end" : "start",
+    }, cut(words, 22)) : null);
 }

@@ -20,13 +20,13 @@ function dress(element, attributes, children) {
       element.setAttribute(name, value === true ? "" : String(value));
     }
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return element;
 }
 
 // Puts new children into an element, unless they show the same: who reads, selects or has the focus is not disturbed.
 export function fill(element, ...children) {
-  const fresh = children.flat().filter((child) => child !== null && child !== undefined);
+  const fresh = children.flat(Infinity).filter((child) => child !== null && child !== undefined);
   const shown = fresh.map((child) => (child instanceof Node ? child.outerHTML : child)).join("\n");
   if (element.shown === shown) return;
   element.shown = shown;
@@ -48,7 +48,8 @@ export function brief(number) {
   for (const [unit, name] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
     if (number >= unit * 0.9995) {
       const value = number / unit;
-      return value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0).replace(/\.0+$/, "") + name;
+      if (value >= 99.95) return count(value) + name;
+      return value.toFixed(value < 9.995 ? 2 : 1).replace(/\.?0+$/, "") + name;
     }
   }
   return number > 0 && number < 9.95 ? number.toFixed(1).replace(/\.0$/, "") : count(number);

@@ -1,132 +1,125 @@
 // The graph of a pipeline: a box a source, stage and sink, in columns from left to right, or in rows where the page is
-// narrow; on each edge the rows a second that its reader takes, and how many wait.
+// narrow; on each edge the rows a second that its reader takes, where that reads from one place only.
 
 import { brief, count, cut, rate, s, short, took } from "./dom.js";
+import { layout } from "./layout.js";
 
 const BOX = { width: 178, line: 16, pad: 11 };
-const GAP = { along: 74, across: 20, rows: 46 };
+const NARROW = { along: 48, across: 14, passing: 34 };
+const WIDE = { along: 78, across: 20, passing: 22 };
+const ALONG_MAX = 170;
 const MARGIN = 6;
 const CHARACTERS = 23;
-const SWEEPS = 4;
+// How far a graph is made smaller before it has to be scrolled.
+const SCALE_MIN = 0.8;
 
 // Draws the nodes of a pipeline at most `width` wide where that can be; `pick` is called with the name of a stage.
 export function graph(nodes, width, picked, pick) {
-  const boxes = nodes.filter((node) => node.part !== "dead letters").map((node) => ({ node, lines: lines(node) }));
-  const letters = nodes.find((node) => node.part === "dead letters");
-  boxes.forEach((box) => { box.height = 2 * BOX.pad + BOX.line * (box.lines.length + 1) - 3; });
+  const boxes = nodes.filter((node) => node.part !== "dead letters").map(box);
   const edges = boxes.flatMap((to) => inputs(to, boxes));
-  const layers = rank(boxes, edges);
-  const down = layers.length * (BOX.width + GAP.along) > width;
-  place(boxes, edges, layers, down);
-  if (letters) {
-    const box = { node: letters, lines: [`${rate(letters.rows_in_per_s)}`, `${count(letters.rows_out)} rows`], layer: 0 };
-    box.height = 2 * BOX.pad + BOX.line * 3 - 3;
-    box.x = Math.min(...boxes.map((other) => other.x));
-    box.y = Math.max(...boxes.map((other) => other.y + other.height)) + GAP.across + 6;
-    boxes.push(box);
-  }
-  const right = Math.max(0, ...boxes.map((box) => box.x + BOX.width)) + MARGIN;
-  const bottom = Math.max(0, ...boxes.map((box) => box.y + box.height)) + MARGIN;
-  return s("svg", { class: "graph", viewBox: `0 0 ${right} ${bottom}`, width: right, height: bottom, role: "group",
-    "aria-label": "Graph of the pipeline" },
-  edges.map((edge) => drawn(edge, down)),
-  boxes.map((box) => boxed(box, picked, pick)));
+  const layers = depth(boxes, edges);
+  const down = layers * (BOX.width + WIDE.along) - WIDE.along + 2 * MARGIN > width;
+  const spare = (width - 2 * MARGIN - layers * BOX.width) / Math.max(1, layers - 1);
+  layout(boxes, edges, down, down ? NARROW : { ...WIDE, along: Math.min(spare, ALONG_MAX) });
+  const letters = nodes.filter((node) => node.part === "dead letters").map(box);
+  const low = Math.max(0, ...boxes.map((one) => one.y + one.height));
+  letters.forEach((one) => { [one.x, one.y] = [0, low + 26]; });
+  boxes.push(...letters);
+  const right = Math.max(0, ...boxes.map((one) => one.x + BOX.width)) + 2 * MARGIN;
+  const bottom = Math.max(0, ...boxes.map((one) => one.y + one.height)) + 2 * MARGIN;
+  const drawing = s("svg", { class: "graph", viewBox: `${-MARGIN} ${-MARGIN} ${right} ${bottom}`, width: right,
+    height: bottom, role: "group", "aria-label": "Graph of the pipeline" },
+  edges.map((edge) => drawn(edge, down)), boxes.map((one) => boxed(one, picked, pick)),
+  edges.map((edge) => named(edge, down)));
+  drawing.style.minWidth = `${right * SCALE_MIN}px`;
+  return drawing;
+}
+
+function box(node) {
+  const said = lines(node);
+  const height = 2 * BOX.pad + BOX.line * (said.length + 1) - 3;
+  return { node, said, sink: node.part === "sink", width: BOX.width, height };
 }
 
 // What a box says below its name.
 function lines(node) {
-  const said = [node.part === "source" ? `${rate(node.rows_out_per_s)}` : `${rate(node.rows_in_per_s)}`];
+  const said = [rate(node.part === "source" ? node.rows_out_per_s : node.rows_in_per_s)];
   if (node.part === "stage") {
     const live = node.versions?.find((version) => version.live);
     if (live) said.push(`v${live.version} ${short(live.digest)}${live.watched ? " watched" : ""}`);
-    if (node.batches > 0) said.push(`${brief(node.batch_rows)} rows in ${took(node.batch_us)}`);
+    if (node.batches > 0) said.push(`${rows(node.batch_rows)} in ${took(node.batch_us)}`);
   } else {
-    said.push(`${count(node.part === "source" ? node.rows_in : node.rows_out)} rows`);
+    said.push(rows(node.part === "source" ? node.rows_in : node.rows_out));
   }
   const wrong = [[node.dead_letters, "dead"], [node.failures, "failed"]].filter(([number]) => number > 0);
   if (wrong.length > 0) said.push({ wrong: wrong.map(([number, word]) => `${brief(number)} ${word}`).join(", ") });
   return said;
 }
 
-// The edges that lead to a box. `stage.port` names a port; a box of one edge tells that edge's rate by its own.
+function rows(number) {
+  return `${number < 1e5 ? count(number) : brief(number)} ${Math.round(number) === 1 ? "row" : "rows"}`;
+}
+
+// The edges that lead to a box. `stage.port` names a port.
 function inputs(to, boxes) {
   return (to.node.from ?? []).map((name) => {
-    const is = (box) => box.node.part !== "sink" && (box.node.name === name || name.startsWith(`${box.node.name}.`));
+    const is = (one) => !one.sink && (one.node.name === name || name.startsWith(`${one.node.name}.`));
     const from = boxes.filter(is).sort((a, b) => b.node.name.length - a.node.name.length)[0];
     if (!from) return null;
     const port = name.length > from.node.name.length ? name.slice(from.node.name.length + 1) : null;
-    const alone = to.node.from.length === 1;
-    return { from, to, port, rate: alone ? to.node.rows_in_per_s : null };
+    return { from, to, port, flow: to.node.from.length === 1 ? to.node.rows_in_per_s : null };
   }).filter((edge) => edge !== null);
 }
 
-// Layers of boxes: each stands one behind the last that it reads from, sinks stand in the last.
-function rank(boxes, edges) {
-  boxes.forEach((box) => { box.layer = 0; });
-  // Nodes come in the order of a record's way.
-  for (const box of boxes) {
-    box.layer = Math.max(0, ...edges.filter((edge) => edge.to === box).map((edge) => edge.from.layer + 1));
+// Layers that the graph has.
+function depth(boxes, edges) {
+  const layer = new Map();
+  for (const one of boxes) {
+    layer.set(one, Math.max(1, ...edges.filter((edge) => edge.to === one).map((edge) => layer.get(edge.from) + 1)));
   }
-  const last = Math.max(0, ...boxes.map((box) => box.layer));
-  boxes.filter((box) => box.node.part === "sink").forEach((box) => { box.layer = last; });
-  return Array.from({ length: last + 1 }, (_, layer) => boxes.filter((box) => box.layer === layer));
+  return Math.max(1, ...layer.values());
 }
 
-// Places boxes: the order within a layer follows that of what a box is connected to.
-function place(boxes, edges, layers, down) {
-  layers.forEach((layer) => layer.forEach((box, at) => { box.at = at - (layer.length - 1) / 2; }));
-  for (let sweep = 0; sweep < SWEEPS; sweep += 1) {
-    const [near, far] = sweep % 2 === 0 ? ["to", "from"] : ["from", "to"];
-    for (const layer of sweep % 2 === 0 ? layers : [...layers].reverse()) {
-      for (const box of layer) {
-        const others = edges.filter((edge) => edge[near] === box).map((edge) => edge[far].at);
-        box.wish = others.length > 0 ? others.reduce((sum, at) => sum + at, 0) / others.length : box.at;
-      }
-      layer.sort((a, b) => a.wish - b.wish || a.at - b.at);
-      layer.forEach((box, at) => { box.at = at - (layer.length - 1) / 2; });
-    }
-  }
-  const tall = Math.max(...boxes.map((box) => box.height));
-  const size = down ? BOX.width : tall;
-  const widest = Math.max(...layers.map((layer) => layer.length));
-  let along = MARGIN;
-  for (const layer of layers) {
-    const deep = down ? Math.max(...layer.map((box) => box.height)) : BOX.width;
-    for (const box of layer) {
-      const middle = MARGIN + ((widest - 1) / 2 + box.at) * (size + GAP.across) + size / 2;
-      if (down) {
-        [box.x, box.y] = [middle - BOX.width / 2, along];
-      } else {
-        [box.x, box.y] = [along, middle - box.height / 2];
-      }
-    }
-    along += deep + (down ? GAP.rows : GAP.along);
-  }
+// The points that an edge passes, as pairs of start and end: [along the flow, across it].
+function way({ from, to, cells }, down) {
+  const middle = (one) => (down ? one.x + one.width / 2 : one.y + one.height / 2);
+  const [start, end] = [down ? from.y + from.height : from.x + from.width, (down ? to.y : to.x) - 7];
+  const stops = [[start, middle(from)], ...cells.flatMap((one) => [[one.start, one.middle], [one.end, one.middle]]),
+    [end, middle(to)]];
+  return stops.map(([along, over]) => (down ? [over, along] : [along, over]));
 }
 
-function drawn({ from, to, port, rate: rows }, down) {
-  const start = down ? [from.x + BOX.width / 2, from.y + from.height] : [from.x + BOX.width, from.y + from.height / 2];
-  const end = down ? [to.x + BOX.width / 2, to.y - 7] : [to.x - 7, to.y + to.height / 2];
-  const middle = [(start[0] + end[0]) / 2, (start[1] + end[1]) / 2];
-  const curve = down
-    ? `${start[0]} ${middle[1]} ${end[0]} ${middle[1]}`
-    : `${middle[0]} ${start[1]} ${middle[0]} ${end[1]}`;
-  const head = down ? `M${end[0]} ${to.y} l-4.5 -8 h9 z` : `M${to.x} ${end[1]} l-8 -4.5 v9 z`;
-  const label = [port, rows === null ? null : rate(rows)].filter((word) => word !== null);
-  const flows = rows > 0 ? "edge flows" : "edge";
-  const text = (word, at) => s("text", {
-    class: "on-edge", x: middle[0] + (down ? 10 : -4), "text-anchor": down ? "start" : "middle",
-    y: middle[1] + (down ? 4 : -8) - (label.length - 1 - at) * 14,
-  }, cut(word, 12));
-  return s("g", { "data-edge": `${from.node.name}>${to.node.name}` },
-    s("path", { class: flows, d: `M${start.join(" ")} C${curve} ${end.join(" ")}` }),
-    s("path", { class: "head", d: head }), label.map(text));
+function drawn(edge, down) {
+  const points = way(edge, down);
+  const path = points.slice(1).map(([x, y], at) => {
+    const [a, b] = points[at];
+    const [p, q] = [(a + x) / 2, (b + y) / 2];
+    return down ? `C${a} ${q} ${x} ${q} ${x} ${y}` : `C${p} ${b} ${p} ${y} ${x} ${y}`;
+  });
+  const [x, y] = points.at(-1);
+  const head = down ? `M${x} ${y + 7} l-4.5 -8 h9 z` : `M${x + 7} ${y} l-8 -4.5 v9 z`;
+  return s("g", { "data-edge": `${edge.from.node.name}>${edge.to.node.name}` },
+    s("path", { class: edge.flow > 0 ? "edge flows" : "edge", d: `M${points[0].join(" ")} ${path.join(" ")}` }),
+    s("path", { class: "head", d: head }));
 }
 
-function boxed({ node, lines: said, x, y, height }, picked, pick) {
+// Port and rate stand on the line: where it passes a layer, or else between its two boxes.
+function named(edge, down) {
+  const points = way(edge, down);
+  const passes = edge.cells.length > 0;
+  const [[a, b], [x, y]] = passes ? [points[1], points[2]] : [points[0], points.at(-1)];
+  const words = [edge.port, edge.flow === null ? null : rate(edge.flow)].filter((word) => word !== null);
+  const said = passes && !down ? [words.join(" ")] : words;
+  return said.map((word, at) => s("text", {
+    class: "on-edge", x: (a + x) / 2, "text-anchor": "middle", y: (b + y) / 2 + 4 + (at - (said.length - 1) / 2) * 14,
+  }, cut(word, passes && !down ? 24 : 10)));
+}
+
+function boxed({ node, said, x, y, height }, picked, pick) {
   const stage = node.part === "stage";
-  const kind = node.part === "dead letters" ? "letters" : node.part;
-  const name = node.part === "dead letters" ? node.part : node.name;
+  const letters = node.part === "dead letters";
+  const kind = !letters ? node.part : node.rows_in > 0 ? "letters some" : "letters";
+  const name = letters ? node.part : node.name;
   const chosen = stage && node.name === picked;
   const keys = (event) => {
     if (event.key === "Enter" || event.key === " ") {
@@ -135,8 +128,8 @@ function boxed({ node, lines: said, x, y, height }, picked, pick) {
     }
   };
   const acts = stage
-    ? { tabindex: 0, role: "button", "aria-pressed": chosen, click: () => pick(node.name), keydown: keys }
-    : {};
+    ? { tabindex: 0, role: "button", "aria-pressed": String(chosen), click: () => pick(node.name), keydown: keys }
+    : { role: "img" };
   const label = (line) => (typeof line === "string" ? line : line.wrong);
   return s("g", { ...acts, class: `box ${kind}${chosen ? " chosen" : ""}`, "data-key": `${kind} ${name}`,
     "aria-label": [name, ...said.map(label)].join(", ") },

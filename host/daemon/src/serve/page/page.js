@@ -21,7 +21,7 @@ let turn = 0;
 
 // What the server says at a path; an error has the words of its refusal.
 async function ask(path) {
-  const answer = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS), headers: { accept: "application/json" } });
+  const answer = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS) });
   const said = await answer.json();
   if (!answer.ok) throw Object.assign(new Error(said.detail), { status: answer.status });
   return said;
@@ -86,7 +86,8 @@ function single(name) {
     async look() {
       const since = samples.at(-1)?.at_ms ?? 0;
       const asked = [path, `${path}/history?after_ms=${since}`, `${path}/dead-letters?limit=${LINES_SHOWN}`,
-        `${path}/logs?limit=${LINES_SHOWN}`, `/api/v1/events?pipeline=${encodeURIComponent(name)}&limit=${EVENTS_SHOWN}`];
+        `${path}/logs?limit=${LINES_SHOWN}`,
+        `/api/v1/events?pipeline=${encodeURIComponent(name)}&limit=${EVENTS_SHOWN}`];
       const [whole, fresh, letters, logs, events] = await Promise.all(asked.map(ask));
       samples = [...samples, ...fresh.filter((sample) => sample.at_ms > since)].slice(-SAMPLES_KEPT);
       return () => {

@@ -33,10 +33,12 @@ export function head(whole) {
   const tile = (name, value, kind) => h("div", { class: `tile ${kind ?? ""}` }, h("dt", {}, name),
     h("dd", { title: count(value) }, value < 1e9 ? count(value) : brief(value)));
   return [
-    h("div", { class: "title" }, h("h1", {}, whole.name), state(whole.state), h("span", { class: "quiet" }, facts.join(" · "))),
+    h("div", { class: "title" }, h("h1", {}, whole.name), state(whole.state),
+      h("span", { class: "quiet" }, facts.join(" · "))),
     whole.reason ? h("p", { class: "reason", role: "alert" }, whole.reason) : null,
     h("dl", { class: "tiles" }, tile("records in", whole.records_in), tile("rows committed", whole.rows_out),
-      tile("filtered", whole.filtered), tile("dead letters", whole.dead_letters, whole.dead_letters > 0 ? "wrong" : "")),
+      tile("filtered", whole.filtered),
+      tile("dead letters", whole.dead_letters, whole.dead_letters > 0 ? "wrong" : "")),
   ];
 }
 
@@ -51,8 +53,8 @@ export function nodes(whole) {
     number(some(node.failures), node.failures > 0),
     number(node.part === "stage" && node.batches > 0 ? `${brief(node.batch_rows)} in ${took(node.batch_us)}` : ""),
     h("td", { class: "quiet place" }, node.place ?? ""));
-  const titles = ["name", "part", "-in", "-out", "-rows in", "-rows out", "-filtered", "-dead", "-failed calls", "-batch",
-    "place"];
+  const titles = ["name", "part", "-in", "-out", "-rows in", "-rows out", "-filtered", "-dead", "-failed calls",
+    "-a batch", "place"];
   return table(titles, whole.nodes.map(row));
 }
 
@@ -82,14 +84,17 @@ export function events(all) {
 export function letters(all) {
   if (all.length === 0) return h("p", { class: "none" }, "None.");
   return h("ol", { class: "lines" }, [...all].reverse().map(({ letter }) => {
-    if (typeof letter !== "object" || letter === null) return h("li", {}, h("code", {}, cut(String(letter), RECORD_CHARACTERS_MAX)));
+    if (typeof letter !== "object" || letter === null) return h("li", {}, record(letter));
     const where = [letter.stage ?? letter.source, letter.partition, letter.line ? `line ${letter.line}` : null];
     return h("li", { class: "letter" },
       h("time", {}, letter.at ? time(Date.parse(letter.at)) : ""),
       h("span", { class: "kind" }, where.filter((word) => word).join(" ")),
-      h("span", { class: "said" }, letter.reason ?? "", " ",
-        h("code", {}, cut(String(letter.record ?? letter.record_base64 ?? ""), RECORD_CHARACTERS_MAX))));
+      h("span", { class: "said" }, letter.reason ?? "", " ", record(letter.record ?? letter.record_base64 ?? "")));
   }));
+}
+
+function record(text) {
+  return h("code", {}, cut(String(text), RECORD_CHARACTERS_MAX));
 }
 
 // What guests logged, newest first.
@@ -102,7 +107,8 @@ export function logs(all) {
 
 // Titles that begin with `-` are of numbers.
 function table(titles, rows) {
-  const title = (text) => h("th", { scope: "col", class: text.startsWith("-") ? "number" : "" }, text.replace(/^-/, ""));
+  const kind = (text) => (text.startsWith("-") ? "number" : "");
+  const title = (text) => h("th", { scope: "col", class: kind(text) }, text.replace(/^-/, ""));
   return h("table", {}, h("thead", {}, h("tr", {}, titles.map(title))), h("tbody", {}, rows));
 }
 

@@ -61,5 +61,6 @@ function row(data) {
     told = { row: data };
   }
   const text = JSON.stringify(told.row).slice(0, CHARACTERS_MAX);
-  return h("li", {}, told.port && told.port !== "main" ? h("span", { class: "port" }, told.port) : null, h("code", {}, text));
+  const port = told.port && told.port !== "main" ? h("span", { class: "port" }, told.port) : null;
+  return h("li", {}, port, h("code", {}, text));
 }
