@@ -31,14 +31,15 @@ fn lines(from: u64, to: u64) -> String {
 }
 
 /// A folder with that pipeline, a thousand rows, and a guest that passes all.
-fn followed() -> Folder {
+pub(crate) fn followed() -> Folder {
     let folder = Folder::with(FOLLOWED);
     folder.write("in.ndjson", lines(0, 1_000));
     folder.write("guest.wasm", passing());
     folder
 }
 
-fn append(folder: &Folder, text: &str) {
+/// Adds to what its source reads.
+pub(crate) fn append(folder: &Folder, text: &str) {
     let mut file = fs::File::options().append(true).open(folder.path().join("in.ndjson")).unwrap();
     file.write_all(text.as_bytes()).unwrap();
 }

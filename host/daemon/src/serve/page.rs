@@ -43,3 +43,20 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     };
     FILES.into_iter().fold(Router::new(), file)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_name_only_each_other_and_make_no_markup_of_data() {
+        for (path, _, text) in FILES {
+            let elsewhere = text.replace("http://www.w3.org/2000/svg", "").contains("://");
+            assert!(!elsewhere && !text.contains("innerHTML") && !text.contains("style="), "{path}");
+            let named = text.split("from \"./").skip(1).chain(text.split("=\"/").skip(1));
+            for name in named.filter_map(|rest| rest.split('"').next()) {
+                assert!(FILES.iter().any(|(path, ..)| path[1..] == *name), "{path} names {name}");
+            }
+        }
+    }
+}

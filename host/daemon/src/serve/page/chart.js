@@ -15,7 +15,7 @@ const MARKS = {
 
 // Draws samples and events, oldest first, `width` pixels wide.
 export function chart(samples, events, width) {
-  const now = samples.at(-1)?.at_ms ?? Date.now();
+  const now = Math.max(samples.at(-1)?.at_ms ?? Date.now(), events.at(-1)?.at_ms ?? 0);
   const from = now - WINDOW_MS;
   const seen = samples.filter((sample) => sample.at_ms >= from);
   const rates = seen.flatMap((sample) => [sample.rows_in_per_s, sample.rows_out_per_s]);

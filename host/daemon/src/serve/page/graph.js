@@ -1,26 +1,28 @@
 // The graph of a pipeline: a box a source, stage and sink, in columns from left to right, or in rows where the page is
 // narrow; on each edge the rows a second that its reader takes, where that reads from one place only.
 
-import { brief, count, cut, rate, s, short, took } from "./dom.js";
+import { brief, count, cut, rate, s, took } from "./dom.js";
 import { layout } from "./layout.js";
 
 const BOX = { width: 178, line: 16, pad: 11 };
 const NARROW = { along: 48, across: 14, passing: 34 };
-const WIDE = { along: 78, across: 20, passing: 22 };
+const WIDE = { along: 62, across: 20, passing: 22 };
 const ALONG_MAX = 170;
+// An edge is shorter than its rate's text with room around it.
+const SHORT = 90;
 const MARGIN = 6;
-const CHARACTERS = 23;
+const CHARACTERS = 21;
 // How far a graph is made smaller before it has to be scrolled.
-const SCALE_MIN = 0.8;
+const SCALE_MIN = 0.85;
 
 // Draws the nodes of a pipeline at most `width` wide where that can be; `pick` is called with the name of a stage.
 export function graph(nodes, width, picked, pick) {
   const boxes = nodes.filter((node) => node.part !== "dead letters").map(box);
   const edges = boxes.flatMap((to) => inputs(to, boxes));
   const layers = depth(boxes, edges);
-  const down = layers * (BOX.width + WIDE.along) - WIDE.along + 2 * MARGIN > width;
+  const down = SCALE_MIN * (layers * (BOX.width + WIDE.along) - WIDE.along + 2 * MARGIN) > width;
   const spare = (width - 2 * MARGIN - layers * BOX.width) / Math.max(1, layers - 1);
-  layout(boxes, edges, down, down ? NARROW : { ...WIDE, along: Math.min(spare, ALONG_MAX) });
+  layout(boxes, edges, down, down ? NARROW : { ...WIDE, along: Math.min(Math.max(spare, WIDE.along), ALONG_MAX) });
   const letters = nodes.filter((node) => node.part === "dead letters").map(box);
   const low = Math.max(0, ...boxes.map((one) => one.y + one.height));
   letters.forEach((one) => { [one.x, one.y] = [0, low + 26]; });
@@ -46,7 +48,7 @@ function lines(node) {
   const said = [rate(node.part === "source" ? node.rows_out_per_s : node.rows_in_per_s)];
   if (node.part === "stage") {
     const live = node.versions?.find((version) => version.live);
-    if (live) said.push(`v${live.version} ${short(live.digest)}${live.watched ? " watched" : ""}`);
+    if (live) said.push(`v${live.version} ${live.digest.slice(0, 8)}${live.watched ? " watched" : ""}`);
     if (node.batches > 0) said.push(`${rows(node.batch_rows)} in ${took(node.batch_us)}`);
   } else {
     said.push(rows(node.part === "source" ? node.rows_in : node.rows_out));
@@ -98,20 +100,21 @@ function drawn(edge, down) {
   });
   const [x, y] = points.at(-1);
   const head = down ? `M${x} ${y + 7} l-4.5 -8 h9 z` : `M${x + 7} ${y} l-8 -4.5 v9 z`;
-  return s("g", { "data-edge": `${edge.from.node.name}>${edge.to.node.name}` },
+  return s("g", { "data-edge": `${edge.from.node.name} to ${edge.to.node.name}` },
     s("path", { class: edge.flow > 0 ? "edge flows" : "edge", d: `M${points[0].join(" ")} ${path.join(" ")}` }),
     s("path", { class: "head", d: head }));
 }
 
-// Port and rate stand on the line: where it passes a layer, or else between its two boxes.
+// Port and rate stand on the line: where it passes a layer, or else between its two boxes; above it where it is short.
 function named(edge, down) {
   const points = way(edge, down);
   const passes = edge.cells.length > 0;
   const [[a, b], [x, y]] = passes ? [points[1], points[2]] : [points[0], points.at(-1)];
   const words = [edge.port, edge.flow === null ? null : rate(edge.flow)].filter((word) => word !== null);
-  const said = passes && !down ? [words.join(" ")] : words;
+  const said = passes && !down ? [words.join(" · ")] : words;
+  const first = !down && x - a < SHORT ? 6 - 14 * said.length : 4 - 7 * (said.length - 1);
   return said.map((word, at) => s("text", {
-    class: "on-edge", x: (a + x) / 2, "text-anchor": "middle", y: (b + y) / 2 + 4 + (at - (said.length - 1) / 2) * 14,
+    class: "on-edge", x: (a + x) / 2, "text-anchor": "middle", y: (b + y) / 2 + first + 14 * at,
   }, cut(word, passes && !down ? 24 : 10)));
 }
 
@@ -135,7 +138,7 @@ function boxed({ node, said, x, y, height }, picked, pick) {
     "aria-label": [name, ...said.map(label)].join(", ") },
   s("title", {}, stage ? `${name}: show its versions and rows` : name),
   s("rect", { x, y, width: BOX.width, height, rx: 7 }),
-  s("text", { class: "name", x: x + BOX.pad, y: y + BOX.pad + 11 }, cut(name, CHARACTERS - 3)),
+  s("text", { class: "name", x: x + BOX.pad, y: y + BOX.pad + 11 }, cut(name, CHARACTERS - 2)),
   said.map((line, at) => s("text", {
     class: typeof line === "string" ? "" : "wrong", x: x + BOX.pad, y: y + BOX.pad + 11 + (at + 1) * BOX.line,
   }, cut(label(line), CHARACTERS))));
