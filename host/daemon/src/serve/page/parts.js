@@ -85,10 +85,11 @@ export function letters(all) {
   if (all.length === 0) return h("p", { class: "none" }, "None.");
   return h("ol", { class: "lines" }, [...all].reverse().map(({ letter }) => {
     if (typeof letter !== "object" || letter === null) return h("li", {}, record(letter));
-    const where = [letter.stage ?? letter.source, letter.partition, letter.line ? `line ${letter.line}` : null];
+    const where = [letter.stage ? letter.source : null, letter.partition, letter.line ? `line ${letter.line}` : null];
     return h("li", { class: "letter" },
       h("time", {}, letter.at ? time(Date.parse(letter.at)) : ""),
-      h("span", { class: "kind" }, where.filter((word) => word).join(" ")),
+      h("span", {}, h("b", {}, letter.stage ?? letter.source ?? ""), " ",
+        h("span", { class: "quiet" }, where.filter((word) => word).join(" "))),
       h("span", { class: "said" }, letter.reason ?? "", " ", record(letter.record ?? letter.record_base64 ?? "")));
   }));
 }
