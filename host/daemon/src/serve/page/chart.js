@@ -6,6 +6,10 @@ const WINDOW_MS = 300_000;
 const HEIGHT = 190;
 const EDGE = { left: 46, right: 12, top: 26, bottom: 22 };
 
+// Width of a character, and the room that a mark's sign takes to each side.
+const CHARACTER = 7;
+const BESIDE = 8;
+
 // What an event is as a mark: its sign, and how one and several of it are called.
 const MARKS = {
   swapped: ["▼", "swap", "swaps"],
@@ -36,7 +40,7 @@ export function chart(samples, events, width) {
       s("path", { class: "area", d: area(seen, x, y) }),
       s("path", { class: "line in", d: line(seen, "rows_in_per_s", x, y) }),
       s("path", { class: "line out", d: line(seen, "rows_out_per_s", x, y) }),
-      marks.map((event, number) => mark(event, marks[number - 1], x, width))));
+      drawn(marks, x, width)));
 }
 
 // `2 swaps, 1 failed`.
@@ -84,19 +88,24 @@ function area(samples, x, y) {
   return `M${x(first.at_ms).toFixed(1)} ${y(0)}${top.join("")}L${x(last.at_ms).toFixed(1)} ${y(0)}Z`;
 }
 
-function mark(event, before, x, width) {
-  const [sign] = MARKS[event.kind];
-  const at = x(event.at_ms);
-  const facts = event.facts ?? {};
-  const words = event.kind === "swapped" ? `${facts.stage} ${short(facts.to ?? "").slice(0, 6)}` : facts.stage;
-  // Names of marks that stand close together would lie on each other.
-  const room = before === undefined || at - x(before.at_ms) > 90;
-  const turned = at > width - 120;
+// Marks with their names, as far as those find room beside the marks before and the edges.
+function drawn(marks, x, width) {
+  let taken = EDGE.left;
+  return marks.map((event) => {
+    const at = x(event.at_ms);
+    const { stage = "", to = "" } = event.facts ?? {};
+    const name = cut(event.kind === "swapped" ? `${stage} ${short(to).slice(0, 6)}` : stage, 22);
+    const long = 2 * BESIDE + name.length * CHARACTER;
+    const side = at + long <= width && at >= taken ? 1 : at - long >= taken ? -1 : 0;
+    taken = Math.max(taken, side > 0 ? at + long : at + BESIDE);
+    return mark(event, at, side === 0 ? "" : name, side);
+  });
+}
+
+function mark(event, at, name, side) {
   return s("g", { class: `mark ${event.kind}`, "data-mark": event.kind },
     s("title", {}, `${time(event.at_ms)} ${event.message}`),
     s("line", { x1: at, x2: at, y1: EDGE.top - 6, y2: HEIGHT - EDGE.bottom }),
-    s("text", { class: "sign", x: at, y: EDGE.top - 8, "text-anchor": "middle" }, sign),
-    room && words ? s("text", {
-      x: at + (turned ? -8 : 8), y: EDGE.top - 8, "text-anchor": turned ? "end" : "start",
-    }, cut(words, 22)) : null);
+    s("text", { class: "sign", x: at, y: EDGE.top - 8, "text-anchor": "middle" }, MARKS[event.kind][0]),
+    s("text", { x: at + side * BESIDE, y: EDGE.top - 8, "text-anchor": side < 0 ? "end" : "start" }, name));
 }

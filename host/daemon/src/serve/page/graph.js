@@ -111,7 +111,7 @@ function named(edge, down) {
   const passes = edge.cells.length > 0;
   const [[a, b], [x, y]] = passes ? [points[1], points[2]] : [points[0], points.at(-1)];
   const words = [edge.port, edge.flow === null ? null : rate(edge.flow)].filter((word) => word !== null);
-  const said = passes && !down ? [words.join(" · ")] : words;
+  const said = passes && !down ? [words.join(": ")] : words;
   const first = !down && x - a < SHORT ? 6 - 14 * said.length : 4 - 7 * (said.length - 1);
   return said.map((word, at) => s("text", {
     class: "on-edge", x: (a + x) / 2, "text-anchor": "middle", y: (b + y) / 2 + first + 14 * at,

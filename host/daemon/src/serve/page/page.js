@@ -94,12 +94,12 @@ function single(name) {
         fill(head, parts.head(whole));
         const picked = stage(whole);
         const width = part.stage.element.hidden ? main.clientWidth - 30 : part.stage.body.clientWidth;
-        part.graph.element.hidden = whole.nodes.length === 0;
+        [part.graph, part.nodes].forEach((one) => { one.element.hidden = whole.nodes.length === 0; });
         if (whole.nodes.length > 0) {
           show(part.graph, graph(whole.nodes, width, picked, (to) => { location.hash = parts.link(name, to); }));
+          show(part.nodes, parts.nodes(whole));
         }
-        show(part.chart, chart(samples, events, Math.max(280, width)));
-        if (whole.nodes.length > 0) show(part.nodes, parts.nodes(whole));
+        if (samples.length > 0) show(part.chart, chart(samples, events, Math.max(280, width)));
         show(part.events, parts.events(events));
         show(part.letters, parts.letters(letters));
         show(part.logs, parts.logs(logs));

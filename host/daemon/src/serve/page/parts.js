@@ -36,9 +36,11 @@ export function head(whole) {
     h("div", { class: "title" }, h("h1", {}, whole.name), state(whole.state),
       h("span", { class: "quiet" }, facts.join(" · "))),
     whole.reason ? h("p", { class: "reason", role: "alert" }, whole.reason) : null,
-    h("dl", { class: "tiles" }, tile("records in", whole.records_in), tile("rows committed", whole.rows_out),
-      tile("filtered", whole.filtered),
-      tile("dead letters", whole.dead_letters, whole.dead_letters > 0 ? "wrong" : "")),
+    whole.nodes.length === 0
+      ? h("p", { class: "none" }, "It has not run since this server started.")
+      : h("dl", { class: "tiles" }, tile("records in", whole.records_in), tile("rows committed", whole.rows_out),
+        tile("filtered", whole.filtered),
+        tile("dead letters", whole.dead_letters, whole.dead_letters > 0 ? "wrong" : "")),
   ];
 }
 
