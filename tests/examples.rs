@@ -109,7 +109,7 @@ fn what_a_document_shows_in_a_terminal_is_what_happens() {
         .map(|example| example.join("README.md"))
         .map(|path| path.strip_prefix(house()).unwrap().to_str().unwrap().to_owned());
     // What documents make, which is made once only.
-    for made in ["room-mean", "readings", "door-alerts"] {
+    for made in ["room-mean", "readings", "door-alerts", "spikes", "server", "examples/currency/nearest"] {
         drop(fs::remove_dir_all(house().join(made)));
     }
     let documents = ["README.md", "docs/cli.md", "docs/operations.md", "docs/operators.md", "plugins/README.md"];

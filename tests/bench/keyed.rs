@@ -34,10 +34,13 @@ use wasmill_engine::schema::{Field, Kind};
 use wasmill_engine::state::KeyedState;
 use wasmill_wasm::Component;
 
-use lane::{Lane, ROWS, cpu_ns, guest};
+use lane::{Lane, cpu_ns, guest};
 
+/// Rows of a batch: what a source reads at once (256 KiB) of records of 64 B, as keyed events often are. The more rows,
+/// the more of them share a key, whose state goes out and back once a batch.
+const ROWS: usize = 4_096;
 /// Different batches of a round, and rounds.
-const BATCHES: usize = 500;
+const BATCHES: usize = 125;
 const ROUNDS: usize = 10;
 /// At least so much of the speed of the loop by hand.
 const RATIO_MIN: f64 = 0.3;

@@ -1,6 +1,9 @@
 //! Stories of the verbs that do not run a pipeline, and of exit codes.
 
-use wasmill_tests::process::Folder;
+use std::io::pipe;
+use std::process::Stdio;
+
+use wasmill_tests::process::{Folder, wasmill};
 
 use crate::guests::passing;
 
@@ -157,4 +160,13 @@ fn the_exit_code_tells_a_wrong_command_from_work_that_failed() {
     for arguments in wrong {
         assert_eq!(code(arguments), Some(2), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_a_verb_without_a_word() {
+    let (folder, (reader, writer)) = (folder(), pipe().unwrap());
+    drop(reader);
+    let mut command = wasmill(folder.path(), &["graph", "pipeline.yaml"]);
+    let ended = command.stdout(writer).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), &*String::from_utf8_lossy(&ended.stderr)), (Some(141), ""));
 }

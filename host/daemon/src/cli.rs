@@ -168,8 +168,21 @@ fn wrong(told: &Diagnostics, setting: &Setting) -> Failed {
     }
 }
 
+/// Ends the process without a word where whoever reads its output has gone away (`wasmill test | head -1`), with the
+/// code that a shell gives to what a broken pipe ended.
+fn end_with_reader() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if info.payload_as_str().is_some_and(|text| text.starts_with("failed printing to stdout")) {
+            std::process::exit(141);
+        }
+        usual(info);
+    }));
+}
+
 /// Reads the command line, does what it says, and answers the exit code.
 pub(crate) fn main() -> ExitCode {
+    end_with_reader();
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("WASMILL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = std::io::stderr().is_terminal();
