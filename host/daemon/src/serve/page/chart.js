@@ -88,15 +88,16 @@ function area(samples, x, y) {
   return `M${x(first.at_ms).toFixed(1)} ${y(0)}${top.join("")}L${x(last.at_ms).toFixed(1)} ${y(0)}Z`;
 }
 
-// Marks with their names, as far as those find room beside the marks before and the edges.
+// Marks with their names, as far as those find room beside other marks and the edges.
 function drawn(marks, x, width) {
   let taken = EDGE.left;
-  return marks.map((event) => {
+  return marks.map((event, number) => {
     const at = x(event.at_ms);
     const { stage = "", to = "" } = event.facts ?? {};
     const name = cut(event.kind === "swapped" ? `${stage} ${short(to).slice(0, 6)}` : stage, 22);
     const long = 2 * BESIDE + name.length * CHARACTER;
-    const side = at + long <= width && at >= taken ? 1 : at - long >= taken ? -1 : 0;
+    const room = number + 1 < marks.length ? x(marks[number + 1].at_ms) : width;
+    const side = at + long <= room && at >= taken ? 1 : at - long >= taken ? -1 : 0;
     taken = Math.max(taken, side > 0 ? at + long : at + BESIDE);
     return mark(event, at, side === 0 ? "" : name, side);
   });

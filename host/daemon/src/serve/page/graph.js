@@ -105,14 +105,15 @@ function drawn(edge, down) {
     s("path", { class: "head", d: head }));
 }
 
-// Port and rate stand on the line: where it passes a layer, or else between its two boxes; above it where it is short.
+// Port and rate stand at the line: above it where it passes a layer or is short, or else on it between its two boxes.
 function named(edge, down) {
   const points = way(edge, down);
   const passes = edge.cells.length > 0;
   const [[a, b], [x, y]] = passes ? [points[1], points[2]] : [points[0], points.at(-1)];
   const words = [edge.port, edge.flow === null ? null : rate(edge.flow)].filter((word) => word !== null);
-  const said = passes && !down ? [words.join(": ")] : words;
-  const first = !down && x - a < SHORT ? 6 - 14 * said.length : 4 - 7 * (said.length - 1);
+  const said = passes && !down ? [words.join(" ")] : words;
+  const above = !down && (passes || x - a < SHORT);
+  const first = above ? 6 - 14 * said.length : 4 - 7 * (said.length - 1);
   return said.map((word, at) => s("text", {
     class: "on-edge", x: (a + x) / 2, "text-anchor": "middle", y: (b + y) / 2 + first + 14 * at,
   }, cut(word, passes && !down ? 24 : 10)));
