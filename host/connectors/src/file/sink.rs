@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::task::Waker;
@@ -403,10 +403,23 @@ impl SinkWriter for FileSink {
 
     fn place(&self) -> String {
         match &self.targets {
-            Targets::One(name) => self.folder.join(name).display().to_string(),
-            Targets::Parts(_) => format!("{}/", self.folder.display().to_string().trim_end_matches('/')),
+            Targets::One(name) => short(&self.folder.join(name)).display().to_string(),
+            Targets::Parts(_) => format!("{}/", short(&self.folder).display().to_string().trim_end_matches('/')),
         }
     }
+}
+
+/// A path without the folders that are left again, `a/../b` as `b`: to be read by people, as a link may stand for `a`.
+fn short(path: &Path) -> PathBuf {
+    let mut short = PathBuf::new();
+    for part in path.components() {
+        match (part, short.components().next_back()) {
+            (Component::ParentDir, Some(Component::Normal(_))) => drop(short.pop()),
+            (Component::CurDir, _) => {}
+            _ => short.push(part),
+        }
+    }
+    short
 }
 
 #[cfg(test)]
@@ -414,6 +427,13 @@ mod tests {
     use super::*;
     use wasmill_engine::batch::{Batch, Layout, Records};
     use wasmill_engine::schema::Schema;
+
+    #[test]
+    fn a_place_is_shown_without_the_folders_that_it_leaves_again() {
+        let shown = |path: &str| short(Path::new(path)).display().to_string();
+        assert_eq!(shown("examples/currency/../../target/out"), "target/out");
+        assert_eq!([shown("../out"), shown("./a/b"), shown("/a/../../b")], ["../out", "a/b", "/../b"]);
+    }
 
     fn sink(folder: &Path, path: &str, create: fn(&Path) -> io::Result<File>) -> FileSink {
         let context = SinkContext {
