@@ -17,6 +17,7 @@
 #[path = "../parity/guests.rs"]
 #[expect(dead_code, reason = "only guests in Rust are measured")]
 mod guests;
+#[expect(dead_code, reason = "batches are larger here")]
 mod lane;
 
 use std::hint::black_box;

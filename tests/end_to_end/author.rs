@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use wasmill_tests::house::{go_is_here, house};
 use wasmill_tests::process::{Ended, Folder, Running, ended, in_setting, kept, wasmill};
+use wasmill_tests::server::Server;
 
 use crate::guests::passing;
 
@@ -377,4 +378,27 @@ dead_letters: { file: { path: dead/ } }
     let told = in_folder(&folder, &["dev", "--once", "--sample", "rows.csv", "--output", "json"]).with_code(0).json();
     assert_eq!((&told["run"], &told["error"]), (&json!(1), &Value::Null));
     assert_eq!(told["results"][0]["changes"]["rejects"].as_array().map(Vec::len), Some(1), "{told:#}");
+}
+
+#[test]
+fn an_operator_in_work_goes_into_a_running_pipeline_when_its_cases_pass_and_not_before() {
+    let plugin = fresh("swapped", &["--kind", "keyed"]);
+    in_folder(&plugin, &["build"]).with_code(0);
+    let folder = Folder::with(&format!(
+        "name: live\nsources:\n  readings:\n    file: {{ path: in.ndjson, follow: true }}\n    \
+         format: {{ ndjson: {{ columns: {{ sensor: utf8, temperature: float64 }} }} }}\n\
+         stages:\n  score: {{ from: readings, plugin: {}, key: sensor }}\n\
+         sinks:\n  out: {{ from: score, file: {{ path: out/ }} }}\ndead_letters: {{ file: {{ path: dead/ }} }}\n",
+        plugin.display()
+    ));
+    folder.write("in.ndjson", "{\"sensor\":\"a\",\"temperature\":1.0}\n");
+    let server = Server::start(&folder);
+    server.wasmill(&folder, &["apply", "pipeline.yaml"]).with_code(0);
+    server.until("the row is through", "live", |pipeline| pipeline.to_string().contains("\"rows_out\":1"));
+    let dev = || server.wasmill(&folder, &["dev", plugin.to_str().unwrap(), "--once", "--swap", "live/score"]);
+    edit(&plugin.join("src/lib.rs"), "too cold to be true", "much too cold");
+    dev().with_code(1).says(&["live/score is left as it is"]);
+    edit(&plugin.join("cases.yaml"), "too cold to be true", "much too cold");
+    let swapped = dev().with_code(0).stdout;
+    assert!(swapped.contains("live/score runs ") && swapped.contains("0 lost, state carried (1 keys)"), "{swapped}");
 }

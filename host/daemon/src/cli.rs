@@ -141,6 +141,20 @@ enum Failed {
     Work(anyhow::Error),
 }
 
+impl Failed {
+    /// Tells it on the standard error stream.
+    fn tell(&self) {
+        match self {
+            Self::Input(text) => eprintln!("{}", text.trim_end()),
+            Self::Work(error) => eprintln!("error: {error:#}"),
+        }
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::from(if matches!(self, Self::Input(_)) { 2 } else { 1 })
+    }
+}
+
 impl<E: Into<anyhow::Error>> From<E> for Failed {
     fn from(error: E) -> Self {
         let error = error.into();
@@ -215,13 +229,9 @@ pub(crate) fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failed::Input(text)) => {
-            eprintln!("{}", text.trim_end());
-            ExitCode::from(2)
-        }
-        Err(Failed::Work(error)) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(1)
+        Err(failed) => {
+            failed.tell();
+            failed.exit_code()
         }
     }
 }

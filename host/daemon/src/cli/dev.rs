@@ -8,6 +8,8 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use wasmill_engine::operator::SharedFactory;
 
+use super::remote::Server;
+use super::swap;
 use super::test::{CASES, colour, operator, reason, tried};
 use super::{Failed, Output, Setting};
 use crate::assemble::World;
@@ -23,6 +25,7 @@ Examples:
   wasmill dev                                the cases of the operator in this folder
   wasmill dev --sample readings.ndjson --key sensor --config '{\"distance\": 4}'
   wasmill dev plugins/score --pipeline pipeline.yaml
+  wasmill dev --swap sensor-alerts/score     and put it to work in a running pipeline, state kept
   wasmill dev --once                         build and run once, for scripts";
 
 /// Build an operator and run it on rows, again each time a file of it is saved; show what changed in the output since
@@ -45,6 +48,11 @@ pub(super) struct Args {
     /// A pipeline to run with it from end to end; what its sinks would get is shown, and not written
     #[arg(long, value_name = "FILE", conflicts_with = "sample")]
     pipeline: Option<PathBuf>,
+    /// Where it ran and no case failed, put it to work in this stage of a server: rows go on, state is kept
+    #[arg(long, value_name = "PIPELINE/STAGE")]
+    swap: Option<String>,
+    #[command(flatten)]
+    server: Server,
     /// Run once and end: 0 it ran, 1 it did not
     #[arg(long)]
     once: bool,
@@ -80,6 +88,7 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
             let next = if args.once { "" } else { "; waiting for a file to be saved, Ctrl-C ends" };
             println!("run {number}: {built} in {:.1} s{next}", began.elapsed().as_secs_f64());
         }
+        let good = good && swapped(args, setting, round.as_ref().is_ok_and(|runs| passed(runs)));
         // Whoever reads along, a person or an editor, sees it at once; if nobody does any more, the next line fails.
         drop(std::io::stdout().flush());
         if args.once {
@@ -98,6 +107,28 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+fn passed(runs: &[Run]) -> bool {
+    runs.iter().all(|run| run.outcome.is_ok() && run.passed != Some(false))
+}
+
+/// Puts the operator to work where that is wished and it is `fit`; whether nothing went wrong.
+fn swapped(args: &Args, setting: &Setting, fit: bool) -> bool {
+    let Some(stage) = &args.swap else { return true };
+    if !fit {
+        eprintln!("{stage} is left as it is");
+        return false;
+    }
+    match swap::into(stage, &args.folder, &args.server) {
+        Ok(swapped) if setting.output == Output::Json => println!("{}", json!({ "swapped": swapped })),
+        Ok(swapped) => println!("{}", swap::told(stage, &swapped)),
+        Err(error) => {
+            error.tell();
+            return false;
+        }
+    }
+    true
 }
 
 /// What one set of rows came to.

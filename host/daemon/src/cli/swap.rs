@@ -1,14 +1,14 @@
 //! `wasmill swap`: other code into a stage that runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::remote::{Server, print, stage};
 use super::{Failed, Output, Setting};
 use crate::build::{self, Options};
-use crate::client::escaped;
+use crate::client::{Client, escaped};
 use crate::report::count;
 
 const EXAMPLES: &str = "\
@@ -35,35 +35,48 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
-    let (pipeline, stage) = stage(&args.stage)?;
-    let client = args.server.client();
-    let path = format!("/api/v1/pipelines/{}", escaped(pipeline));
-    let revision = client.get(&path)?.revision;
-    let path = format!("{path}/stages/{}", escaped(stage));
     let swapped = match &args.plugin {
-        None => client.ask("POST", &format!("{path}/back"), b"", revision)?,
-        Some(plugin) => {
-            let component =
-                if plugin.is_dir() { build::build(plugin, &Options::default())?.path } else { plugin.clone() };
-            let bytes = std::fs::read(&component).with_context(|| format!("cannot read {}", component.display()))?;
-            let uploaded = client.ask("POST", "/api/v1/plugins", &bytes, None)?;
-            let body = json!({"digest": uploaded.body["digest"]}).to_string();
-            client.ask("PUT", &format!("{path}/plugin"), body.as_bytes(), revision)?
-        }
+        None => back(&args.stage, &args.server)?,
+        Some(plugin) => into(&args.stage, plugin, &args.server)?,
     };
-    let swapped = swapped.body;
     if setting.output == Output::Json {
         return print(&swapped);
     }
+    println!("{}", told(&args.stage, &swapped));
+    Ok(())
+}
+
+fn back(place: &str, server: &Server) -> Result<Value, Failed> {
+    let (client, path, revision) = found(place, server)?;
+    Ok(client.ask("POST", &format!("{path}/back"), b"", revision)?.body)
+}
+
+/// Puts a component, or a folder that is built first, to work in a stage: what the server says of it.
+pub(super) fn into(place: &str, plugin: &Path, server: &Server) -> Result<Value, Failed> {
+    let (client, path, revision) = found(place, server)?;
+    let component = if plugin.is_dir() { build::build(plugin, &Options::default())?.path } else { plugin.to_owned() };
+    let bytes = std::fs::read(&component).with_context(|| format!("cannot read {}", component.display()))?;
+    let uploaded = client.ask("POST", "/api/v1/plugins", &bytes, None)?;
+    let body = json!({"digest": uploaded.body["digest"]}).to_string();
+    Ok(client.ask("PUT", &format!("{path}/plugin"), body.as_bytes(), revision)?.body)
+}
+
+/// The way to a stage, and the revision of its pipeline.
+fn found(place: &str, server: &Server) -> Result<(Client, String, Option<u64>), Failed> {
+    let (pipeline, stage) = stage(place)?;
+    let client = server.client();
+    let path = format!("/api/v1/pipelines/{}", escaped(pipeline));
+    let revision = client.get(&path)?.revision;
+    Ok((client, format!("{path}/stages/{}", escaped(stage)), revision))
+}
+
+/// A swap in a line.
+pub(super) fn told(place: &str, swapped: &Value) -> String {
     let waited = swapped["waited_us"].as_f64().unwrap_or(0.0) / 1_000.0;
     let keys = swapped["keys"].as_u64().filter(|keys| *keys > 0);
     let keys = keys.map_or_else(String::new, |keys| format!(" ({} keys)", count(keys)));
     let watched = if swapped["watched"] == true { "; its first batches are still watched" } else { "" };
     let digest = swapped["to"].as_str().and_then(|digest| digest.get(..12)).unwrap_or_default();
-    println!(
-        "{pipeline}/{stage} runs {digest}: rows waited {waited:.1} ms, {} lost, {}{keys}{watched}",
-        swapped["lost"],
-        swapped["state"].as_str().unwrap_or_default()
-    );
-    Ok(())
+    let state = swapped["state"].as_str().unwrap_or_default();
+    format!("{place} runs {digest}: rows waited {waited:.1} ms, {} lost, {state}{keys}{watched}", swapped["lost"])
 }
