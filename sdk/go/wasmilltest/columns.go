@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -45,6 +46,48 @@ func flatOf(kindOf func(name string) batch.Kind, row Row) Row {
 		walk(name, value)
 	}
 	return flat
+}
+
+// keyName is the key of a row as people write it.
+func (r *Run) keyName(row Row) string {
+	written := flatOf(func(string) batch.Kind { return "" }, row)
+	parts := make([]string, len(r.setting.Key))
+	for i, name := range r.setting.Key {
+		value, is := written[name]
+		if !is {
+			// An object, which was taken apart, or nothing.
+			value = r.flat(row)[name]
+		}
+		switch value := value.(type) {
+		case nil:
+			parts[i] = "null"
+		case float64:
+			parts[i] = floatText(value)
+		case []byte:
+			parts[i] = string(value)
+		default:
+			parts[i] = fmt.Sprint(value)
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+// floatText is a float as the host writes one: with a point, or with a power where that is much shorter.
+func floatText(value float64) string {
+	text := strconv.FormatFloat(value, 'e', -1, 64)
+	digits, power, _ := strings.Cut(text, "e")
+	exponent, err := strconv.Atoi(power)
+	switch {
+	case err != nil: // not finite
+		return text
+	case exponent < -5 || exponent > 15:
+		return fmt.Sprintf("%se%d", digits, exponent)
+	}
+	text = strconv.FormatFloat(value, 'f', -1, 64)
+	if !strings.Contains(text, ".") {
+		text += ".0"
+	}
+	return text
 }
 
 // nested is the row with each path taken apart.

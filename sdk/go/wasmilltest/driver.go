@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -69,7 +70,9 @@ type Run struct {
 	keyed     *batch.Keyed
 	plan      batch.Plan
 	states    map[string]*state
-	calls     uint64
+	// names are how keys were first written.
+	names map[string]string
+	calls uint64
 }
 
 // state is that of a key.
@@ -80,7 +83,9 @@ type state struct {
 
 // Open opens an operator; the error is its refusal.
 func Open(setting Setting) (*Run, error) {
-	run := &Run{setting: setting, states: make(map[string]*state), Now: time.UnixMicro(0)}
+	run := &Run{
+		setting: setting, states: make(map[string]*state), names: make(map[string]string), Now: time.UnixMicro(0),
+	}
 	switch operator := setting.Operator.(type) {
 	case batch.Transform:
 		run.transform = &operator
@@ -120,9 +125,9 @@ func Open(setting Setting) (*Run, error) {
 // Process calls the operator with a batch. The error says that the call failed, that a row does not suit the operator,
 // or that the answer is one that the host would not take.
 func (r *Run) Process(rows ...Row) (Result, error) {
-	flat := make([]Row, len(rows))
+	flat, names := make([]Row, len(rows)), make([]string, len(rows))
 	for i, row := range rows {
-		flat[i] = r.flat(row)
+		flat[i], names[i] = r.flat(row), r.keyName(row)
 	}
 	given := batch.Rows{Count: len(rows)}
 	for _, read := range r.plan.Reads {
@@ -139,7 +144,7 @@ func (r *Run) Process(rows ...Row) (Result, error) {
 		}
 		return r.result(effects, flat)
 	}
-	keys, slots := r.slots(flat)
+	keys, slots := r.slots(flat, names)
 	step, err := r.keyed.Process(r.context(), r.withState(given, keys, slots))
 	if err != nil {
 		return Result{}, err
@@ -154,8 +159,8 @@ func (r *Run) Process(rows ...Row) (Result, error) {
 	return result, r.keep(step.Tables, keys)
 }
 
-// State is the state of each key, by the texts of the key's columns with commas between. Where the operator has several
-// tables, each is a Row by its name.
+// State is the state of each key, by the texts of the key's columns as its first row had them, with commas between;
+// an absent one is null. Where the operator has several tables, each is a Row by its name.
 func (r *Run) State() map[string]Row {
 	shown := make(map[string]Row)
 	for key, state := range r.states {
@@ -173,7 +178,7 @@ func (r *Run) State() map[string]Row {
 				}
 			}
 			if values != nil {
-				shown[key] = row
+				shown[r.names[key]] = row
 			}
 		}
 	}
@@ -200,23 +205,26 @@ func (r *Run) context() batch.Context {
 	return context
 }
 
-// slots are the distinct keys in the order in which they first come, and the one of each row.
-func (r *Run) slots(rows []Row) (keys []string, slots []uint32) {
+// slots are the distinct keys in the order in which they first come, and the one of each row. Keys are the same where
+// their columns have the same values, however those are written; names are how they are.
+func (r *Run) slots(rows []Row, names []string) (keys []string, slots []uint32) {
 	slots = make([]uint32, len(rows))
 	known := make(map[string]uint32)
 	for number, row := range rows {
-		parts := make([]string, len(r.setting.Key))
-		for i, name := range r.setting.Key {
-			if parts[i] = ""; row[name] != nil {
-				parts[i] = fmt.Sprint(row[name])
-			}
+		var of strings.Builder
+		for _, name := range r.setting.Key {
+			// No two values are written the same so.
+			fmt.Fprintf(&of, "%#v,", row[name])
 		}
-		key := strings.Join(parts, ",")
+		key := of.String()
 		slot, is := known[key]
 		if !is {
 			slot = uint32(len(keys))
 			known[key] = slot
 			keys = append(keys, key)
+		}
+		if _, is := r.names[key]; !is {
+			r.names[key] = names[number]
 		}
 		slots[number] = slot
 	}
@@ -260,16 +268,17 @@ func (r *Run) keep(tables []batch.Changes, keys []string) error {
 				own = &state{tables: make([][]any, count), changed: make([]time.Time, count)}
 				r.states[key] = own
 			}
-			if len(changes.Columns) > 0 {
-				own.tables[number] = make([]any, len(table.Columns))
-				own.changed[number] = r.Now
-			}
+			values := make([]any, len(changes.Columns))
 			for i, column := range changes.Columns {
-				value, err := valueOf(table.Columns[i], column, slot)
-				if err != nil {
+				var err error
+				if values[i], err = valueOf(table.Columns[i], column, slot); err != nil {
 					return err
 				}
-				own.tables[number][i] = value
+			}
+			// Time to live runs from the last change, and a value that is what it was is none.
+			before := r.alive(own, number)
+			if len(values) > 0 && (before == nil || !slices.EqualFunc(before, values, unchanged)) {
+				own.tables[number], own.changed[number] = values, r.Now
 			}
 			if len(changes.Forget) > 0 && changes.Forget[slot] != 0 {
 				own.tables[number] = nil
@@ -277,6 +286,15 @@ func (r *Run) keep(tables []batch.Changes, keys []string) error {
 		}
 	}
 	return nil
+}
+
+// unchanged says whether a value is what it was; floats are by their bits.
+func unchanged(before, now any) bool {
+	number, is := now.(float64)
+	if other, both := before.(float64); is && both {
+		return math.Float64bits(number) == math.Float64bits(other)
+	}
+	return reflect.DeepEqual(before, now)
 }
 
 // result is the answer as rows.
