@@ -58,6 +58,14 @@ func score(reading Reading, stats *Stats, config *Config, out *wasmill.Out[Score
 		return nil
 	}
 	value := *reading.Value
+	switch {
+	case math.IsNaN(value):
+		return wasmill.Reject("`value` is NaN")
+	case math.IsInf(value, 1):
+		return wasmill.Reject("`value` is inf")
+	case math.IsInf(value, -1):
+		return wasmill.Reject("`value` is -inf")
+	}
 	z := stats.score(value, config.MinDeviation)
 	isAlert := stats.N >= config.WarmUp && math.Abs(z) > config.Sigma
 	if !stats.push(value) {
@@ -86,12 +94,14 @@ func (s *Stats) push(value float64) bool {
 	distance := value - s.Mean
 	mean := s.Mean + distance/float64(n)
 	m2 := s.M2 + distance*(value-mean)
-	if sum := mean + m2; math.IsInf(sum, 0) || math.IsNaN(sum) {
+	if !isFinite(mean) || !isFinite(m2) {
 		return false
 	}
 	*s = Stats{N: n, Mean: mean, M2: m2}
 	return true
 }
+
+func isFinite(value float64) bool { return !math.IsInf(value, 0) && !math.IsNaN(value) }
 
 func init() { keyed.Export(wasmill.Keyed(score, wasmill.Ports("alerts"))) }
 
