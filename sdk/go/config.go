@@ -19,8 +19,8 @@ import (
 func configOf[C any](text []byte) (*C, error) {
 	config := new(C)
 	into := reflect.ValueOf(config).Elem()
-	if into.Kind() != reflect.Struct {
-		return nil, fmt.Errorf("%T is no struct: a configuration is one", *config)
+	if err := sound(into.Type(), nil); err != nil {
+		return nil, err
 	}
 	if err := defaults(into, ""); err != nil {
 		return nil, err
@@ -56,25 +56,46 @@ func below(path, key string) string {
 	return path + "." + key
 }
 
+// sound says whether all that a type has in it can be a configuration: tags that are understood, no key twice. Those
+// above are not looked at again.
+func sound(of reflect.Type, above []reflect.Type) error {
+	switch {
+	case slices.Contains(above, of) || own(of) || of == typeDuration:
+		return nil
+	case of.Implements(typeNull):
+		return sound(of.Field(0).Type, above)
+	case of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice || of.Kind() == reflect.Map:
+		return sound(of.Elem(), append(above, of))
+	case of.Kind() != reflect.Struct && len(above) > 0:
+		return nil
+	}
+	members, err := membersOf(of, "configuration key")
+	if err != nil {
+		return err
+	}
+	for _, member := range members {
+		if err := sound(member.Type, append(above, of)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // defaults gives each field the default of its tag.
 func defaults(into reflect.Value, path string) error {
-	for i := range into.NumField() {
-		member := into.Type().Field(i)
-		name, standard, used := tagOf(member)
-		if !used {
-			continue
-		}
-		at := below(path, name)
+	members, err := membersOf(into.Type(), "configuration key")
+	if err != nil {
+		return err
+	}
+	for _, member := range members {
+		at, field := below(path, member.name), into.FieldByIndex(member.Index)
 		switch {
-		case !member.IsExported():
-			return fmt.Errorf("%s.%s is not exported: begin its name with a capital, or tag it `wasmill:\"-\"`",
-				into.Type().Name(), member.Name)
-		case standard != "":
-			if err := decode(into.Field(i), literal(member.Type, standard), at); err != nil {
-				return err
+		case member.standard != nil:
+			if err := decode(field, literal(member.Type, *member.standard), at); err != nil {
+				return fmt.Errorf("%s.%s has a default that does not fit it: %v", into.Type().Name(), member.Name, err)
 			}
-		case member.Type.Kind() == reflect.Struct && !own(into.Field(i)) && !member.Type.Implements(typeNull):
-			if err := defaults(into.Field(i), at); err != nil {
+		case isPlainStruct(member.Type):
+			if err := defaults(field, at); err != nil {
 				return err
 			}
 		}
@@ -84,10 +105,14 @@ func defaults(into reflect.Value, path string) error {
 
 // literal is the text of a default as JSON gives such a value.
 func literal(of reflect.Type, text string) any {
-	if of.Kind() == reflect.String || of == typeDuration || reflect.PointerTo(of).Implements(typeText) {
+	switch {
+	case of.Kind() == reflect.Pointer:
+		return literal(of.Elem(), text)
+	case of.Implements(typeNull):
+		return literal(of.Field(0).Type, text)
+	case of.Kind() == reflect.String || of == typeDuration || reflect.PointerTo(of).Implements(typeText):
 		return text
-	}
-	if of.Kind() == reflect.Slice && of.Elem().Kind() == reflect.Uint8 {
+	case of.Kind() == reflect.Slice && of.Elem().Kind() == reflect.Uint8:
 		return text
 	}
 	if value, err := json.Parse(text); err == nil {
@@ -99,15 +124,27 @@ func literal(of reflect.Type, text string) any {
 var (
 	typeDuration = reflect.TypeFor[time.Duration]()
 	typeText     = reflect.TypeFor[encoding.TextUnmarshaler]()
+	typeReader   = reflect.TypeFor[jsonUnmarshaler]()
 )
 
+// jsonUnmarshaler is the interface of that name of encoding/json, which would make a component larger.
+type jsonUnmarshaler interface{ UnmarshalJSON(text []byte) error }
+
 // own says whether a type reads itself.
-func own(into reflect.Value) bool { return reflect.PointerTo(into.Type()).Implements(typeText) }
+func own(of reflect.Type) bool {
+	pointer := reflect.PointerTo(of)
+	return pointer.Implements(typeText) || pointer.Implements(typeReader)
+}
+
+// isPlainStruct holds for a struct whose fields are keys.
+func isPlainStruct(of reflect.Type) bool {
+	return of.Kind() == reflect.Struct && !own(of) && !of.Implements(typeNull)
+}
 
 // decode makes a value that JSON gave that of a variable.
 func decode(into reflect.Value, given any, path string) error {
 	switch kind := into.Kind(); {
-	case own(into):
+	case own(into.Type()):
 		return decodeOwn(into, given, path)
 	case into.Type() == typeDuration:
 		return decodeDuration(into, given, path)
@@ -118,7 +155,14 @@ func decode(into reflect.Value, given any, path string) error {
 		}
 		value := reflect.New(into.Type().Elem())
 		into.Set(value)
-		return decode(value.Elem(), given, path)
+		return decodeNew(value.Elem(), given, path)
+	case into.Type().Implements(typeNull):
+		into.SetZero()
+		if given == nil {
+			return nil
+		}
+		into.Field(1).SetBool(true)
+		return decodeNew(into.Field(0), given, path)
 	case kind == reflect.Struct:
 		return decodeStruct(into, given, path)
 	case kind == reflect.Slice && into.Type().Elem().Kind() != reflect.Uint8:
@@ -229,7 +273,14 @@ func decodeDuration(into reflect.Value, given any, path string) error {
 	return nil
 }
 
+// decodeOwn has a type read itself, as JSON where it can, as encoding/json does.
 func decodeOwn(into reflect.Value, given any, path string) error {
+	if reader, is := into.Addr().Interface().(jsonUnmarshaler); is {
+		if err := reader.UnmarshalJSON([]byte(json.Text(given))); err != nil {
+			return wrong(path, "%v", err)
+		}
+		return nil
+	}
 	text, is := given.(string)
 	if !is {
 		return wrong(path, "expected a text, found %s", shown(given))
@@ -245,19 +296,21 @@ func decodeStruct(into reflect.Value, given any, path string) error {
 	if !is {
 		return wrong(path, "expected an object, found %s", shown(given))
 	}
-	members := make(map[string]int)
-	for i := range into.NumField() {
-		if name, _, used := tagOf(into.Type().Field(i)); used {
-			members[name] = i
-		}
+	members, err := membersOf(into.Type(), "configuration key")
+	if err != nil {
+		return err
 	}
-	known := slices.Sorted(maps.Keys(members))
+	known := make([]string, len(members))
+	for i, member := range members {
+		known[i] = member.name
+	}
+	slices.Sort(known)
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
-		member, is := members[key]
-		if !is {
+		at := slices.IndexFunc(members, func(member member) bool { return member.name == key })
+		if at < 0 {
 			return wrong(below(path, key), "unknown key; %s", nearest.Meant(key, known))
 		}
-		if err := decode(into.Field(member), keys[key], below(path, key)); err != nil {
+		if err := decode(into.FieldByIndex(members[at].Index), keys[key], below(path, key)); err != nil {
 			return err
 		}
 	}
@@ -296,7 +349,7 @@ func decodeMap(into reflect.Value, given any, path string) error {
 
 // decodeNew is decode for a value that has not got its defaults yet.
 func decodeNew(into reflect.Value, given any, path string) error {
-	if into.Kind() == reflect.Struct && !own(into) {
+	if isPlainStruct(into.Type()) {
 		if err := defaults(into, path); err != nil {
 			return err
 		}

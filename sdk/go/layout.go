@@ -2,6 +2,7 @@ package wasmill
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"wasmill/batch"
 	"wasmill/internal/json"
+	"wasmill/internal/nearest"
 )
 
 // form is how the value of a field lies in memory.
@@ -36,8 +38,6 @@ type field struct {
 	batch.Field
 	// fallback is the value for rows that have none, as JSON text.
 	fallback string
-	// standard is the same as it was written.
-	standard string
 	form     form
 	absence  absence
 	// offset is where the value or the pointer to it lies in the struct, valid where Null.Valid does.
@@ -54,28 +54,15 @@ var (
 // layoutOf is a struct as columns: worked out once, so that rows are read and written without reflection. An error
 // names the field and says what it may be.
 func layoutOf(of reflect.Type) ([]field, error) {
-	if of.Kind() != reflect.Struct {
-		return nil, fmt.Errorf("%s is no struct: a row, a state and a configuration are structs", of)
+	members, err := membersOf(of, "column")
+	if err != nil {
+		return nil, err
 	}
 	var found []field
-	taken := make(map[string]string)
-	for i := range of.NumField() {
-		member := of.Field(i)
-		name, standard, used := tagOf(member)
-		if !used {
-			continue
-		}
-		at := fmt.Sprintf("%s.%s", of.Name(), member.Name)
-		if !member.IsExported() {
-			return nil, fmt.Errorf("%s is no column: begin its name with a capital, or tag it `wasmill:\"-\"`", at)
-		}
-		if before, is := taken[name]; is {
-			return nil, fmt.Errorf("%s and %s are both the column `%s`: rename one by a tag", before, at, name)
-		}
-		taken[name] = at
-		column, err := fieldOf(member.Type, name, standard)
+	for _, member := range members {
+		column, err := fieldOf(member)
 		if err != nil {
-			return nil, fmt.Errorf("%s %w", at, err)
+			return nil, fmt.Errorf("%s.%s %w", of.Name(), member.Name, err)
 		}
 		column.offset += member.Offset
 		column.valid += member.Offset
@@ -84,14 +71,69 @@ func layoutOf(of reflect.Type) ([]field, error) {
 	return found, nil
 }
 
-// tagOf takes the tag apart: `wasmill:"name,default=value"`. A field without a name has its own in snake case.
-func tagOf(member reflect.StructField) (name, standard string, used bool) {
+// member is a field of a struct as its tag has it.
+type member struct {
+	reflect.StructField
+	// name is that of its column or key.
+	name string
+	// standard is its default as it was written, nil where it has none.
+	standard *string
+}
+
+// membersOf is the fields of a struct that are columns, or keys of a configuration, which is what they are called in
+// errors. No two have the same name.
+func membersOf(of reflect.Type, what string) ([]member, error) {
+	if of.Kind() != reflect.Struct {
+		return nil, fmt.Errorf("%s is no struct: a row, a state and a configuration are structs", of)
+	}
+	var found []member
+	taken := make(map[string]string)
+	for i := range of.NumField() {
+		member := member{StructField: of.Field(i)}
+		if member.Name == "_" || isLeftOut(member.StructField) {
+			continue
+		}
+		at := fmt.Sprintf("%s.%s", of.Name(), member.Name)
+		if !member.IsExported() {
+			return nil, fmt.Errorf("%s is no %s: begin its name with a capital, or tag it `wasmill:\"-\"`", at, what)
+		}
+		var err error
+		if member.name, member.standard, err = tagOf(member.StructField); err != nil {
+			return nil, fmt.Errorf("%s %w", at, err)
+		}
+		if before, is := taken[member.name]; is {
+			return nil, fmt.Errorf("%s and %s are both the %s `%s`: rename one by a tag", before, at, what, member.name)
+		}
+		taken[member.name] = at
+		found = append(found, member)
+	}
+	return found, nil
+}
+
+func isLeftOut(member reflect.StructField) bool { return member.Tag.Get("wasmill") == "-" }
+
+// tagOf takes the tag apart: `wasmill:"name,default=value"`. A field without a name has its own in snake case. A value
+// goes on to the end of the tag, whatever it has in it.
+func tagOf(member reflect.StructField) (name string, standard *string, err error) {
 	tag := member.Tag.Get("wasmill")
-	name, standard, _ = strings.Cut(tag, ",default=")
-	if name == "" {
+	name, part, more := strings.Cut(tag, ",")
+	key, value, given := strings.Cut(part, "=")
+	switch before, _, is := strings.Cut(name, "="); {
+	case is:
+		return "", nil, fmt.Errorf("has the tag %q, where %q stands in the place of the name: write %q, or put a name "+
+			"in front", tag, before+"=", ","+tag)
+	case more && key != "default":
+		return "", nil, fmt.Errorf("has the tag %q, in which %q is unknown; %s", tag, part,
+			nearest.Meant(key, []string{"default"}))
+	case more && !given:
+		return "", nil, fmt.Errorf("has the tag %q, in which the default has no value: write `default=` and it", tag)
+	case name == "":
 		name = snake(member.Name)
 	}
-	return name, standard, tag != "-" && member.Name != "_"
+	if more {
+		standard = &value
+	}
+	return name, standard, nil
 }
 
 // snake is MaxAgeMs as max_age_ms.
@@ -110,29 +152,29 @@ func snake(name string) string {
 	return made.String()
 }
 
-func fieldOf(of reflect.Type, name, standard string) (field, error) {
-	found := field{standard: standard}
-	value := of
+func fieldOf(member member) (field, error) {
+	var found field
+	value := member.Type
 	switch {
-	case of.Kind() == reflect.Pointer:
-		found.absence, value = byPointer, of.Elem()
-	case of.Implements(typeNull):
-		found.absence, value = byNull, of.Field(0).Type
-		found.valid = of.Field(1).Offset
+	case value.Kind() == reflect.Pointer:
+		found.absence, value = byPointer, value.Elem()
+	case value.Implements(typeNull):
+		found.absence, found.valid = byNull, value.Field(1).Offset
+		value = value.Field(0).Type
 	}
 	kind, form, err := kindOf(value)
 	if err != nil {
 		return field{}, err
 	}
-	found.Field = batch.Field{Name: name, Kind: kind, Nullable: found.absence != never}
+	found.Field = batch.Field{Name: member.name, Kind: kind, Nullable: found.absence != never}
 	found.form = form
-	if standard == "" {
+	if member.standard == nil {
 		return found, nil
 	}
 	if found.Nullable {
 		return field{}, fmt.Errorf("has a default, so it is never absent: its type is %s, without pointer or Null", value)
 	}
-	found.fallback, err = fallback(kind, standard)
+	found.fallback, err = fallback(kind, *member.standard)
 	return found, err
 }
 
@@ -179,21 +221,36 @@ func advice(of reflect.Type) string {
 
 // fallback is a default as the JSON text of the contract.
 func fallback(kind batch.Kind, text string) (string, error) {
-	var err error
+	value, err := json.Parse(text)
+	// What the text is if it is read as Go reads it, and whether JSON has it so, too.
+	var read string
+	var same bool
 	switch kind {
-	case batch.KindBoolean:
-		_, err = strconv.ParseBool(text)
-	case batch.KindInt64, batch.KindTimestamp:
-		_, err = strconv.ParseInt(text, 10, 64)
-	case batch.KindFloat64:
-		_, err = strconv.ParseFloat(text, 64)
-	case batch.KindJSON:
-		_, err = json.Parse(text)
-	default:
+	case batch.KindUtf8, batch.KindBytes:
 		return json.Quote(text), nil
+	case batch.KindJSON:
+		read, same = json.Text(value), err == nil
+	case batch.KindBoolean:
+		if truth, err := strconv.ParseBool(text); err == nil {
+			read = strconv.FormatBool(truth)
+		}
+		_, same = value.(bool)
+	case batch.KindInt64, batch.KindTimestamp:
+		if whole, err := strconv.ParseInt(text, 10, 64); err == nil {
+			read = strconv.FormatInt(whole, 10)
+		}
+		_, same = value.(json.Number)
+	case batch.KindFloat64:
+		if float, err := strconv.ParseFloat(text, 64); err == nil && !math.IsInf(float, 0) && !math.IsNaN(float) {
+			read = strconv.FormatFloat(float, 'g', -1, 64)
+		}
+		_, same = value.(json.Number)
 	}
-	if err != nil {
+	switch {
+	case read == "" || kind == batch.KindJSON && !same:
 		return "", fmt.Errorf("has the default %q, which is no %s", text, kind)
+	case !same:
+		return "", fmt.Errorf("has the default %q, which is no %s as JSON writes it: write %s", text, kind, read)
 	}
-	return text, nil
+	return read, nil
 }

@@ -16,6 +16,7 @@ type settings struct {
 	ports   []string
 	carries []batch.Carried
 	ttl     time.Duration
+	state   string
 	version uint32
 }
 
@@ -24,20 +25,31 @@ func Ports(names ...string) Option {
 	return func(s *settings) { s.ports = append(s.ports, names...) }
 }
 
-// Carries says which columns of the input row an output row has: these only, or, with no name, none. Without this
-// option it has all.
+// Carries says which columns of the input row an output row has: these only and those of [CarriesAs], or, with no name,
+// none. Without either option it has all.
 func Carries(names ...string) Option {
 	return func(s *settings) {
-		s.carries = make([]batch.Carried, len(names))
-		for i, name := range names {
-			s.carries[i] = batch.Carried{Input: name, Output: name}
+		if s.carries == nil {
+			s.carries = []batch.Carried{}
+		}
+		for _, name := range names {
+			s.carries = append(s.carries, batch.Carried{Input: name, Output: name})
 		}
 	}
+}
+
+// CarriesAs is [Carries] for a column that has another name in the output.
+func CarriesAs(input, output string) Option {
+	return func(s *settings) { s.carries = append(s.carries, batch.Carried{Input: input, Output: output}) }
 }
 
 // TTL is how long after its last change the state of a key is forgotten, in whole milliseconds. Without this option it
 // is kept.
 func TTL(ttl time.Duration) Option { return func(s *settings) { s.ttl = ttl } }
+
+// StateName is the name under which the host keeps the state. Without this option it is that of the struct, so that a
+// struct with another name has other state; give the old name when you rename one.
+func StateName(name string) Option { return func(s *settings) { s.state = name } }
 
 // Version is that of the state. Change it whenever old values must not be read by new code; without this option it
 // is 1.

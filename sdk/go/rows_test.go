@@ -266,13 +266,120 @@ func TestAStructThatIsNoRowIsRefusedWithItsFieldAndWhatToDo(t *testing.T) {
 			t.Errorf("found %q, expected %q", told, words)
 		}
 	}
+	twice := wasmill.Filter(func(Price) bool { return true }, wasmill.Ports("a", "a"))
+	_, err := twice.Open([]byte("{}"), nil)
+	same(t, "ports", fmt.Sprint(err), `there are two ports "a"`)
+}
+
+func TestATagThatIsNotUnderstoodIsRefusedWithWhatWasMeant(t *testing.T) {
+	type Typo struct {
+		Value float64 `wasmill:"value,defualt=3"`
+	}
+	type Empty struct {
+		Value float64 `wasmill:"value,omitempty"`
+	}
+	type Bare struct {
+		Value float64 `wasmill:"value,default"`
+	}
+	type Nameless struct {
+		Value float64 `wasmill:"default=3"`
+	}
+	for told, words := range map[string]string{
+		refusal[Typo, Price](): `Typo.Value has the tag "value,defualt=3", in which "defualt=3" is unknown; did you mean ` +
+			"`default`?",
+		refusal[Empty, Price]():    `in which "omitempty" is unknown; the known ones are`,
+		refusal[Bare, Price]():     "in which the default has no value: write `default=` and it",
+		refusal[Nameless, Price](): `where "default=" stands in the place of the name: write ",default=3"`,
+	} {
+		if !strings.Contains(told, words) {
+			t.Errorf("found %q, expected %q", told, words)
+		}
+	}
+}
+
+func TestAStateIsColumnsAndNothingElse(t *testing.T) {
 	type Best struct{ Best *int64 }
 	keyed := wasmill.Keyed(func(Price, *Best, *wasmill.NoConfig, *wasmill.Out[Price]) error { return nil })
 	_, err := keyed.Open([]byte("{}"), nil)
 	if err == nil || !strings.Contains(err.Error(), "in a state use wasmill.Null") {
 		t.Errorf("a pointer in a state: %v", err)
 	}
-	twice := wasmill.Filter(func(Price) bool { return true }, wasmill.Ports("a", "a"))
-	_, err = twice.Open([]byte("{}"), nil)
-	same(t, "ports", fmt.Sprint(err), `there are two ports "a"`)
+	type Cached struct {
+		N     int64
+		Cache string `wasmill:"-"`
+	}
+	leaks := wasmill.Keyed(func(Price, *Cached, *wasmill.NoConfig, *wasmill.Out[Price]) error { return nil })
+	_, err = leaks.Open([]byte("{}"), nil)
+	if err == nil || !strings.Contains(err.Error(), "Cached.Cache is tagged `wasmill:\"-\"`, but a state is columns") {
+		t.Errorf("a field of a state that is no column: %v", err)
+	}
+}
+
+func TestADefaultIsForwardedAsJSON(t *testing.T) {
+	type Defaults struct {
+		Flag  bool              `wasmill:",default=true"`
+		Count int64             `wasmill:",default=-7"`
+		Real  float64           `wasmill:",default=1e21"`
+		Text  string            `wasmill:",default=a, \"b\""`
+		None  string            `wasmill:",default="`
+		At    wasmill.Timestamp `wasmill:",default=5"`
+		Tags  wasmill.JSON      `wasmill:",default=[ 1, {} ]"`
+	}
+	plan, err := wasmill.Filter(func(Defaults) bool { return true }).Open([]byte("{}"), nil)
+	same(t, "refusal", err, nil)
+	var found []string
+	for _, read := range plan.Reads {
+		found = append(found, read.Fallback)
+	}
+	same(t, "fallbacks", found, []string{"true", "-7", "1e+21", `"a, \"b\""`, `""`, "5", "[1,{}]"})
+}
+
+func TestADefaultThatIsNoJSONIsRefusedWithWhatItWouldBe(t *testing.T) {
+	type One struct {
+		Flag bool `wasmill:",default=1"`
+	}
+	type Letter struct {
+		Flag bool `wasmill:",default=T"`
+	}
+	type Point struct {
+		Real float64 `wasmill:",default=.5"`
+	}
+	type Endless struct {
+		Real float64 `wasmill:",default=inf"`
+	}
+	type Plus struct {
+		Count int64 `wasmill:",default=+5"`
+	}
+	type Broken struct {
+		Count int64 `wasmill:",default=1.5"`
+	}
+	type Open struct {
+		Tags wasmill.JSON `wasmill:",default=[1"`
+	}
+	for told, words := range map[string]string{
+		refusal[One, Price]():     `has the default "1", which is no boolean as JSON writes it: write true`,
+		refusal[Letter, Price]():  `write true`,
+		refusal[Point, Price]():   `has the default ".5", which is no float64 as JSON writes it: write 0.5`,
+		refusal[Endless, Price](): `Endless.Real has the default "inf", which is no float64`,
+		refusal[Plus, Price]():    `write 5`,
+		refusal[Broken, Price]():  `Broken.Count has the default "1.5", which is no int64`,
+		refusal[Open, Price]():    `Open.Tags has the default "[1", which is no json`,
+	} {
+		if !strings.Contains(told, words) {
+			t.Errorf("found %q, expected %q", told, words)
+		}
+	}
+}
+
+func TestColumnsAreCarriedUnderOtherNamesAndAStateHasTheNameThatItIsGiven(t *testing.T) {
+	operator := wasmill.Keyed(note, wasmill.Carries("id"), wasmill.CarriesAs("site.name", "place"),
+		wasmill.StateName("stats"))
+	plan, err := operator.Open([]byte("{}"), nil)
+	same(t, "refusal", err, nil)
+	same(t, "carried", plan.Ports[0].Carries,
+		[]batch.Carried{{Input: "id", Output: "id"}, {Input: "site.name", Output: "place"}})
+	same(t, "state", plan.Tables[0].Name, "stats")
+	run := open(t, wasmilltest.Setting{Operator: operator, Key: []string{"id"}})
+	rows := process(t, run, wasmilltest.Row{"id": 1, "site": wasmilltest.Row{"name": "roof"}, "price": 5}).Ports["main"]
+	same(t, "rows", fmt.Sprint(rows), "[map[id:1 place:roof price:101]]")
 }

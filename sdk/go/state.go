@@ -23,6 +23,12 @@ func (s *states[S]) open(options []Option) (batch.Table, error) {
 	if err != nil {
 		return batch.Table{}, err
 	}
+	for i := range of.NumField() {
+		if member := of.Field(i); isLeftOut(member) {
+			return batch.Table{}, fmt.Errorf("%s.%s is tagged `wasmill:\"-\"`, but a state is columns and nothing else: "+
+				"the host gives back what it was given; make it a column or leave it out", of.Name(), member.Name)
+		}
+	}
 	for _, field := range in.fields {
 		if field.absence == byPointer {
 			return batch.Table{}, fmt.Errorf("the column `%s` of %s is a pointer: in a state use wasmill.Null, so that "+
@@ -33,8 +39,16 @@ func (s *states[S]) open(options []Option) (batch.Table, error) {
 	if err := defaults(reflect.ValueOf(&s.first).Elem(), ""); err != nil {
 		return batch.Table{}, err
 	}
+	name := chosen.state
+	if name == "" {
+		name = snake(of.Name())
+	}
+	if name == "" {
+		return batch.Table{}, fmt.Errorf("the state is a struct without a name: give it a type, or say " +
+			"wasmill.StateName(\"totals\")")
+	}
 	return batch.Table{
-		Name: snake(of.Name()), Version: chosen.version, Columns: columnsOf(in.fields), TTL: chosen.ttl,
+		Name: name, Version: chosen.version, Columns: columnsOf(in.fields), TTL: chosen.ttl,
 	}, nil
 }
 

@@ -99,7 +99,8 @@ fn the_plan_is_what_the_types_say() {
         assert_eq!(makes, expected);
         assert_eq!(plan.ports.iter().map(|port| &*port.name).collect::<Vec<_>>(), ["main", "late"]);
         assert_eq!(plan.ports[1].makes, plan.ports[0].makes);
-        assert_eq!(plan.ports[0].carries, Some(vec![("at".to_owned(), "at".to_owned())]));
+        let carries = [("at", "at"), ("site.name", "place")].map(|(from, to)| (from.to_owned(), to.to_owned()));
+        assert_eq!(plan.ports[0].carries.as_deref(), Some(&carries[..]));
         let metrics: Vec<String> =
             plan.metrics.iter().map(|metric| format!("{} {:?}: {}", metric.name, metric.kind, metric.help)).collect();
         let expected = ["kept_rows Counter: Rows that were kept.", "last_ratio Gauge: The ratio of the last row."];
@@ -239,7 +240,7 @@ fn state_of_every_kind_comes_and_goes_and_a_refused_row_does_not_touch_it() {
         let fields = [Field::required("word", Kind::Utf8), Field::required("bad", Kind::Boolean)];
         let (plan, mut operator) = component.open(&json!({}), &fields).unwrap();
         let table = &plan.tables[0];
-        assert_eq!((&*table.name, table.version, table.ttl_ms), ("memory", 3, Some(60_000)));
+        assert_eq!((&*table.name, table.version, table.ttl_ms), ("kept", 3, Some(60_000)));
         for _ in 0..2 {
             let effects = remember(&mut *operator);
             assert_eq!(effects.emits[0].origin, Some(vec![0, 1, 3].into()));

@@ -96,3 +96,19 @@ func FuzzParse(f *testing.F) {
 func hasControl(text string) bool {
 	return bytes.ContainsFunc([]byte(text), func(letter rune) bool { return letter < ' ' })
 }
+
+func TestATextIsReadAsTheValueThatItWasMadeOf(t *testing.T) {
+	for _, text := range texts {
+		value, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Parse(Text(value))
+		if err != nil || !reflect.DeepEqual(again, value) {
+			t.Errorf("%q is %q", text, Text(value))
+		}
+	}
+	if text := Text(map[string]any{"b": []any{nil, true, Number("1e3")}, "a": "x"}); text != `{"a":"x","b":[null,true,1e3]}` {
+		t.Error(text)
+	}
+}

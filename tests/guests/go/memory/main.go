@@ -44,6 +44,9 @@ func remember(row Row, memory *Memory, _ *wasmill.NoConfig, out *wasmill.Out[Bef
 	return nil
 }
 
-func init() { keyed.Export(wasmill.Keyed(remember, wasmill.Version(3), wasmill.TTL(time.Minute))) }
+func init() {
+	name, version, ttl := wasmill.StateName("kept"), wasmill.Version(3), wasmill.TTL(time.Minute)
+	keyed.Export(wasmill.Keyed(remember, name, version, ttl))
+}
 
 func main() {}

@@ -98,6 +98,9 @@ func do(row Row, cfg *Config, out *wasmill.Out[Made]) error {
 	return nil
 }
 
-func init() { transform.Export(wasmill.Transform(do, wasmill.Ports("late"), wasmill.Carries("at"))) }
+func init() {
+	carries, as := wasmill.Carries("at"), wasmill.CarriesAs("site.name", "place")
+	transform.Export(wasmill.Transform(do, wasmill.Ports("late"), carries, as))
+}
 
 func main() {}

@@ -9,7 +9,7 @@ struct Line<'a> {
 }
 
 #[derive(State)]
-#[state(version = 3, ttl = "1m")]
+#[state(name = "kept", version = 3, ttl = "1m")]
 struct Memory {
     n: i64,
     words: String,

@@ -68,7 +68,7 @@ struct Counts {
     last_ratio: Gauge,
 }
 
-#[transform(ports(late), carries("at"))]
+#[transform(ports(late), carries("at", "site.name" as "place"))]
 fn work<'a>(
     line: Line<'a>,
     counts: &mut Counts,
