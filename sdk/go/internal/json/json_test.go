@@ -108,7 +108,8 @@ func TestATextIsReadAsTheValueThatItWasMadeOf(t *testing.T) {
 			t.Errorf("%q is %q", text, Text(value))
 		}
 	}
-	if text := Text(map[string]any{"b": []any{nil, true, Number("1e3")}, "a": "x"}); text != `{"a":"x","b":[null,true,1e3]}` {
+	text := Text(map[string]any{"b": []any{nil, true, Number("1e3")}, "a": "x"})
+	if text != `{"a":"x","b":[null,true,1e3]}` {
 		t.Error(text)
 	}
 }
