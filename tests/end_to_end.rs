@@ -27,5 +27,7 @@ mod lanes;
 mod formats;
 #[path = "end_to_end/author.rs"]
 mod author;
+#[path = "end_to_end/cases.rs"]
+mod cases;
 #[path = "end_to_end/verbs.rs"]
 mod verbs;

@@ -2,6 +2,7 @@ package wasmilltest
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"regexp"
 	"slices"
@@ -109,7 +110,7 @@ func (f *file) wrong(at *yaml.Node, format string, values ...any) error {
 // entries calls for each key of a mapping, those known only; no known ones = any.
 func (f *file) entries(node *yaml.Node, what string, known []string, each func(key, value *yaml.Node) error) error {
 	node = resolved(node)
-	if node.Kind == yaml.ScalarNode && node.Tag == "!!null" {
+	if nothing(node) {
 		return nil
 	}
 	if node.Kind != yaml.MappingNode {
@@ -134,7 +135,7 @@ func (f *file) entries(node *yaml.Node, what string, known []string, each func(k
 
 // items calls for each item of a list.
 func (f *file) items(node *yaml.Node, what string, each func(*yaml.Node) error) error {
-	if node.Kind == yaml.ScalarNode && node.Tag == "!!null" {
+	if nothing(node) {
 		return nil
 	}
 	if node.Kind != yaml.SequenceNode {
@@ -176,7 +177,8 @@ func (f *file) text(node *yaml.Node, what string) (string, error) {
 var kinds = []string{"boolean", "int64", "float64", "utf8", "bytes", "timestamp", "json"}
 
 func (f *file) whole(root *yaml.Node) error {
-	return f.entries(root, "a case file", []string{"columns", "key", "cases"}, func(key, value *yaml.Node) error {
+	are := false
+	err := f.entries(root, "a case file", []string{"columns", "key", "cases"}, func(key, value *yaml.Node) error {
 		switch key.Value {
 		case "columns":
 			return f.entries(value, "`columns`", nil, func(key, value *yaml.Node) error {
@@ -188,9 +190,10 @@ func (f *file) whole(root *yaml.Node) error {
 				return nil
 			})
 		case "key":
-			if value.Kind == yaml.ScalarNode {
-				f.key = []string{value.Value}
-				return nil
+			if value.Kind == yaml.ScalarNode && !nothing(value) {
+				name, err := f.text(value, "`key`")
+				f.key = []string{name}
+				return err
 			}
 			return f.items(value, "`key`", func(item *yaml.Node) error {
 				name, err := f.text(item, "a column of the key")
@@ -198,14 +201,25 @@ func (f *file) whole(root *yaml.Node) error {
 				return err
 			})
 		}
+		are = !nothing(value)
 		return f.items(value, "`cases`", f.example)
 	})
+	if err == nil && !are {
+		err = f.wrong(root, "a case file has no `cases`; write `cases:` and below it `- name: what happens`")
+	}
+	return err
 }
+
+// nothing holds for null, and where no value stands.
+func nothing(node *yaml.Node) bool { return node.Kind == yaml.ScalarNode && node.Tag == "!!null" }
 
 func (f *file) example(node *yaml.Node) error {
 	example := example{line: node.Line, ports: make(map[string][]expected), places: make(map[string]*yaml.Node)}
 	known := []string{"name", "config", "now", "input", "expect"}
 	err := f.entries(node, "a case", known, func(key, value *yaml.Node) (err error) {
+		if nothing(value) && key.Value != "name" {
+			return nil
+		}
 		switch key.Value {
 		case "name":
 			example.name, err = f.text(value, "`name`")
@@ -340,7 +354,9 @@ func (f *file) value(node *yaml.Node) (any, error) {
 		return value, err
 	case "!!float":
 		var value float64
-		err = node.Decode(&value)
+		if err = node.Decode(&value); err == nil && (math.IsNaN(value) || math.IsInf(value, 0)) {
+			err = f.wrong(node, "a number must be finite")
+		}
 		return value, err
 	}
 	return node.Value, nil

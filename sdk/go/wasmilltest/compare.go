@@ -33,7 +33,10 @@ func (f *file) run(operator any, example example) []string {
 	if !example.now.IsZero() {
 		run.Now = example.now
 	}
-	result, err := run.Process(example.input...)
+	var result Result
+	if err = run.suits(example.input); err == nil {
+		result, err = run.Process(example.input...)
+	}
 	if err != nil {
 		return []string{fmt.Sprintf("%s: %v", at, err)}
 	}

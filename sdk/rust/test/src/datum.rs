@@ -1,7 +1,7 @@
 //! A value of a column, and JSON as it is written in a case or a test.
 //!
-//! Timestamps are texts of RFC 3339 or whole microseconds; bytes are texts; JSON is any value. Neighbour: `columns`
-//! puts values together to columns.
+//! Timestamps are texts of RFC 3339 or whole milliseconds, as in NDJSON; bytes are texts; JSON is any value. Neighbour:
+//! `columns` puts values together to columns.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -30,13 +30,22 @@ impl Datum {
             (Kind::Json, value) => Some(Self::Bytes(value.to_string().into_bytes())),
             (_, Value::Null) => Some(Self::Null),
             (Kind::Boolean, Value::Bool(truth)) => Some(Self::Boolean(*truth)),
-            (Kind::Int64 | Kind::Timestamp, Value::Number(number)) => number.as_i64().map(Self::Int64),
-            (Kind::Timestamp, Value::String(text)) => {
-                text.parse::<Timestamp>().ok().map(|at| Self::Int64(at.as_microsecond()))
-            }
+            (Kind::Int64, Value::Number(number)) => number.as_i64().map(Self::Int64),
+            (Kind::Timestamp, Value::Number(number)) => number.as_i64()?.checked_mul(1_000).map(Self::Int64),
+            (Kind::Timestamp, Value::String(text)) => moment(text).map(Self::Int64),
             (Kind::Float64, Value::Number(number)) => number.as_f64().map(Self::Float64),
             (Kind::Utf8 | Kind::Bytes, Value::String(text)) => Some(Self::Bytes(text.clone().into_bytes())),
             _ => None,
+        }
+    }
+
+    /// The value that a plan says for rows that have none: as [`Datum::read`], but timestamps in microseconds.
+    #[must_use]
+    pub fn fallback(value: &Value, kind: Kind) -> Option<Self> {
+        match (kind, value) {
+            (_, Value::Null) => None,
+            (Kind::Timestamp, value) => value.as_i64().map(Self::Int64),
+            (kind, value) => Self::read(value, kind),
         }
     }
 
@@ -71,6 +80,20 @@ impl Datum {
             Kind::Utf8 | Kind::Bytes | Kind::Json => Self::Bytes(Vec::new()),
         }
     }
+}
+
+/// Microseconds since 1970-01-01 UTC of a text such as `2026-01-01T00:00:00.25+01:00`, as the host reads it: the zone
+/// is UTC where there is none.
+#[must_use]
+pub fn moment(text: &str) -> Option<i64> {
+    let bytes = text.as_bytes();
+    let marks = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
+    let shaped = bytes.len() >= 19 && marks.iter().all(|(at, mark)| bytes[*at] == *mark) && !text.contains('[');
+    if !shaped || !matches!(bytes[10], b'T' | b't' | b' ') {
+        return None;
+    }
+    let at = text.parse::<Timestamp>().or_else(|_| format!("{text}Z").parse());
+    at.ok().map(Timestamp::as_microsecond)
 }
 
 /// The value at a path like `site.name`.

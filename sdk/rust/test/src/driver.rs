@@ -15,15 +15,50 @@ use wasmill::plan::{Field, Plan, Port, Refusal, Table};
 
 use crate::columns;
 use crate::datum::{Datum, get, put};
+use crate::row;
 
 /// An operator under test.
+///
+/// ```
+/// # mod operator {
+/// # use wasmill::prelude::*;
+/// # #[derive(Row)]
+/// # pub struct Any { #[row(name = "@offset")] _offset: i64 }
+/// # #[derive(State, Default)]
+/// # #[state(ttl = "10s")]
+/// # pub struct Seen { seen: bool }
+/// # #[keyed]
+/// # pub fn first(_row: Any, seen: &mut Seen) -> bool { !std::mem::replace(&mut seen.seen, true) }
+/// # }
+/// # use operator::first;
+/// use serde_json::json;
+/// use wasmill_test::Driver;
+///
+/// // `first` passes the first row of a key, and forgets a key after ten seconds.
+/// let mut driver = Driver::<first>::open(json!({})).unwrap().key(["id"]);
+/// let rows = [json!({"id": 1}), json!({"id": 1}), json!({"id": 2})];
+/// assert_eq!(driver.process(rows).unwrap().port("main").len(), 2);
+/// driver.set_now(10_000_000);
+/// assert_eq!(driver.process([json!({"id": 1})]).unwrap().port("main").len(), 1);
+/// ```
 pub struct Driver<O> {
     operator: O,
     plan: Plan,
     key: Vec<String>,
     context: Context,
-    /// Each key's values and when they last changed.
-    state: BTreeMap<String, (i64, Vec<Datum>)>,
+    state: BTreeMap<Key, Kept>,
+}
+
+/// A key: the values of its columns as JSON, where 1 and 1.0 are one.
+type Key = String;
+
+/// What is kept for a key.
+struct Kept {
+    /// The key as its first row has it.
+    name: String,
+    /// When the values last changed.
+    changed: i64,
+    values: Vec<Datum>,
 }
 
 /// What came of the rows of a call.
@@ -31,7 +66,7 @@ pub struct Driver<O> {
 pub struct Done {
     /// The rows of each port that has any.
     pub ports: BTreeMap<String, Vec<Value>>,
-    /// The rows that were refused.
+    /// The rows that were refused, by their numbers.
     pub rejects: Vec<Rejected>,
     /// What each metric reported.
     pub metrics: BTreeMap<String, f64>,
@@ -71,7 +106,8 @@ impl<O: Operator> Driver<O> {
     /// The operator refuses the configuration or the input.
     pub fn over(config: impl Into<Value>, input: &[Field]) -> Result<Self, Refusal> {
         let (operator, plan) = O::open(&config.into().to_string(), input)?;
-        Ok(Self { operator, plan, key: Vec::new(), context: Context::default(), state: BTreeMap::new() })
+        let context = Context { watermark: i64::MIN, ..Context::default() };
+        Ok(Self { operator, plan, key: Vec::new(), context, state: BTreeMap::new() })
     }
 
     /// Names the columns that are the key of a keyed operator.
@@ -96,21 +132,24 @@ impl<O: Operator> Driver<O> {
         &self.plan
     }
 
-    /// The state of each key, by the values of its columns with `,` between them.
+    /// The state of each key, by the values of its columns with `,` between them, null where there is none. A field
+    /// that is null is left out, and so is a key that has outlived its table's time.
     #[must_use]
     pub fn state(&self) -> BTreeMap<String, Value> {
         let Some(table) = self.plan.tables.first() else { return BTreeMap::new() };
         let shown = |values: &[Datum]| {
             let mut state = Value::Object(serde_json::Map::new());
-            for (field, value) in table.columns.iter().zip(values) {
+            for (field, value) in table.columns.iter().zip(values).filter(|(_, value)| **value != Datum::Null) {
                 state[&*field.name] = value.show(kind(field));
             }
             state
         };
-        self.state.iter().map(|(key, (_, values))| (key.clone(), shown(values))).collect()
+        let alive = self.state.values().filter(|kept| self.is_alive(kept.changed));
+        alive.map(|kept| (kept.name.clone(), shown(&kept.values))).collect()
     }
 
-    /// Calls the operator with rows, each a JSON object.
+    /// Calls the operator with rows, each a JSON object. `{"site": {"name": 1}}` and `{"site.name": 1}` are the same
+    /// row, and null is the same as no value: what comes out has neither paths as keys nor nulls.
     ///
     /// # Errors
     /// A row lacks a value that the operator reads and has no default for, or has one of another kind.
@@ -118,11 +157,12 @@ impl<O: Operator> Driver<O> {
     /// # Panics
     /// Where the operator does, and where a keyed operator's driver was given no key.
     pub fn process(&mut self, rows: impl IntoIterator<Item = Value>) -> Result<Done, String> {
-        let rows: Vec<Value> = rows.into_iter().collect();
+        let rows: Vec<Value> = rows.into_iter().map(|row| row::nested(&row)).collect();
         let buffers = Buffers::new();
         let columns = self.columns(&rows, &buffers)?;
         let count = u32::try_from(rows.len()).expect("a test has fewer than 2^32 rows");
         self.context.batch += 1;
+        self.context.seed = self.context.batch;
         let call = Call { context: self.context, rows: Rows { count, columns: columns[..].into() }, buffers: &buffers };
         if !O::KEYED {
             let step = self.operator.process(call, None);
@@ -130,16 +170,16 @@ impl<O: Operator> Driver<O> {
         }
         assert!(!self.key.is_empty(), "a keyed operator is tested with a key: `Driver::open(..)?.key([\"sensor\"])`");
         self.expire();
-        let keys: Vec<String> = rows.iter().map(|row| self.key_of(row)).collect();
-        let mut distinct: Vec<String> = Vec::new();
+        let mut distinct: Vec<(Key, String)> = Vec::new();
         let mut slots: Vec<u32> = Vec::new();
-        for key in keys {
-            let slot = distinct.iter().position(|other| *other == key).unwrap_or(distinct.len());
+        for row in &rows {
+            let (key, name) = self.key_of(row);
+            let slot = distinct.iter().position(|(other, _)| *other == key).unwrap_or(distinct.len());
             slots.push(u32::try_from(slot).expect("there are no more keys than rows"));
-            distinct.extend((slot == distinct.len()).then_some(key));
+            distinct.extend((slot == distinct.len()).then_some((key, name)));
         }
         let table = self.plan.tables.first().cloned().expect("a keyed operator has a table");
-        let fresh: Vec<u8> = distinct.iter().map(|key| u8::from(!self.state.contains_key(key))).collect();
+        let fresh: Vec<u8> = distinct.iter().map(|(key, _)| u8::from(!self.state.contains_key(key))).collect();
         let mut state = self.state_columns(&table, &distinct, &buffers);
         let table_rows = TableRows::new(&fresh, &mut state);
         let keys = Keys { slots: &slots, count: distinct.len(), table: table_rows };
@@ -155,7 +195,8 @@ impl<O: Operator> Driver<O> {
             let field = &read.field;
             let (kind, name) = (kind(field), &field.name);
             let fallback = read.fallback.as_deref().map(|json| {
-                serde_json::from_str(json).ok().and_then(|value| Datum::read(&value, kind)).expect("a default is JSON")
+                let value = serde_json::from_str(json).ok().and_then(|value| Datum::fallback(&value, kind));
+                value.unwrap_or_else(|| panic!("the default {json} of `{name}` is not {}", field.kind))
             });
             let mut values = Vec::new();
             for (number, row) in rows.iter().enumerate() {
@@ -177,43 +218,55 @@ impl<O: Operator> Driver<O> {
         Ok(columns)
     }
 
-    fn key_of(&self, row: &Value) -> String {
-        let part = |column: &String| match get(row, column) {
-            Some(Value::String(text)) => text.clone(),
-            Some(value) => value.to_string(),
-            None => "null".to_owned(),
+    /// The key of a row, and as people write it.
+    fn key_of(&self, row: &Value) -> (Key, String) {
+        let values: Vec<&Value> = self.key.iter().map(|column| get(row, column).unwrap_or(&Value::Null)).collect();
+        let part = |value: &&Value| match value {
+            Value::String(text) => text.clone(),
+            value => value.to_string(),
         };
-        self.key.iter().map(part).collect::<Vec<_>>().join(",")
+        let name = values.iter().map(part).collect::<Vec<_>>().join(",");
+        let one = |value: &&Value| match value {
+            Value::Number(number) if number.is_i64() => number.as_f64().map_or_else(|| (*value).clone(), Value::from),
+            value => (*value).clone(),
+        };
+        (values.iter().map(one).collect::<Value>().to_string(), name)
     }
 
     /// Forgets keys that have outlived their table's time.
     fn expire(&mut self) {
+        let mut state = std::mem::take(&mut self.state);
+        state.retain(|_, kept| self.is_alive(kept.changed));
+        self.state = state;
+    }
+
+    /// Whether what was changed then is still kept.
+    fn is_alive(&self, changed: i64) -> bool {
         let ttl_ms = self.plan.tables.first().and_then(|table| table.ttl_ms);
-        let Some(ttl) = ttl_ms.and_then(|ms| i64::try_from(ms).ok()) else { return };
-        let now = self.context.now;
-        self.state.retain(|_, (changed, _)| now < changed.saturating_add(ttl.saturating_mul(1_000)));
+        let ttl = ttl_ms.and_then(|ms| i64::try_from(ms).ok());
+        ttl.is_none_or(|ttl| self.context.now < changed.saturating_add(ttl.saturating_mul(1_000)))
     }
 
     fn state_columns<'a>(
         &self,
         table: &Table,
-        keys: &[String],
+        keys: &[(Key, String)],
         buffers: &'a Buffers,
     ) -> Vec<wasmill::column::StateColumn<'a>> {
         let column = |(number, field): (usize, &Field)| {
             let nothing = if field.nullable { Datum::Null } else { Datum::nothing(kind(field)) };
-            let value = |key| self.state.get(key).map_or(&nothing, |(_, values)| &values[number]).clone();
-            let values: Vec<Datum> = keys.iter().map(value).collect();
+            let value = |key| self.state.get(key).map_or(&nothing, |kept| &kept.values[number]).clone();
+            let values: Vec<Datum> = keys.iter().map(|(key, _)| value(key)).collect();
             columns::state(&values, kind(field), buffers)
         };
         table.columns.iter().enumerate().map(column).collect()
     }
 
     fn keep(
-        state: &mut BTreeMap<String, (i64, Vec<Datum>)>,
+        state: &mut BTreeMap<Key, Kept>,
         now: i64,
         table: &Table,
-        keys: Vec<String>,
+        keys: Vec<(Key, String)>,
         changed: &[Column<'_>],
         forget: &[u8],
     ) {
@@ -222,14 +275,16 @@ impl<O: Operator> Driver<O> {
         }
         let fields = table.columns.iter().zip(changed);
         let columns: Vec<_> = fields.map(|(field, column)| columns::values(column, kind(field), keys.len())).collect();
-        for (slot, key) in keys.into_iter().enumerate() {
+        for (slot, (key, name)) in keys.into_iter().enumerate() {
             if forget.get(slot) == Some(&1) {
                 state.remove(&key);
             } else if !changed.is_empty() {
                 let values: Vec<Datum> = columns.iter().map(|column| column[slot].clone()).collect();
                 // Time to live runs from the last change, and a value that is what it was is none.
-                if state.get(&key).is_none_or(|(_, before)| *before != values) {
-                    state.insert(key, (now, values));
+                match state.get_mut(&key) {
+                    Some(kept) if same_state(&kept.values, &values) => {}
+                    Some(kept) => (kept.changed, kept.values) = (now, values),
+                    None => drop(state.insert(key, Kept { name, changed: now, values })),
                 }
             }
         }
@@ -242,16 +297,23 @@ impl<O: Operator> Driver<O> {
             reason: reject.reason.clone(),
         };
         let names = self.plan.metrics.iter().map(|metric| metric.name.to_string());
-        let ports = effects.emits.iter().map(|emit| {
+        let mut ports: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        for emit in &effects.emits {
             let port = &self.plan.ports[emit.port as usize];
-            (port.name.to_string(), emitted(rows, emit, port))
-        });
-        Done {
-            ports: ports.collect(),
-            rejects: effects.rejects.iter().map(rejected).collect(),
-            metrics: names.zip(effects.metrics.iter().copied()).collect(),
+            ports.entry(port.name.to_string()).or_default().extend(emitted(rows, emit, port));
         }
+        let mut rejects: Vec<Rejected> = effects.rejects.iter().map(rejected).collect();
+        rejects.sort_by_key(|rejected| rejected.row);
+        Done { ports, rejects, metrics: names.zip(effects.metrics.iter().copied()).collect() }
     }
+}
+
+/// Whether nothing changed; floats are by their bits, as the host compares them.
+fn same_state(before: &[Datum], now: &[Datum]) -> bool {
+    before.iter().zip(now).all(|pair| match pair {
+        (Datum::Float64(before), Datum::Float64(now)) => before.to_bits() == now.to_bits(),
+        (before, now) => before == now,
+    })
 }
 
 /// The rows that a port is sent: what is carried of their origin, and what was made.
@@ -279,7 +341,7 @@ fn emitted(rows: &[Value], emit: &Emit<'_>, port: &Port) -> Vec<Value> {
             put(row, &field.name, value.show(kind(field)));
         }
     }
-    out
+    out.iter().map(row::nested).collect()
 }
 
 /// What the host adds to a row, where the test has not said it.

@@ -42,13 +42,17 @@
 //!
 //! [`cases`] runs the file of cases that `wasmill test` runs on the compiled component.
 //!
-//! **Modules.** A [`driver`] turns rows into the columns of a call ([`columns`]) of [`datum`]s and back; [`cases`]
-//! compares.
+//! **Modules.** A [`driver`] turns rows into the columns of a call ([`columns`]) of [`datum`]s and back, `row` says
+//! when two are the same; [`cases`] reads a `file`, finds what `input` its rows are, calls and compares.
 #![forbid(unsafe_code)]
 
 pub mod datum;
+mod row;
 mod columns;
 pub mod driver;
+mod yaml;
+mod file;
+mod input;
 mod suite;
 
 pub use driver::{Done, Driver, Rejected};

@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 use serde_json::json;
-use wasmill::effects::Action;
+use wasmill::effects::{Action, Effects, Emit};
+use wasmill::operator::Call;
+use wasmill::plan::{Field, Plan, Port, Refusal, name};
 use wasmill_test::{Driver, Rejected, cases};
 
 mod operator {
@@ -117,6 +119,46 @@ fn time_to_live_runs_from_the_last_change_and_a_value_that_is_what_it_was_is_non
     assert_eq!([0, 9, 10, 19, 20].map(&mut passes_at), [1, 0, 1, 0, 1]);
 }
 
+/// Sends its rows to one port in two parts.
+struct InParts;
+
+impl wasmill::operator::Transform for InParts {
+    fn open(_: &str, _: &[Field]) -> Result<(Self, Plan), Refusal> {
+        let port = Port { name: name("main"), carries: None, makes: Vec::new() };
+        Ok((Self, Plan { ports: vec![port], ..Plan::default() }))
+    }
+
+    fn process<'a>(&self, _: Call<'a>) -> Effects<'a> {
+        let part = |origin: &'static [u32]| Emit { port: 0, origin: Some(origin), columns: Vec::new() };
+        Effects { emits: vec![part(&[1]), part(&[0, 2])], ..Effects::default() }
+    }
+}
+
+wasmill::__native!(Transform InParts);
+
+#[test]
+fn rows_that_a_port_is_sent_in_several_parts_all_come() {
+    let mut driver = Driver::<InParts>::open(json!({})).unwrap();
+    let done = driver.process([json!({"a.b": 1}), json!({"a": {"b": 2}, "c": null}), json!({"d": {}})]).unwrap();
+    assert_eq!(done.port("main"), [json!({"a": {"b": 2}}), json!({"a": {"b": 1}}), json!({"d": {}})]);
+}
+
+#[test]
+fn keys_are_the_same_by_their_values_and_named_as_their_first_row_has_them() {
+    let mut driver = Driver::<first::first>::open(json!({})).unwrap().key(["id", "site.id"]);
+    let rows = [
+        json!({"id": 1.0, "site": {"id": "a"}}),
+        json!({"id": 1, "site.id": "a"}),
+        json!({"id": null, "site": {"id": "null"}}),
+        json!({"id": "a,b", "site": {"id": "c"}}),
+        json!({"id": "a", "site": {"id": "b,c"}}),
+        json!({"site": {"id": true}}),
+    ];
+    assert_eq!(driver.process(rows).unwrap().port("main").len(), 5, "1 and 1.0 are one key, and only they");
+    let state = driver.state();
+    assert_eq!(state.keys().collect::<Vec<_>>(), ["1.0,a", "a,b,c", "null,null", "null,true"]);
+}
+
 #[test]
 fn what_does_not_suit_the_operator_is_said_with_its_place() {
     let Err(refusal) = Driver::<score>::open(json!({"leest": 1.0})) else { panic!("an unknown key is refused") };
@@ -153,7 +195,14 @@ cases:
     rejects: [{ row: 0, reason: no }]
 ",
     );
-    for part in ["case `one row`", "main: expected 1, got 1", "- {\"at\"", "+ {\"at\"", "- row 0, dead_letter: no"] {
+    for part in [
+        "case `one row`",
+        "main: expected 1, got 1",
+        "- {\"at\"",
+        "+ {\"at\"",
+        "reading: expected 2, is 1",
+        "- {\"action\":\"dead_letter\",\"reason\":\"no\",\"row\":0}",
+    ] {
         assert!(said.contains(part), "{part} is not in:\n{said}");
     }
 }
