@@ -1,13 +1,16 @@
 //! The stage's configuration: JSON into a serde type, with the path of whatever is wrong.
 //!
-//! A struct takes only the keys that it has, also where its author did not ask serde to deny others: a mistyped key
-//! would otherwise silently mean its default. Neighbours: the attributes call [`parse`] when an operator is opened.
+//! A struct, and a variant of an enum that has fields, takes only the keys that it has, also where its author did not
+//! ask serde to deny others: a mistyped key would otherwise silently mean its default. Where serde keeps keys aside and
+//! does not say which ones a type has (`flatten`, `tag`, `untagged`) that is the author's: `deny_unknown_fields`.
+//! Neighbours: the attributes call [`parse`] when an operator is opened.
 
 use std::fmt;
 
 use serde::de::value::StrDeserializer;
 use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess,
+    VariantAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value};
@@ -27,6 +30,25 @@ pub trait Check {
 }
 
 impl<T> Check for T {}
+
+/// What a type's `check` answers.
+#[diagnostic::on_unimplemented(
+    message = "the `check` of a configuration answers `Result<(), String>`, not `{Self}`",
+    note = "`fn check(&self) -> Result<(), String>`: the error is a sentence for whoever wrote the configuration"
+)]
+pub trait Checked {
+    /// The answer.
+    ///
+    /// # Errors
+    /// The configuration's values make no sense.
+    fn checked(self) -> Result<(), Refusal>;
+}
+
+impl Checked for Result<(), String> {
+    fn checked(self) -> Result<(), Refusal> {
+        self.map_err(|what| Refusal::new(format!("the configuration is not usable: {what}")))
+    }
+}
 
 /// A type that a configuration is read into: whatever serde can deserialize.
 #[diagnostic::on_unimplemented(
@@ -58,10 +80,12 @@ pub fn parse_none(text: &str) -> Result<(), Refusal> {
     }
 }
 
-/// The refusal of a configuration whose `check` found something.
-#[must_use]
-pub fn unsuitable(what: String) -> Refusal {
-    Refusal::new(format!("the configuration is not usable: {what}"))
+/// What the `check` of a configuration answered.
+///
+/// # Errors
+/// It found something.
+pub fn checked(answer: impl Checked) -> Result<(), Refusal> {
+    answer.checked()
 }
 
 fn json(text: &str) -> Result<Value, Refusal> {
@@ -147,19 +171,86 @@ impl<'de> Deserializer<'de> for Node<'de> {
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        name: &'static str,
+        _: &'static str,
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Wrong> {
-        self.value
-            .deserialize_enum(name, variants, visitor)
-            .map_err(Wrong::custom)
-            .map_err(|wrong| wrong.at(&self.path))
+        let Self { value, path } = self;
+        let (variant, content) = match value {
+            Value::String(name) => (name.as_str(), None),
+            Value::Object(keys) if keys.len() == 1 => {
+                let (name, content) = keys.iter().next().expect("there is one");
+                (name.as_str(), Some(content))
+            }
+            _ => {
+                let what =
+                    format!("this is one of `{}`, or one of them as a key with its value", variants.join("`, `"));
+                return Err(Wrong { what, path });
+            }
+        };
+        visitor.visit_enum(Variant { name: variant, content, path: &path, variants }).map_err(|wrong| wrong.at(&path))
     }
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
         tuple_struct map identifier ignored_any
+    }
+}
+
+/// A variant of an enum: its name, and what stands below it.
+struct Variant<'v, 'p> {
+    name: &'v str,
+    content: Option<&'v Value>,
+    path: &'p str,
+    variants: &'static [&'static str],
+}
+
+impl<'v> Variant<'v, '_> {
+    /// What stands below the name.
+    fn below(&self) -> Result<Node<'v>, Wrong> {
+        let none = || Wrong::custom(format!("`{0}` has a value: write `{{ {0}: .. }}`", self.name));
+        Ok(Node { value: self.content.ok_or_else(none)?, path: below(self.path, self.name) })
+    }
+}
+
+impl<'v> EnumAccess<'v> for Variant<'v, '_> {
+    type Error = Wrong;
+    type Variant = Self;
+
+    fn variant_seed<V: DeserializeSeed<'v>>(self, seed: V) -> Result<(V::Value, Self), Wrong> {
+        let name: StrDeserializer<'_, Wrong> = self.name.into_deserializer();
+        let unknown = |_| {
+            let known = match nearest(self.name, self.variants.iter().copied()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("there is `{}`", self.variants.join("`, `")),
+            };
+            Wrong::custom(format!("there is no `{}`; {known}", self.name))
+        };
+        let variant = seed.deserialize(name).map_err(unknown)?;
+        Ok((variant, self))
+    }
+}
+
+impl<'v> VariantAccess<'v> for Variant<'v, '_> {
+    type Error = Wrong;
+
+    fn unit_variant(self) -> Result<(), Wrong> {
+        match self.content {
+            None | Some(Value::Null) => Ok(()),
+            Some(_) => Err(Wrong::custom(format!("`{}` has no value: write the name alone", self.name))),
+        }
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'v>>(self, seed: T) -> Result<T::Value, Wrong> {
+        seed.deserialize(self.below()?)
+    }
+
+    fn tuple_variant<V: Visitor<'v>>(self, _: usize, visitor: V) -> Result<V::Value, Wrong> {
+        self.below()?.deserialize_any(visitor)
+    }
+
+    fn struct_variant<V: Visitor<'v>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Wrong> {
+        self.below()?.deserialize_struct("", fields, visitor)
     }
 }
 
@@ -264,6 +355,9 @@ mod tests {
     #[serde(rename_all = "lowercase")]
     enum Unit {
         Cent,
+        Part(f64),
+        Pair(i64, i64),
+        Ratio { of: i64, to: Option<i64> },
     }
 
     impl Default for Rate {
@@ -310,6 +404,31 @@ mod tests {
         assert_eq!(path.as_deref(), Some("steps[0].at"));
         assert_eq!(refused(r#"{"steps": [{}]}"#).1.as_deref(), Some("steps[0]"), "a missing key blames its object");
         assert!(refused("{").0.contains("not JSON"));
+    }
+
+    #[test]
+    fn a_variant_takes_only_what_it_has_and_is_told_with_its_path() {
+        let unit = |text: &str| parse::<Rate>(&format!(r#"{{"steps": [{{"at": 1, "unit": {text}}}]}}"#));
+        let read = |text: &str| unit(text).map(|rate| rate.steps.into_iter().next().and_then(|step| step.unit));
+        assert_eq!(read(r#""cent""#), Ok(Some(Unit::Cent)));
+        assert_eq!(read(r#"{"cent": null}"#), Ok(Some(Unit::Cent)));
+        assert_eq!(read(r#"{"part": 1}"#), Ok(Some(Unit::Part(1.0))));
+        assert_eq!(read(r#"{"pair": [1, 2]}"#), Ok(Some(Unit::Pair(1, 2))));
+        assert_eq!(read(r#"{"ratio": {"of": 1}}"#), Ok(Some(Unit::Ratio { of: 1, to: None })));
+        for (text, path, words) in [
+            (r#""cnet""#, "steps[0].unit", "there is no `cnet`; did you mean `cent`?"),
+            ("3", "steps[0].unit", "this is one of `cent`, `part`, `pair`, `ratio`"),
+            (r#""ratio""#, "steps[0].unit", "`ratio` has a value: write `{ ratio: .. }`"),
+            (r#"{"cent": 1}"#, "steps[0].unit", "`cent` has no value"),
+            (r#"{"part": "x"}"#, "steps[0].unit.part", "invalid type: string \"x\", expected f64"),
+            (r#"{"pair": [1, "x"]}"#, "steps[0].unit.pair[1]", "invalid type"),
+            (r#"{"ratio": {"of": 1, "tu": 2}}"#, "steps[0].unit.ratio.tu", "the known ones are `of`, `to`"),
+            (r#"{"ratio": {"of": "x"}}"#, "steps[0].unit.ratio.of", "invalid type"),
+        ] {
+            let refusal = unit(text).expect_err(text);
+            assert_eq!(refusal.config_path.as_deref(), Some(path), "{}", refusal.message);
+            assert!(refusal.message.contains(words), "{}", refusal.message);
+        }
     }
 
     #[test]

@@ -60,7 +60,8 @@
 //! [`operator::Transform`] or [`operator::Keyed`] on a type and exports it with [`export!`](crate::export!).
 //!
 //! **The configuration** is checked when the operator is opened: an unknown key is refused with the nearest known one.
-//! A method `fn check(&self) -> Result<(), String>` on the type, where there is one, is asked as well.
+//! Where serde does not say which keys a type has (`flatten`, `tag`, `untagged`), write `deny_unknown_fields` for the
+//! same. A method `fn check(&self) -> Result<(), String>` on the type, where there is one, is asked as well.
 //!
 //! **Modules.** A call comes in at [`export`]. [`operator`] loops over rows that [`row`] reads from a [`column`], with
 //! [`state`] and [`config`]; the function answers with a [`verdict`], which goes to [`out`] and from there into the
@@ -95,7 +96,55 @@ pub mod prelude {
     pub use crate::row::{Json, Timestamp};
     pub use crate::text;
     pub use crate::verdict::{Verdict, emit, pass, reject, retry, skip, stop};
-    pub use wasmill_macros::{Metrics, Row, State, keyed, transform};
+    pub use wasmill_macros::{Metrics, Row, State};
+
+    /// ```
+    /// use serde::Deserialize;
+    /// use wasmill::prelude::*;
+    ///
+    /// #[derive(Row)]
+    /// struct Price {
+    ///     price: i64,
+    /// }
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Config {
+    ///     most: i64,
+    /// }
+    ///
+    /// /// Of each row that passes `price` only, as `euros`.
+    /// #[transform(carries("price" as "euros"))]
+    /// fn cheap(row: Price, config: &Config) -> bool {
+    ///     row.price <= config.most
+    /// }
+    /// # fn main() { assert!(cheap(Price { price: 1 }, &Config { most: 2 })); }
+    /// ```
+    pub use wasmill_macros::transform;
+
+    /// ```
+    /// use wasmill::prelude::*;
+    ///
+    /// #[derive(Row)]
+    /// struct Reading {
+    ///     value: f64,
+    /// }
+    /// #[derive(State, Default)]
+    /// struct Highest {
+    ///     value: Option<f64>,
+    /// }
+    ///
+    /// /// Passes a reading that is above all before it of its key.
+    /// #[keyed]
+    /// fn highest(reading: Reading, highest: &mut Highest) -> bool {
+    ///     let is = highest.value.is_none_or(|before| reading.value > before);
+    ///     if is {
+    ///         highest.value = Some(reading.value);
+    ///     }
+    ///     is
+    /// }
+    /// # fn main() { assert!(highest(Reading { value: 1.0 }, &mut Highest { value: Some(0.5) })); }
+    /// ```
+    pub use wasmill_macros::keyed;
 }
 
 #[cfg(doc)]

@@ -2,6 +2,25 @@
 //!
 //! Authors write them with the `log` crate's macros, which the prelude has, and so do the libraries that they use; what
 //! goes through `tracing` arrives where that crate's feature `log` is on. Neighbour: [`crate::abi`] has the import.
+//!
+//! ```
+//! use wasmill::prelude::*;
+//!
+//! #[derive(Row)]
+//! struct Reading<'a> {
+//!     sensor: &'a str,
+//!     value: f64,
+//! }
+//!
+//! #[transform]
+//! fn watch(reading: Reading) -> bool {
+//!     if reading.value.is_nan() {
+//!         warn!("{} sends no numbers", reading.sensor);
+//!     }
+//!     true
+//! }
+//! # fn main() { watch(Reading { sensor: "a", value: f64::NAN }); }
+//! ```
 
 use std::panic::{self, PanicHookInfo};
 

@@ -6,6 +6,33 @@
 use crate::plan::Metric;
 
 /// The metrics of an operator: `#[derive(Metrics, Default)]`.
+///
+/// ```
+/// use wasmill::prelude::*;
+///
+/// #[derive(Metrics, Default)]
+/// struct Counts {
+///     /// Rows below zero.
+///     negative_rows: Counter,
+///     /// The last value.
+///     last: Gauge,
+/// }
+///
+/// #[derive(Row)]
+/// struct Reading {
+///     value: f64,
+/// }
+///
+/// #[transform]
+/// fn keep(reading: Reading, counts: &mut Counts) -> bool {
+///     counts.last.set(reading.value);
+///     if reading.value < 0.0 {
+///         counts.negative_rows.increment();
+///     }
+///     reading.value >= 0.0
+/// }
+/// # fn main() { assert!(!keep(Reading { value: -1.0 }, &mut Counts::default())); }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a set of metrics",
     note = "put `#[derive(Metrics, Default)]` on a struct with fields of type `Counter` and `Gauge`"

@@ -16,6 +16,28 @@ use crate::state::State;
 use crate::verdict::Outcome;
 
 /// What a call may depend on beside its rows and its state; there is no clock and no random source.
+///
+/// ```
+/// use wasmill::prelude::*;
+///
+/// #[derive(Row)]
+/// struct Reading {
+///     at: Timestamp,
+/// }
+/// #[derive(Row)]
+/// struct Aged {
+///     age_s: i64,
+/// }
+///
+/// #[transform]
+/// fn age(reading: Reading, context: &Context) -> Aged {
+///     Aged { age_s: (context.now - reading.at.0) / 1_000_000 }
+/// }
+/// # fn main() {
+/// # let context = Context { now: 5_000_000, ..Context::default() };
+/// # assert_eq!(age(Reading { at: Timestamp(2_000_000) }, &context).age_s, 3);
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Context {
     /// Number of the batch within stage and lane.

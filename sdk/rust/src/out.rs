@@ -68,6 +68,28 @@ impl<'a, T: Made> Sink<'a, T> for Main<'a, T> {
 }
 
 /// The outputs of an operator, as its function sees them.
+///
+/// ```
+/// use wasmill::prelude::*;
+///
+/// #[derive(Row)]
+/// struct Line<'a> {
+///     text: &'a str,
+/// }
+/// #[derive(Row)]
+/// struct Word<'a> {
+///     word: &'a str,
+/// }
+///
+/// /// A row for each word; long ones go to a port of their own.
+/// #[transform(ports(long))]
+/// fn words<'a>(line: Line<'a>, out: &mut Out<'_, Word<'a>>) {
+///     for word in line.text.split_whitespace() {
+///         if word.len() > 20 { out.to("long", Word { word }) } else { out.emit(Word { word }) }
+///     }
+/// }
+/// # fn main() {}
+/// ```
 pub struct Out<'a, T: Made = ()> {
     names: &'static [&'static str],
     buffers: &'a Buffers,

@@ -8,14 +8,63 @@ use crate::column::Column;
 use crate::plan::{Field, Read};
 
 /// Microseconds since 1970-01-01 UTC.
+///
+/// ```
+/// use wasmill::prelude::*;
+///
+/// let (from, to) = (Timestamp(1_000_000), Timestamp(3_500_000));
+/// assert!(from < to);
+/// assert_eq!((to.0 - from.0) as f64 / 1e6, 2.5, "seconds");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 
 /// A JSON value as its text: an array, an object, or anything else. `Json<&str>` is borrowed from the input.
+///
+/// ```
+/// use wasmill::prelude::*;
+///
+/// #[derive(Row)]
+/// struct Order<'a> {
+///     items: Json<&'a str>,
+/// }
+/// #[derive(Row)]
+/// struct Counted {
+///     summary: Json,
+/// }
+///
+/// #[transform]
+/// fn count(order: Order) -> Result<Counted, Reject> {
+///     let items: Vec<serde_json::Value> = serde_json::from_str(order.items.0).map_err(|no| format!("items: {no}"))?;
+///     Ok(Counted { summary: Json(format!("{{\"items\":{}}}", items.len())) })
+/// }
+/// # fn main() { assert_eq!(count(Order { items: Json("[1, 2]") }).unwrap().summary.0, "{\"items\":2}"); }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Json<T = String>(pub T);
 
 /// A row that an operator is given: `#[derive(Row)]`.
+///
+/// ```
+/// use wasmill::prelude::*;
+/// use wasmill::row::Row as _;
+///
+/// #[derive(Row)]
+/// struct Reading<'a> {
+///     /// Borrowed from the input.
+///     sensor: &'a str,
+///     /// Rows that have no value here have none.
+///     value: Option<f64>,
+///     /// A field within an object.
+///     #[row(name = "site.name")]
+///     site: &'a str,
+///     /// Rows that have no value here have 1.
+///     #[row(default = 1)]
+///     count: i64,
+/// }
+/// let names: Vec<_> = Reading::READS.iter().map(|read| &*read.field.name).collect();
+/// assert_eq!(names, ["sensor", "value", "site.name", "count"]);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a row",
     label = "an operator's first parameter is a row",

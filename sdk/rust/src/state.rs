@@ -10,6 +10,21 @@ use crate::plan::Table;
 use crate::row::{Json, SpanWriter, Spans, Timestamp};
 
 /// The state of a key: `#[derive(State, Default)]`. A key that is new has the `Default`.
+///
+/// ```
+/// use wasmill::prelude::*;
+/// use wasmill::state::State as _;
+///
+/// /// Forgotten an hour after its last change.
+/// #[derive(State, Default)]
+/// #[state(version = 2, ttl = "1h")]
+/// struct Stats {
+///     n: i64,
+///     last: Option<String>,
+/// }
+/// let table = Stats::table();
+/// assert_eq!((&*table.name, table.version, table.ttl_ms), ("stats", 2, Some(3_600_000)));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the state of a key",
     note = "put `#[derive(State, Default)]` on a struct with named fields"

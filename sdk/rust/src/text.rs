@@ -5,6 +5,12 @@
 use memchr::{memchr, memmem};
 
 /// Where `needle` first begins in `text`.
+///
+/// ```
+/// use wasmill::text;
+///
+/// assert_eq!(text::find("https://example.org", "://"), Some(5));
+/// ```
 #[inline(always)]
 #[must_use]
 pub fn find(text: &str, needle: &str) -> Option<usize> {
@@ -21,6 +27,12 @@ fn find_after(bytes: &[u8], at: usize, wanted: &[u8]) -> Option<usize> {
 }
 
 /// What is before and after the first `separator`.
+///
+/// ```
+/// use wasmill::text;
+///
+/// assert_eq!(text::split_once("key=value=more", "="), Some(("key", "value=more")));
+/// ```
 #[inline(always)]
 #[must_use]
 pub fn split_once<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
@@ -29,6 +41,12 @@ pub fn split_once<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a st
 }
 
 /// What is before the first `separator`; all of it where there is none.
+///
+/// ```
+/// use wasmill::text;
+///
+/// assert_eq!(text::before("example.org/a/b", "/"), "example.org");
+/// ```
 #[inline(always)]
 #[must_use]
 pub fn before<'a>(text: &'a str, separator: &str) -> &'a str {
@@ -36,6 +54,12 @@ pub fn before<'a>(text: &'a str, separator: &str) -> &'a str {
 }
 
 /// What is after the first `separator`; all of it where there is none.
+///
+/// ```
+/// use wasmill::text;
+///
+/// assert_eq!(text::after("https://example.org/a", "://"), "example.org/a");
+/// ```
 #[inline(always)]
 #[must_use]
 pub fn after<'a>(text: &'a str, separator: &str) -> &'a str {

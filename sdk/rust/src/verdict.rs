@@ -7,6 +7,36 @@ use crate::out::Sink;
 use crate::row::Made;
 
 /// What becomes of a row; `T` is the row that may be made of it.
+///
+/// ```
+/// use wasmill::prelude::*;
+///
+/// #[derive(Row)]
+/// struct Reading {
+///     value: f64,
+/// }
+/// #[derive(Row)]
+/// struct Root {
+///     root: f64,
+/// }
+///
+/// #[transform]
+/// fn root(reading: Reading) -> Verdict<Root> {
+///     match reading.value {
+///         value if value.is_nan() => stop("the sensor is broken"),
+///         value if value < 0.0 => reject(format!("{value} has no root")),
+///         0.0 => skip(),
+///         value => emit(Root { root: value.sqrt() }),
+///     }
+/// }
+/// # fn main() {
+/// # use wasmill::effects::Action;
+/// assert!(matches!(root_of(-1.0), Verdict::Reject(reject) if reject.reason == "-1 has no root"));
+/// # fn root_of(value: f64) -> Verdict<Root> { root(Reading { value }) }
+/// # assert!(matches!(root_of(f64::NAN), Verdict::Reject(reject) if reject.action == Action::Stop));
+/// # assert!(matches!(root_of(4.0), Verdict::Emit(Root { root: 2.0 })) && matches!(root_of(0.0), Verdict::Skip));
+/// # }
+/// ```
 #[must_use]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict<T = ()> {
@@ -19,11 +49,30 @@ pub enum Verdict<T = ()> {
 }
 
 /// This row goes to the main port.
+///
+/// ```
+/// # use wasmill::prelude::*;
+/// assert_eq!(emit(7), Verdict::Emit(7));
+/// ```
 pub const fn emit<T>(row: T) -> Verdict<T> {
     Verdict::Emit(row)
 }
 
 /// The row goes to the main port as it is, with nothing made.
+///
+/// ```
+/// # use wasmill::prelude::*;
+/// #[derive(Row)]
+/// struct Price {
+///     price: i64,
+/// }
+///
+/// #[transform]
+/// fn check(row: Price) -> Verdict {
+///     if row.price < 0 { reject("a price below zero") } else { pass() }
+/// }
+/// # fn main() { assert_eq!(check(Price { price: 1 }), pass()); }
+/// ```
 pub const fn pass() -> Verdict {
     Verdict::Emit(())
 }
@@ -33,12 +82,26 @@ pub const fn skip<T>() -> Verdict<T> {
     Verdict::Skip
 }
 
-/// The row goes to the dead letters with this reason.
+/// The row goes to the dead letters with this reason. Works where a `Verdict` is answered and where a `Result` is:
+///
+/// ```
+/// # use wasmill::prelude::*;
+/// fn half(of: i64) -> Result<i64, Reject> {
+///     if of % 2 == 1 { reject(format!("{of} is odd")) } else { Ok(of / 2) }
+/// }
+/// assert_eq!(half(3).unwrap_err().reason, "3 is odd");
+/// ```
 pub fn reject<V: From<Reject>>(reason: impl Into<String>) -> V {
     Reject { action: Action::DeadLetter, reason: reason.into() }.into()
 }
 
 /// The host calls again with the row after so many milliseconds, a limited number of times.
+///
+/// ```
+/// # use wasmill::prelude::*;
+/// let later: Verdict = retry(250, "the other side is not ready");
+/// assert!(matches!(later, Verdict::Reject(_)));
+/// ```
 pub fn retry<V: From<Reject>>(after_ms: u32, reason: impl Into<String>) -> V {
     Reject { action: Action::Retry(after_ms), reason: reason.into() }.into()
 }

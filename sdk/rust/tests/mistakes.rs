@@ -19,7 +19,8 @@ fn project() -> PathBuf {
     fs::create_dir_all(&examples).expect("a folder for tests");
     let sdk = env!("CARGO_MANIFEST_DIR");
     let package = "[package]\nname = \"mistakes\"\nedition = \"2024\"\n[workspace]\n";
-    let manifest = format!("{package}[dependencies]\nwasmill = {{ path = \"{sdk}\" }}\n");
+    let serde = "serde = { version = \"1\", features = [\"derive\"] }";
+    let manifest = format!("{package}[dependencies]\nwasmill = {{ path = \"{sdk}\" }}\n{serde}\n");
     fs::write(folder.join("Cargo.toml"), manifest).expect("a file for tests");
     fs::write(folder.join("src/lib.rs"), "").expect("a file for tests");
     fs::copy(Path::new(sdk).join("Cargo.lock"), folder.join("Cargo.lock")).expect("the SDK has a lock file");

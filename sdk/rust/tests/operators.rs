@@ -242,3 +242,40 @@ fn a_refused_row_leaves_the_state_of_its_key_as_it_was() {
     let expected = Column { present: List::from(&[0_u8, 1, 0][..]), ..int64(&[10, 40, 0]) };
     assert_eq!(*best, expected, "a value that was taken away is not written");
 }
+
+mod elsewhere {
+    use wasmill::prelude::*;
+
+    /// Something else that things are sent to.
+    #[derive(Default)]
+    struct Mail(Vec<String>);
+
+    impl Mail {
+        fn to(&mut self, whom: &str) {
+            self.0.push(whom.to_owned());
+        }
+    }
+
+    #[derive(Row)]
+    pub(crate) struct Price {
+        #[row(default = 1.)]
+        price: f64,
+    }
+
+    #[transform(ports(late))]
+    pub(crate) fn send(row: Price, sent: &mut Out<'_, Price>) {
+        let mut out = Mail::default();
+        out.to("somebody");
+        sent.to("late", Price { price: row.price + out.0.len() as f64 });
+    }
+}
+
+#[test]
+fn only_what_is_sent_through_the_outputs_is_taken_for_a_port() {
+    use wasmill::native::Operator as _;
+    let (operator, plan) = elsewhere::send::open("{}", &[]).expect("it has no configuration");
+    assert_eq!(plan.reads[0].fallback.as_deref(), Some("1.0"), "as JSON has it");
+    let (columns, buffers) = ([Column::fixed(&[1.5])], Buffers::new());
+    let step = operator.process(call(&columns, 1, &buffers), None);
+    assert_eq!(step.effects.emits[0].columns, [Column::fixed(&[2.5])]);
+}

@@ -36,7 +36,9 @@ pub(crate) fn columns<'s>(input: &'s DeriveInput, derive: &str, attribute: &str)
                 if meta.path.is_ident("name") {
                     column.name = meta.value()?.parse::<LitStr>()?.value();
                 } else if meta.path.is_ident("default") && attribute == "row" {
-                    column.fallback = Some(json(&meta.value()?.parse::<Expr>()?)?);
+                    let value = meta.value()?.parse::<Expr>()?;
+                    suits(&value, &field.ty)?;
+                    column.fallback = Some(json(&value)?);
                 } else {
                     let known = if attribute == "row" { "`name` and `default`" } else { "`name`" };
                     return Err(meta.error(format!("unknown: a field has {known} here")));
@@ -89,13 +91,43 @@ fn json(value: &Expr) -> Result<String> {
     match value {
         Expr::Lit(literal) => match &literal.lit {
             Lit::Int(number) => Ok(number.base10_digits().to_owned()),
+            // `1.` is no number in JSON.
+            Lit::Float(number) if number.base10_digits().ends_with('.') => Ok(format!("{}0", number.base10_digits())),
             Lit::Float(number) => Ok(number.base10_digits().to_owned()),
             Lit::Bool(truth) => Ok(truth.value.to_string()),
             Lit::Str(text) => Ok(quoted(&text.value())),
             _ => Err(wrong()),
         },
-        Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => Ok(format!("-{}", json(&unary.expr)?)),
+        Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => match &*unary.expr {
+            Expr::Lit(ExprLit { lit: Lit::Int(_) | Lit::Float(_), .. }) => Ok(format!("-{}", json(&unary.expr)?)),
+            _ => Err(wrong()),
+        },
         _ => Err(wrong()),
+    }
+}
+
+/// Refuses a default that the field's type does not have. Of a type by another name only the host knows better.
+fn suits(value: &Expr, ty: &Type) -> Result<()> {
+    let json = json(value)?;
+    let (is_text, is_truth) = (json.starts_with('"'), json == "true" || json == "false");
+    let (suits, wanted) = match type_name(ty).as_deref() {
+        Some("i64") => (json.parse::<i64>().is_ok(), "a whole number of 64 bits"),
+        Some("Timestamp") => (json.parse::<i64>().is_ok(), "a whole number, microseconds since 1970"),
+        Some("f64") => (json.parse::<f64>().is_ok_and(f64::is_finite), "a number"),
+        Some("bool") => (is_truth, "`true` or `false`"),
+        Some("str" | "String" | "u8" | "Vec") => (is_text, "a text"),
+        _ => return Ok(()),
+    };
+    if suits { Ok(()) } else { Err(Error::new(value.span(), format!("the default of this field is {wanted}"))) }
+}
+
+/// The last word of a type, without references: `str` of `&'a str`, `u8` of `&[u8]`.
+fn type_name(ty: &Type) -> Option<String> {
+    match ty {
+        Type::Path(path) => path.path.segments.last().map(|segment| segment.ident.to_string()),
+        Type::Reference(reference) => type_name(&reference.elem),
+        Type::Slice(slice) => type_name(&slice.elem),
+        _ => None,
     }
 }
 

@@ -8,8 +8,8 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{
-    Error, FnArg, GenericArgument, Generics, Ident, ItemFn, LitStr, PathArguments, Result, ReturnType, Token, Type,
-    TypeReference, parenthesized, parse_quote,
+    Error, FnArg, GenericArgument, Generics, Ident, ItemFn, LitStr, Pat, PathArguments, Result, ReturnType, Token,
+    Type, TypeReference, parenthesized, parse_quote,
 };
 
 /// With or without state.
@@ -116,6 +116,8 @@ struct Parameters<'f> {
     metrics: Option<&'f Type>,
     config: Option<&'f Type>,
     out: Option<&'f TypeReference>,
+    /// What the function calls it.
+    out_name: Option<&'f Ident>,
     /// How the function is called, after the row.
     call: Vec<TokenStream>,
 }
@@ -140,7 +142,9 @@ pub(crate) fn expand(kind: Kind, arguments: &Arguments, mut function: ItemFn) ->
         ));
     }
     complete_return(&mut function, parameters.out)?;
-    check_ports(function.block.to_token_stream(), &arguments.ports)?;
+    if let Some(out) = parameters.out_name {
+        check_ports(function.block.to_token_stream(), out, &arguments.ports)?;
+    }
     let operator = implementation(kind, arguments, &signature.ident, &parameters);
     let checks = checks(row, &parameters, &signature.generics);
     let (visibility, name) = (&shared.vis, &signature.ident);
@@ -177,6 +181,9 @@ fn parameters<'f>(kind: Kind, inputs: impl Iterator<Item = &'f FnArg>) -> Result
             (None, Some(name)) if name == "Context" => (quote!(context), std::mem::replace(&mut context, true)),
             (None, _) => (quote!(config), found.config.replace(&reference.elem).is_some()),
         };
+        if let (true, Pat::Ident(name)) = (call.to_string() == "out", &*typed.pat) {
+            found.out_name = Some(&name.ident);
+        }
         if twice {
             return wrong("there is one parameter of this sort already");
         }
@@ -237,14 +244,18 @@ fn complete(ty: &mut Type, made: &Type) {
     }
 }
 
-/// Finds `.to("port", ..)` with a port that there is not.
-fn check_ports(tokens: TokenStream, ports: &[String]) -> Result<()> {
+/// Finds `out.to("port", ..)` with a port that there is not.
+fn check_ports(tokens: TokenStream, out: &Ident, ports: &[String]) -> Result<()> {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     for (i, token) in tokens.iter().enumerate() {
         let TokenTree::Group(group) = token else { continue };
-        check_ports(group.stream(), ports)?;
-        let is_send = i >= 2
-            && matches!(&tokens[i - 2], TokenTree::Punct(dot) if dot.as_char() == '.')
+        check_ports(group.stream(), out, ports)?;
+        let is_dot = |at: usize| matches!(tokens.get(at), Some(TokenTree::Punct(dot)) if dot.as_char() == '.');
+        let is_out = |at: usize| matches!(tokens.get(at), Some(TokenTree::Ident(name)) if name == out);
+        let is_send = i >= 3
+            && is_out(i - 3)
+            && !(i >= 4 && is_dot(i - 4))
+            && is_dot(i - 2)
             && matches!(&tokens[i - 1], TokenTree::Ident(name) if name == "to");
         if !is_send || group.delimiter() != Delimiter::Parenthesis {
             continue;
@@ -287,12 +298,14 @@ fn implementation(kind: Kind, arguments: &Arguments, function: &Ident, parameter
         },
     );
     let config = parameters.config.map_or_else(|| quote!(()), ToTokens::to_token_stream);
+    // An answer of another type is told where the function names the configuration.
+    let check = quote_spanned!(config.span()=> ::wasmill::config::checked(config.check())?;);
     let parse = match parameters.config {
         None => quote!(::wasmill::config::parse_none(config)?),
         Some(_) => quote!({
             use ::wasmill::config::Check as _;
             let config: #config = ::wasmill::config::parse(config)?;
-            config.check().map_err(::wasmill::config::unsuitable)?;
+            #check
             config
         }),
     };
