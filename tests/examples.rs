@@ -13,11 +13,12 @@ mod terminal;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use wasmill_tests::house::{built, go_is_here, house, shelve};
-use wasmill_tests::process::{ended, rows, wasmill};
+use wasmill_tests::process::{Ended, Folder, binary, ended, in_setting, repository, rows, wasmill};
 
 /// Held by who runs an example: two runs of a pipeline do not share their output.
 static EXAMPLES: Mutex<()> = Mutex::new(());
@@ -109,11 +110,41 @@ fn what_a_document_shows_in_a_terminal_is_what_happens() {
         .map(|example| example.join("README.md"))
         .map(|path| path.strip_prefix(house()).unwrap().to_str().unwrap().to_owned());
     // What documents make, which is made once only.
-    for made in ["room-mean", "readings", "door-alerts", "spikes", "server", "examples/currency/nearest"] {
+    for made in ["room-mean", "readings", "door-alerts", "spikes", "server"] {
         drop(fs::remove_dir_all(house().join(made)));
     }
     let documents = ["README.md", "docs/cli.md", "docs/operations.md", "docs/operators.md", "plugins/README.md"];
     for document in documents.map(str::to_owned).into_iter().chain(of_examples) {
         assert!(terminal::check(&document) > 0, "{document} shows no command");
     }
+}
+
+/// What `./x demo` ends with, in a folder.
+fn swap_under_load(folder: &Path) -> Ended {
+    let mut script = Command::new(repository().join("setup/swap-under-load"));
+    let ended = ended(in_setting(&mut script, folder).arg(binary()));
+    let pid = fs::read_to_string(folder.join("target/demo/server/lock")).unwrap();
+    let server = Path::new("/proc").join(pid.trim());
+    assert!(!server.exists(), "a server is left behind: {}", server.display());
+    ended
+}
+
+#[test]
+fn the_demo_ends_with_a_swap_under_load_and_leaves_no_server_behind() {
+    let _alone = alone();
+    ["plugin", "nearest"].iter().for_each(|operator| drop(built(&format!("examples/currency/{operator}"))));
+    let seen = swap_under_load(house()).with_code(0).stdout;
+    assert_eq!(seen.matches("0 lost, no state").count(), 2, "{seen}");
+    let count = |node: &str, unit: &str| -> String {
+        let line = seen.lines().find(|line| line.trim_start().starts_with(node)).unwrap_or_else(|| panic!("{seen}"));
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words.windows(2).find(|pair| pair[1].trim_end_matches(',') == unit).unwrap()[0].to_owned()
+    };
+    let read = count("source bids", "in");
+    assert_eq!((&read, &read), (&count("stage convert", "out"), &count("sink euros", "out")), "{seen}");
+    assert!(read.len() > "99,999".len(), "rows flowed: {seen}");
+
+    let nothing_there = Folder::new();
+    let failed = swap_under_load(nothing_there.path());
+    assert_ne!(failed.code, Some(0), "{failed:?}");
 }
