@@ -26,7 +26,8 @@ sinks:
 dead_letters: { file: { path: dead/ } }
 ";
 
-fn lines(from: u64, to: u64) -> String {
+/// Its rows.
+pub(crate) fn lines(from: u64, to: u64) -> String {
     (from..to).map(|n| format!("{{\"n\":{n},\"m\":{n}}}\n")).collect()
 }
 

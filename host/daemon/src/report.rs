@@ -163,11 +163,25 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
+/// `850 µs`, `12.3 ms`, `2.40 s`.
+pub(crate) fn took(micros: u64) -> String {
+    match micros {
+        0..1_000 => format!("{micros} µs"),
+        1_000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
+        _ => format!("{:.2} s", micros as f64 / 1e6),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
     fn numbers_are_grouped_by_thousands() {
         let shown = [0, 999, 1_000, 1_234_567].map(super::count);
         assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn times_have_a_unit_that_fits() {
+        assert_eq!([0, 850, 12_345, 2_400_000].map(super::took), ["0 µs", "850 µs", "12.3 ms", "2.40 s"]);
     }
 }

@@ -15,6 +15,7 @@ use arrow_array::{new_null_array, types::Int64Type};
 use arrow_buffer::{Buffer, NullBuffer, ScalarBuffer};
 use arrow_select::take::take;
 
+use crate::clock::Micros;
 use crate::schema::{Format, Kind, Schema};
 
 /// A stretch of bytes within [`Raw::data`].
@@ -188,6 +189,8 @@ pub struct Batch {
     made: Vec<ArrayRef>,
     /// What the fields are.
     layout: Arc<Layout>,
+    /// When the records were read.
+    read_at: Option<Micros>,
 }
 
 impl Batch {
@@ -195,7 +198,19 @@ impl Batch {
     #[must_use]
     pub fn new(records: Arc<Records>, layout: Arc<Layout>) -> Self {
         assert_eq!(records.columns.len(), layout.source.fields().len(), "records fit their source's schema");
-        Self { records, selection: None, made: Vec::new(), layout }
+        Self { records, selection: None, made: Vec::new(), layout, read_at: None }
+    }
+
+    /// The same, read then: what is made of it was too.
+    #[must_use]
+    pub fn read_then(self, at: Option<Micros>) -> Self {
+        Self { read_at: at, ..self }
+    }
+
+    /// When the records were read; none where nobody noted it.
+    #[must_use]
+    pub fn read_at(&self) -> Option<Micros> {
+        self.read_at
     }
 
     /// Number of rows.
@@ -289,7 +304,8 @@ impl Batch {
             }
         };
         let made = self.made.iter().map(|column| gather(column, rows)).collect();
-        Self { records: self.records.clone(), selection: Some(selection), made, layout: self.layout.clone() }
+        let (records, layout, read_at) = (self.records.clone(), self.layout.clone(), self.read_at);
+        Self { records, selection: Some(selection), made, layout, read_at }
     }
 
     /// The batch that an output port has: rows `origin` of this one (none = all), the columns that the operator made in
@@ -313,7 +329,8 @@ impl Batch {
                 Some(UInt32Array::from_iter_values(composed))
             }
         };
-        let batch = Self { records: self.records.clone(), selection, made, layout: layout.clone() };
+        let (records, layout, read_at) = (self.records.clone(), layout.clone(), self.read_at);
+        let batch = Self { records, selection, made, layout, read_at };
         assert!(batch.made.iter().all(|column| column.len() == batch.rows()), "made columns have a value for each row");
         batch
     }

@@ -1,8 +1,10 @@
 //! What nodes count, read by whoever shows it. Added to once a batch, never waited for.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use crate::clock::Micros;
+use crate::histogram::Histogram;
 use crate::operator::{Metric, MetricKind};
 
 /// A number, mostly one that only grows.
@@ -27,6 +29,74 @@ impl Counter {
     }
 }
 
+/// A time that may not have come yet.
+#[derive(Debug)]
+pub struct Moment(AtomicI64);
+
+impl Default for Moment {
+    fn default() -> Self {
+        Self(AtomicI64::new(Micros::MIN))
+    }
+}
+
+impl Moment {
+    /// It was then, or later if that is known already.
+    pub fn reach(&self, at: Micros) {
+        self.0.fetch_max(at, Ordering::Relaxed);
+    }
+
+    /// When it was; none = not yet.
+    #[must_use]
+    pub fn get(&self) -> Option<Micros> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|at| *at > Micros::MIN)
+    }
+}
+
+/// What goes along an edge of the graph, over all lanes, counted by both of its ends. What was sent and not taken waits.
+#[derive(Debug, Default)]
+pub struct Flow {
+    sent: [Counter; 2],
+    taken: [Counter; 2],
+}
+
+impl Flow {
+    /// A message with so many rows is on its way.
+    pub(crate) fn send(&self, rows: u64) {
+        self.sent[0].add(1);
+        self.sent[1].add(rows);
+    }
+
+    /// It was taken.
+    pub(crate) fn take(&self, rows: u64) {
+        self.taken[0].add(1);
+        self.taken[1].add(rows);
+    }
+
+    /// Messages with rows that wait.
+    #[must_use]
+    pub fn messages(&self) -> u64 {
+        self.waiting(0)
+    }
+
+    /// Rows that wait.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.waiting(1)
+    }
+
+    /// Rows that were taken so far.
+    #[must_use]
+    pub fn passed(&self) -> u64 {
+        self.taken[1].get()
+    }
+
+    fn waiting(&self, of: usize) -> u64 {
+        // What was taken first: lanes go on meanwhile, and no more can be taken than was sent.
+        let taken = self.taken[of].get();
+        self.sent[of].get().saturating_sub(taken)
+    }
+}
+
 /// What one source, stage or sink has done, over all its lanes.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -42,8 +112,10 @@ pub struct Counters {
     pub bytes: Counter,
     /// Batches, that is calls that took effect.
     pub batches: Counter,
-    /// Time that those calls took, in microseconds.
-    pub micros: Counter,
+    /// Time that each of those calls took.
+    pub took: Histogram,
+    /// Time from when the rows of a batch were read to when it left a stage, or was taken by a sink.
+    pub age: Histogram,
     /// Calls that failed as a whole: traps, limits, faults, invalid answers.
     pub failures: Counter,
     /// Rows that were tried again.
@@ -54,6 +126,13 @@ pub struct Counters {
     pub done: Counter,
     /// How much it has in all, in the same unit; 0 = unknown.
     pub all: Counter,
+    /// What a source has still to read of what is there, plus one, as of its last read: bytes, or rows where it makes
+    /// rows; 0 = unknown.
+    pub behind: Counter,
+    /// When a source brought something last.
+    pub brought: Moment,
+    /// The latest event time of a source's rows, less the lateness that it allows.
+    pub watermark: Moment,
 }
 
 /// Counters shared by the lanes of a node and whoever reads them.

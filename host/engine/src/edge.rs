@@ -7,11 +7,13 @@
 //!
 //! A barrier is taken from all lanes of all upstreams before it is passed on; who has given it waits for the others.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use crate::batch::Batch;
 use crate::clock::Micros;
 use crate::codec::Chunk;
+use crate::counters::Flow;
 use crate::dead_letter::DeadLetter;
 use crate::limits::EDGE_MESSAGES;
 
@@ -38,8 +40,8 @@ pub struct Encoded {
 /// What goes along an edge.
 #[derive(Clone, Debug)]
 pub enum Message {
-    /// Bytes from a source to a lane that decodes.
-    Chunk(Chunk),
+    /// Bytes from a source to a lane that decodes, and when they were read.
+    Chunk(Chunk, Micros),
     /// Rows.
     Rows(Parcel),
     /// Rows on the way to a sink's writer.
@@ -52,19 +54,38 @@ pub enum Message {
     End,
 }
 
+impl Message {
+    /// Its rows, where it has some: what only keeps the order, or marks a place in it, does not count.
+    fn rows(&self) -> Option<u64> {
+        let rows = match self {
+            Self::Rows(parcel) => parcel.batches.iter().map(Batch::rows).sum(),
+            Self::Encoded(blocks) => blocks.iter().map(|block| block.batch.rows()).sum(),
+            Self::Dead(letters) => letters.len(),
+            Self::Chunk(..) | Self::Barrier(_) | Self::End => 0,
+        };
+        (rows > 0).then_some(rows as u64)
+    }
+}
+
 /// The sending end of an edge.
 #[derive(Debug)]
-pub struct Tx(SyncSender<Message>);
+pub struct Tx(SyncSender<Message>, Arc<Flow>);
 
 /// The receiving end of an edge.
 #[derive(Debug)]
-pub struct Rx(Receiver<Message>);
+pub struct Rx(Receiver<Message>, Arc<Flow>);
 
 /// An edge that holds [`EDGE_MESSAGES`] messages.
 #[must_use]
 pub fn edge() -> (Tx, Rx) {
+    counted(&Arc::default())
+}
+
+/// The same, counted with others.
+#[must_use]
+pub fn counted(flow: &Arc<Flow>) -> (Tx, Rx) {
     let (tx, rx) = sync_channel(EDGE_MESSAGES);
-    (Tx(tx), Rx(rx))
+    (Tx(tx, flow.clone()), Rx(rx, flow.clone()))
 }
 
 impl Tx {
@@ -74,8 +95,13 @@ impl Tx {
     /// # Errors
     /// The message, when there is no room.
     pub fn send(&self, message: Message) -> Result<(), Message> {
+        let rows = message.rows();
         match self.0.try_send(message) {
-            Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
+            Ok(()) => {
+                rows.into_iter().for_each(|rows| self.1.send(rows));
+                Ok(())
+            }
+            Err(TrySendError::Disconnected(_)) => Ok(()),
             Err(TrySendError::Full(message)) => Err(message),
         }
     }
@@ -85,7 +111,9 @@ impl Rx {
     /// The next message, if there is one. A sender that is gone without [`Message::End`] has failed: nothing comes.
     #[must_use]
     pub fn receive(&self) -> Option<Message> {
-        self.0.try_recv().ok()
+        let message = self.0.try_recv().ok()?;
+        message.rows().into_iter().for_each(|rows| self.1.take(rows));
+        Some(message)
     }
 }
 
@@ -209,6 +237,13 @@ mod tests {
         Message::Rows(Parcel { batches: Vec::new(), watermark })
     }
 
+    fn letter() -> DeadLetter {
+        let [source, partition, stage] = ["rows", "0", "stage"].map(Arc::from);
+        let (at, offset, line, component, backtrace) = (0, 0, None, None, None);
+        let (reason, record) = (String::new(), Vec::new());
+        DeadLetter { at, source, partition, offset, line, stage, component, reason, backtrace, record }
+    }
+
     fn drain(inbox: &mut Inbox) -> Vec<String> {
         let mut seen = Vec::new();
         loop {
@@ -258,6 +293,23 @@ mod tests {
         assert_eq!(drain(&mut inbox), ["1:1"], "what is behind a's barrier waits for b's");
         b.send(Message::Barrier(7)).unwrap();
         assert_eq!(drain(&mut inbox), ["barrier 7", "0:70"]);
+    }
+
+    #[test]
+    fn what_was_sent_and_not_taken_waits_and_what_has_no_rows_does_not_count() {
+        let (flow, letter) = (Arc::default(), letter());
+        let ((a, ra), (b, rb)) = (counted(&flow), counted(&flow));
+        a.send(rows(0)).unwrap();
+        a.send(Message::Barrier(1)).unwrap();
+        a.send(Message::Dead(vec![letter.clone(); 3])).unwrap();
+        b.send(Message::Dead(vec![letter.clone()])).unwrap();
+        assert_eq!((flow.messages(), flow.rows(), flow.passed()), (2, 4, 0));
+        while ra.receive().is_some() {}
+        assert_eq!((flow.messages(), flow.rows(), flow.passed()), (1, 1, 3));
+        rb.receive().unwrap();
+        (0..EDGE_MESSAGES).for_each(|_| a.send(rows(0)).unwrap());
+        assert!(a.send(Message::Dead(vec![letter])).is_err());
+        assert_eq!((flow.messages(), flow.rows(), flow.passed()), (0, 0, 4), "what found no room is with its sender");
     }
 
     #[test]

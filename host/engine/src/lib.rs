@@ -18,6 +18,7 @@ pub mod dead_letter;
 pub mod sink;
 pub mod graph;
 pub mod pace;
+pub mod histogram;
 pub mod counters;
 pub mod edge;
 pub mod coordinator;

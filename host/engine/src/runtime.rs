@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
 use crate::coordinator::{Coordinator, Order, Recipient, Report};
-use crate::counters::{OperatorMetrics, SharedCounters};
+use crate::counters::{Flow, OperatorMetrics, SharedCounters};
 use crate::graph::Graph;
 use crate::node::Node;
 use crate::plan::{Part, Plan};
@@ -113,6 +113,9 @@ pub struct Status {
     pub counters: SharedCounters,
     /// The operator's own metrics, for a stage.
     pub metrics: Option<Arc<OperatorMetrics>>,
+    /// For each input of a stage or sink, in the order of the graph, the edges that its rows pass on their way into it:
+    /// for a sink they wait before they are encoded, and after.
+    pub inputs: Vec<Vec<Arc<Flow>>>,
 }
 
 /// A pipeline that can be stepped.

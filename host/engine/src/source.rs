@@ -96,6 +96,11 @@ pub trait SourceReader: Send {
     /// `(done, all)` in bytes or rows for a progress bar, where the end is known.
     fn progress(&self) -> Option<(u64, u64)>;
 
+    /// Bytes, or rows where it makes rows, that could be read now if there were time for it; none where nobody knows.
+    fn behind(&self, _now: Micros) -> Option<u64> {
+        self.progress().map(|(done, all)| all.saturating_sub(done))
+    }
+
     /// What of the records up to `positions` may be forgotten, because a checkpoint that names them is complete.
     ///
     /// # Errors

@@ -46,6 +46,8 @@ pub(super) struct Followed {
     turn: (usize, u64),
     /// When to look at the files again.
     look_at: Option<Micros>,
+    /// Bytes on disk at the last look that were not read since.
+    behind: u64,
 }
 
 /// One file that is followed.
@@ -85,7 +87,7 @@ impl Followed {
     /// A source over what `paths` match now and later.
     pub(super) fn new(base: &Path, paths: &[String]) -> Self {
         let (base, paths) = (base.to_owned(), paths.to_vec());
-        Self { base, paths, tails: Vec::new(), wanted: BTreeMap::new(), turn: (0, 0), look_at: None }
+        Self { base, paths, tails: Vec::new(), wanted: BTreeMap::new(), turn: (0, 0), look_at: None, behind: 0 }
     }
 
     /// Looks at all files: which grew, which are new, which are gone.
@@ -117,6 +119,7 @@ impl Followed {
             tracing::warn!("{} is not there; it was read up to byte {} before", lost.partition, lost.offset);
         }
         self.close();
+        self.behind = self.tails.iter().map(Tail::behind).sum();
         Ok(())
     }
 
@@ -256,6 +259,16 @@ impl Tail {
         })
     }
 
+    /// Bytes on disk at the last look that were not read.
+    fn behind(&self) -> u64 {
+        let read = match (&self.state, self.packed) {
+            (State::Ended | State::Cut(_), _) => return 0,
+            (_, true) => self.input.as_ref().map_or(0, Input::consumed),
+            (_, false) => self.offset,
+        };
+        self.length.saturating_sub(read)
+    }
+
     fn breaks(&mut self, number: u32, reason: String) -> Read {
         tracing::warn!("{reason}");
         self.end();
@@ -288,7 +301,9 @@ impl SourceReader for Followed {
             let number = self.turn.0;
             let before = into.len();
             if let Some(read) = self.tails[number].read(number as u32, now, max, into)? {
-                self.turn.1 += (into.len() - before) as u64;
+                let new = (into.len() - before) as u64;
+                self.turn.1 += new;
+                self.behind = self.behind.saturating_sub(new);
                 return Ok(read);
             }
             self.pass();
@@ -312,6 +327,10 @@ impl SourceReader for Followed {
 
     fn progress(&self) -> Option<(u64, u64)> {
         None
+    }
+
+    fn behind(&self, _: Micros) -> Option<u64> {
+        Some(self.behind)
     }
 
     fn acknowledge(&mut self, _: &[Position]) -> Result<(), SourceError> {

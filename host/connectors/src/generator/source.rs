@@ -59,10 +59,10 @@ struct Generator {
 
 impl Generator {
     /// How many events are due, and when the next is if none.
-    fn due(&mut self, now: Micros) -> (u64, Option<Micros>) {
+    fn due(&self, now: Micros) -> (u64, Option<Micros>) {
         let left = self.config.events.map_or(u64::MAX, |events| events.saturating_sub(self.next));
         let Some(rate) = self.config.rate else { return (left, None) };
-        let begun = *self.begun.get_or_insert(now);
+        let begun = self.begun.unwrap_or(now);
         let made = self.next - self.start;
         // The first event is due at once.
         let due = ((now - begun) as f64 * rate / 1e6) as u64 + 1;
@@ -117,6 +117,7 @@ impl SourceReader for Generator {
             let first = !std::mem::replace(&mut self.ended, true);
             return Ok(if first { Read::End { partition: 0 } } else { Read::Finished });
         }
+        self.begun.get_or_insert(now);
         Ok(match self.due(now) {
             (0, until) => Read::Idle { until },
             (due, _) => Read::Records(Box::new(self.make(due.min(max_rows.max(1) as u64) as usize))),
@@ -133,6 +134,11 @@ impl SourceReader for Generator {
 
     fn progress(&self) -> Option<(u64, u64)> {
         self.config.events.map(|events| (self.next, events))
+    }
+
+    fn behind(&self, now: Micros) -> Option<u64> {
+        // Without a rate and an end there is always more.
+        Some(self.due(now).0).filter(|due| *due < u64::MAX)
     }
 
     fn acknowledge(&mut self, _: &[Position]) -> Result<(), SourceError> {

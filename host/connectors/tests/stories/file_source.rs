@@ -202,6 +202,20 @@ fn what_is_appended_to_a_followed_file_is_read_and_nothing_else() {
 }
 
 #[test]
+fn what_followed_files_have_still_to_be_read_is_known_as_of_the_last_look() {
+    let folder = folder(&[("a.log", b"one\ntwo\n"), ("b.log", b"three\n")]);
+    let mut reading = open(json!({ "path": "*.log", "follow": true }), folder.path());
+    assert_eq!(reading.step(4), Ok(Step::Some(0)));
+    assert_eq!(reading.reader.behind(reading.now), Some(10));
+    settle(&mut reading, LOOK);
+    assert_eq!(reading.reader.behind(reading.now), Some(0));
+    append(&folder.path().join("a.log"), b"more\n");
+    reading.now += LOOK;
+    while reading.step(2) != Ok(Step::Some(0)) {}
+    assert_eq!(reading.reader.behind(reading.now), Some(3));
+}
+
+#[test]
 fn following_may_begin_before_there_is_any_file_and_goes_on_after_a_restart() {
     let folder = folder(&[]);
     let config = json!({ "path": "in/*.log", "follow": true });

@@ -164,9 +164,11 @@ fn a_rate_is_kept_by_the_clock_that_is_given() {
     reading.now += 1;
     assert_eq!(reading.step(10), Ok(Step::Some(0)));
     reading.now += 1_000_000;
+    assert_eq!(reading.reader.behind(reading.now), Some(1_000), "it owes a second's events");
     while let Step::Some(_) = reading.step(300).unwrap() {}
     assert_eq!(reading.brought[&0].rows.len(), 1_002);
-    assert_eq!(reading.reader.progress(), None);
+    assert_eq!((reading.reader.progress(), reading.reader.behind(reading.now)), (None, Some(0)));
+    assert_eq!(open(&json!({ "kind": "sensors" })).behind(0), None, "there is always more");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Failed, Output, Setting};
 use crate::client::{Client, escaped};
-use crate::report::count;
+use crate::report::{count, took};
 
 /// Where a server is by default.
 pub(super) const SERVER: &str = "127.0.0.1:7070";
@@ -28,6 +28,9 @@ impl Server {
         Client::new(&self.server, Duration::from_secs(self.wait))
     }
 }
+
+/// From when on it is worth a word that a source brings nothing.
+const IDLE_S: f64 = 2.0;
 
 const STATUS_EXAMPLES: &str = "\
 Examples:
@@ -162,7 +165,9 @@ pub(super) fn status(args: &Status, setting: &Setting) -> Result<(), Failed> {
         }
         for pipeline in items(&all) {
             let revision = &pipeline["revision"];
-            println!("{:24} {:10} revision {revision}", text(pipeline, "name"), text(pipeline, "state"));
+            let (name, state, lag) = (text(pipeline, "name"), text(pipeline, "state"), behind(&pipeline["lag"]));
+            let lag = if lag.is_empty() { lag } else { format!("  {lag}") };
+            println!("{name:24} {state:10} revision {revision}{lag}");
         }
         if items(&all).next().is_none() {
             eprintln!("no pipelines; apply one with `wasmill apply pipeline.yaml`");
@@ -184,6 +189,19 @@ pub(super) fn status(args: &Status, setting: &Setting) -> Result<(), Failed> {
         let dead = dead.map_or_else(String::new, |dead| format!(", {} dead-lettered", count(dead)));
         let name = format!("{} {}", text(node, "part"), text(node, "name"));
         println!("  {name:24} {} in ({rate}/s), {} out{dead}", number("rows_in"), number("rows_out"));
+        let lag = behind(&node["lag"]);
+        if !lag.is_empty() {
+            println!("    {lag}");
+        }
+        for input in items(&node["inputs"]).filter(|input| input["waiting_rows"].as_u64() > Some(0)) {
+            let [rows, messages] = ["waiting_rows", "waiting_messages"].map(|key| input[key].as_u64().unwrap_or(0));
+            println!("    {} rows from {} wait, in {messages} messages", count(rows), text(input, "from"));
+        }
+        for (times, what) in [("took", "a batch took"), ("age", "rows were there after")] {
+            if node[times]["max_us"].as_u64() > Some(0) {
+                println!("    {what} {}", percentiles(&node[times]));
+            }
+        }
         for version in items(&node["versions"]) {
             let live = if version["live"] == true { "live" } else { "    " };
             let digest = text(version, "digest").get(..12).unwrap_or_default();
@@ -193,6 +211,23 @@ pub(super) fn status(args: &Status, setting: &Setting) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// `1,024 bytes behind, event time 3.5 s behind, idle for 12 s`; empty where a source keeps up.
+pub(super) fn behind(lag: &Value) -> String {
+    let mut words = Vec::new();
+    for (key, unit) in [("behind_bytes", "bytes"), ("behind_rows", "rows")] {
+        words.extend(lag[key].as_u64().filter(|behind| *behind > 0).map(|of| format!("{} {unit} behind", count(of))));
+    }
+    words.extend(lag["event_time_s"].as_f64().map(|seconds| format!("event time {seconds:.1} s behind")));
+    words.extend(lag["idle_s"].as_f64().filter(|idle| *idle >= IDLE_S).map(|idle| format!("idle for {idle:.0} s")));
+    words.join(", ")
+}
+
+/// `p50 1.2 ms, p95 2.0 ms, p99 2.4 ms, at most 3.1 ms`.
+fn percentiles(times: &Value) -> String {
+    let of = |key: &str| took(times[key].as_u64().unwrap_or(0));
+    format!("p50 {}, p95 {}, p99 {}, at most {}", of("p50_us"), of("p95_us"), of("p99_us"), of("max_us"))
 }
 
 /// A verb that is one word to the server; the pipeline must still be what was seen.

@@ -16,9 +16,9 @@ use axum::{Router, middleware};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::metrics;
 use super::problem::Problem;
 use super::registry::Server;
-use super::status;
 use super::{guard, page};
 use ask::{Answer, Asked, answer};
 
@@ -82,5 +82,5 @@ async fn version() -> Response {
 }
 
 async fn metrics(State(server): State<Arc<Server>>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], status::metrics(&server)).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::render(&server)).into_response()
 }

@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 use wasmill_engine::graph::Graph;
 use wasmill_engine::limits::VERSIONS_MAX;
 use wasmill_engine::plan::Part;
-use wasmill_engine::runtime::Status;
 use wasmill_engine::runtime::stages::StageEvent;
 
 use super::disk::{Desired, Disk, Goal};
@@ -23,6 +22,7 @@ use super::history::{History, Sample};
 use super::journal::{Event, Letter, Line, Recent, Remembering, now_ms};
 use super::pool::Pool;
 use super::problem::Problem;
+use super::rates::{Counts, Rate};
 use super::running::{End, Notice, Notices, Running, Told, ringer};
 use super::shelf::{Compiled, Shelf};
 use crate::assemble::{self, World};
@@ -75,11 +75,11 @@ pub(crate) struct View {
     pub(crate) broken: Option<String>,
     /// The last dead letters.
     pub(crate) letters: Arc<Recent<Letter>>,
-    /// Rows in and out a second, a node each, and the counts that they were made from.
-    pub(crate) rates: Vec<[f64; 2]>,
+    /// Rows a second, a node each, and the counts that they were made from.
+    pub(crate) rates: Vec<Rate>,
     /// What flowed through it, over its restarts.
     pub(crate) history: History,
-    counts: Option<(Instant, Vec<[u64; 2]>)>,
+    counts: Option<(Instant, Vec<Counts>)>,
 }
 
 impl Pipeline {
@@ -132,17 +132,13 @@ impl View {
 
     fn look(&mut self, now: Instant) {
         let Some(running) = &self.running else { return };
-        let count = |status: &Status| [status.counters.rows_in.get(), status.counters.rows_out.get()];
-        let counts: Vec<_> = running.status.iter().map(count).collect();
+        let counts: Vec<_> = running.status.iter().map(Counts::of).collect();
         if let Some((then, before)) = self.counts.take().filter(|(_, before)| before.len() == counts.len()) {
             let seconds = now.duration_since(then).as_secs_f64().max(1e-3);
-            let rate = |(now, then): (u64, u64)| now.saturating_sub(then) as f64 / seconds;
-            let rates =
-                counts.iter().zip(&before).map(|(now, then)| [rate((now[0], then[0])), rate((now[1], then[1]))]);
-            self.rates = rates.collect();
+            self.rates = counts.iter().zip(&before).map(|(now, then)| now.since(then, seconds)).collect();
             let of = |part: Part, side: usize| -> f64 {
                 let nodes = running.status.iter().zip(&self.rates).filter(|(status, _)| status.part == part);
-                nodes.map(|(_, rate)| rate[side]).sum()
+                nodes.map(|(_, rate)| rate.rows[side]).sum()
             };
             let (rows_in, rows_out) = (of(Part::Source, 0), of(Part::Sink, 1));
             let sample = Sample { at_ms: now_ms(), rows_in_per_s: rows_in as f32, rows_out_per_s: rows_out as f32 };

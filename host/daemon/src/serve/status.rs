@@ -1,13 +1,22 @@
-//! What a server tells of its pipelines: as JSON for the API, as lines for Prometheus.
+//! What a server tells of its pipelines, as JSON for the API. Neighbour: [`super::metrics`] has it for Prometheus.
+
+use std::sync::Arc;
 
 use serde::Serialize;
+use wasmill_engine::clock::Clock as _;
+use wasmill_engine::counters::Counters;
 use wasmill_engine::graph::{Graph, Upstream};
+use wasmill_engine::histogram::{Histogram, Spread};
+use wasmill_engine::node::code::Version;
 use wasmill_engine::plan::Part;
 use wasmill_engine::runtime::stages::Phase;
 
 use super::disk::Goal;
-use super::registry::{Pipeline, Server};
+use super::lag::{Input, Lag, waiting};
+use super::rates::Rate;
+use super::registry::Pipeline;
 use super::running::{End, Running};
+use crate::driver::MachineClock;
 use crate::report::{self, Line};
 
 /// A pipeline in a list.
@@ -20,6 +29,13 @@ pub(crate) struct Short {
     /// Rows a second that its sources gave and its sinks wrote, lately.
     pub(crate) rows_in_per_s: f32,
     pub(crate) rows_out_per_s: f32,
+    /// How far its sources are behind, together.
+    pub(crate) lag: Lag,
+    /// Rows that wait on its edges.
+    pub(crate) waiting_rows: u64,
+    pub(crate) dead_letters: u64,
+    /// Calls of operators that failed as a whole.
+    pub(crate) failures: u64,
 }
 
 /// A pipeline.
@@ -40,7 +56,6 @@ pub(crate) struct Whole {
     pub(crate) records_in: u64,
     pub(crate) rows_out: u64,
     pub(crate) filtered: u64,
-    pub(crate) dead_letters: u64,
     /// Its sources, stages and sinks, in the order of a record's way.
     pub(crate) nodes: Vec<Node>,
 }
@@ -52,11 +67,23 @@ pub(crate) struct Node {
     pub(crate) line: Line,
     /// What it reads from.
     pub(crate) from: Vec<String>,
+    /// The same with what comes from there and what waits.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) inputs: Vec<Input>,
+    /// For a source how far it is behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lag: Option<Lag>,
     pub(crate) rows_in_per_s: f64,
     pub(crate) rows_out_per_s: f64,
     /// Rows of a batch and the time that one takes, on average since the start, for a stage.
     pub(crate) batch_rows: f64,
     pub(crate) batch_us: f64,
+    /// For a stage the times that batches took in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) took: Option<Times>,
+    /// For a stage and a sink how old rows were, since they were read, when they left it, or reached it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) age: Option<Times>,
     /// For a stage its versions since the pipeline was started, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) versions: Vec<VersionOf>,
@@ -75,8 +102,28 @@ pub(crate) struct VersionOf {
     pub(crate) rows_out: u64,
     pub(crate) batches: u64,
     pub(crate) failures: u64,
-    /// Time that a batch took on average.
+    /// Time that a batch took on average, and the times that batches took.
     pub(crate) batch_us: f64,
+    pub(crate) took: Times,
+}
+
+/// How long something took since the start: the middle, what one in 20 and one in 100 exceed, and the longest.
+#[derive(Debug, Serialize)]
+pub(crate) struct Times {
+    pub(crate) p50_us: u64,
+    pub(crate) p95_us: u64,
+    pub(crate) p99_us: u64,
+    pub(crate) max_us: u64,
+    #[serde(skip)]
+    pub(crate) spread: Spread,
+}
+
+impl Times {
+    fn of(histogram: &Histogram) -> Self {
+        let spread = histogram.spread();
+        let [p50_us, p95_us, p99_us] = [0.5, 0.95, 0.99].map(|part| spread.quantile(part));
+        Self { p50_us, p95_us, p99_us, max_us: spread.longest(), spread }
+    }
 }
 
 /// A pipeline in a word.
@@ -96,7 +143,22 @@ pub(crate) fn short(pipeline: &Pipeline) -> Option<Short> {
     };
     let (rows_in_per_s, rows_out_per_s) =
         view.history.last().map_or((0.0, 0.0), |last| (last.rows_in_per_s, last.rows_out_per_s));
-    Some(Short { name: desired.name.clone(), state, revision: desired.revision, rows_in_per_s, rows_out_per_s })
+    let status = view.running.as_ref().map_or(&[][..], |running| &running.status);
+    // Of sources and stages: sinks count neither.
+    let sum = |of: fn(&Counters) -> u64| -> u64 { status.iter().map(|status| of(&status.counters)).sum() };
+    Some(Short {
+        name: desired.name.clone(),
+        state,
+        revision: desired.revision,
+        rows_in_per_s,
+        rows_out_per_s,
+        lag: view.alive().map_or_else(Lag::default, |running| {
+            running.ask(|controls| Lag::of_all(controls.graph(), status, MachineClock::new().now()))
+        }),
+        waiting_rows: waiting(status),
+        dead_letters: sum(|of| of.dead.get()),
+        failures: sum(|of| of.failures.get()),
+    })
 }
 
 /// All of a pipeline.
@@ -122,23 +184,25 @@ pub(crate) fn whole(pipeline: &Pipeline) -> Option<Whole> {
         records_in: of("source", |line| line.rows_in),
         rows_out: of("sink", |line| line.rows_out),
         filtered: of("stage", |line| line.filtered),
-        dead_letters: of("source", |line| line.dead_letters) + of("stage", |line| line.dead_letters),
         nodes,
         short,
     })
 }
 
-fn nodes(running: &Running, rates: &[[f64; 2]]) -> Vec<Node> {
+fn nodes(running: &Running, rates: &[Rate]) -> Vec<Node> {
+    let (now, over) = (MachineClock::new().now(), running.end().is_some());
     running.ask(|controls| {
         let graph = controls.graph();
         let mut places = running.places.iter();
         let node = |(number, status): (usize, &wasmill_engine::runtime::Status)| {
             let place = matches!(status.part, Part::Sink | Part::DeadLetters).then(|| places.next().cloned()).flatten();
-            let [rows_in_per_s, rows_out_per_s] = rates.get(number).copied().unwrap_or_default();
+            let rate = rates.get(number).cloned().unwrap_or_default();
+            let [rows_in_per_s, rows_out_per_s] = rate.rows;
+            let from = from(graph, status.part, &status.name);
             let stages = controls.stages();
             let live = stages.live(&status.name);
             let versions = stages.versions(&status.name).filter(|_| status.part == Part::Stage).unwrap_or_default();
-            let version = |of: &std::sync::Arc<wasmill_engine::node::code::Version>| VersionOf {
+            let version = |of: &Arc<Version>| VersionOf {
                 version: of.number,
                 digest: of.digest().to_owned(),
                 live: live.as_ref().is_some_and(|(live, _)| live.number == of.number),
@@ -149,7 +213,8 @@ fn nodes(running: &Running, rates: &[[f64; 2]]) -> Vec<Node> {
                 rows_out: of.counters.rows_out.get(),
                 batches: of.counters.batches.get(),
                 failures: of.counters.failures.get(),
-                batch_us: mean(of.counters.micros.get(), of.counters.batches.get()),
+                batch_us: mean(&of.counters),
+                took: Times::of(&of.counters.took),
             };
             let mut status = status.clone();
             if let (Part::Stage, Some((live, _))) = (status.part, &live) {
@@ -157,11 +222,15 @@ fn nodes(running: &Running, rates: &[[f64; 2]]) -> Vec<Node> {
             }
             Node {
                 line: report::line(graph, &status, place),
-                from: from(graph, status.part, &status.name),
+                inputs: Input::all(&status, &from, &rate),
+                from,
+                lag: (status.part == Part::Source && !over).then(|| Lag::of(graph, &status, now)),
                 rows_in_per_s,
                 rows_out_per_s,
-                batch_rows: mean(status.counters.rows_in.get(), status.counters.batches.get()),
-                batch_us: mean(status.counters.micros.get(), status.counters.batches.get()),
+                batch_rows: per_batch(status.counters.rows_in.get(), &status.counters),
+                batch_us: mean(&status.counters),
+                took: (status.part == Part::Stage).then(|| Times::of(&status.counters.took)),
+                age: matches!(status.part, Part::Stage | Part::Sink).then(|| Times::of(&status.counters.age)),
                 versions: versions.iter().map(version).collect(),
             }
         };
@@ -169,8 +238,14 @@ fn nodes(running: &Running, rates: &[[f64; 2]]) -> Vec<Node> {
     })
 }
 
-fn mean(sum: u64, count: u64) -> f64 {
-    if count == 0 { 0.0 } else { sum as f64 / count as f64 }
+/// Time that a batch took on average, in microseconds.
+fn mean(of: &Counters) -> f64 {
+    per_batch(of.took.spread().sum(), of)
+}
+
+fn per_batch(sum: u64, of: &Counters) -> f64 {
+    let batches = of.batches.get();
+    if batches == 0 { 0.0 } else { sum as f64 / batches as f64 }
 }
 
 /// What a node reads from: `source`, `stage` or `stage.port`.
@@ -188,72 +263,4 @@ fn from(graph: &Graph, part: Part, name: &str) -> Vec<String> {
         }
     };
     inputs.into_iter().flatten().map(named).collect()
-}
-
-/// A metric: its name, kind, help, and where its value is.
-type Metric = (&'static str, &'static str, &'static str, fn(&Node) -> f64);
-
-/// The metrics of a node. Names are here and nowhere else.
-const NODE_METRICS: [Metric; 8] = [
-    ("wasmill_rows_in_total", "counter", "Rows that came in.", |node| node.line.rows_in as f64),
-    ("wasmill_rows_out_total", "counter", "Rows that went out.", |node| node.line.rows_out as f64),
-    ("wasmill_rows_filtered_total", "counter", "Rows that went nowhere, by the operator's choice.", |node| {
-        node.line.filtered as f64
-    }),
-    ("wasmill_dead_letters_total", "counter", "Rows that went to the dead letters.", |node| {
-        node.line.dead_letters as f64
-    }),
-    ("wasmill_failed_calls_total", "counter", "Calls of operators that failed as a whole.", |node| {
-        node.line.failures as f64
-    }),
-    ("wasmill_retries_total", "counter", "Rows that were tried again.", |node| node.line.retries as f64),
-    ("wasmill_batches_total", "counter", "Batches that took effect.", |node| node.line.batches as f64),
-    ("wasmill_bytes_total", "counter", "Bytes read or written.", |node| node.line.bytes as f64),
-];
-const UP: &str = "wasmill_up_seconds";
-const PIPELINES: &str = "wasmill_pipelines";
-const SWAPS: &str = "wasmill_stage_version";
-
-/// All metrics as Prometheus reads them.
-pub(crate) fn metrics(server: &Server) -> String {
-    let pipelines: Vec<Whole> = server.all().iter().filter_map(|pipeline| whole(pipeline)).collect();
-    let mut text = String::new();
-    let head = |text: &mut String, name: &str, kind: &str, help: &str| {
-        *text += &format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
-    };
-    head(&mut text, UP, "gauge", "Seconds since the server started.");
-    text += &format!("{UP} {}\n", server.since.elapsed().as_secs_f64());
-    head(&mut text, PIPELINES, "gauge", "Pipelines, by state.");
-    for state in ["running", "paused", "draining", "done", "failed", "broken"] {
-        let count = pipelines.iter().filter(|pipeline| pipeline.short.state == state).count();
-        text += &format!("{PIPELINES}{{state=\"{state}\"}} {count}\n");
-    }
-    for (name, kind, help, value) in NODE_METRICS {
-        head(&mut text, name, kind, help);
-        for pipeline in &pipelines {
-            for node in &pipeline.nodes {
-                let (of, part, node_name) =
-                    (label(&pipeline.short.name), label(node.line.part), label(&node.line.name));
-                let labels = format!("pipeline=\"{of}\",part=\"{part}\",node=\"{node_name}\"");
-                text += &format!("{name}{{{labels}}} {}\n", value(node));
-            }
-        }
-    }
-    head(&mut text, SWAPS, "gauge", "The version of a stage that works, counted since the pipeline started.");
-    for pipeline in &pipelines {
-        for node in &pipeline.nodes {
-            if let Some(live) = node.versions.iter().find(|version| version.live) {
-                let (of, stage) = (label(&pipeline.short.name), label(&node.line.name));
-                let digest = &live.digest;
-                text +=
-                    &format!("{SWAPS}{{pipeline=\"{of}\",stage=\"{stage}\",digest=\"{digest}\"}} {}\n", live.version);
-            }
-        }
-    }
-    text
-}
-
-/// A label's value. Names are letters, digits, `-` and `_`, but that is checked elsewhere.
-fn label(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

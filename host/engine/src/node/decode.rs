@@ -42,7 +42,7 @@ pub struct DecodeNode {
 }
 
 impl DecodeNode {
-    fn decode(&mut self, chunk: &Chunk, now: Micros) -> Step {
+    fn decode(&mut self, chunk: &Chunk, read_at: Micros, now: Micros) -> Step {
         let decoder = self.decoder.as_mut().expect("only a source with a format sends chunks");
         let mut decoded = decoder.decode(chunk);
         let found = decoded.records.rows + decoded.bad.len();
@@ -59,17 +59,18 @@ impl DecodeNode {
         if !decoded.bad.is_empty() {
             self.outbox.dead(decoded.bad);
         }
-        self.pass(vec![decoded.records]);
+        self.pass(vec![(decoded.records, Some(read_at))]);
         Step::Progressed
     }
 
-    fn pass(&mut self, records: Vec<Records>) {
+    /// Passes records on, each with when they were read.
+    fn pass(&mut self, records: Vec<(Records, Option<Micros>)>) {
         let mut batches = Vec::with_capacity(records.len());
-        for records in records.into_iter().filter(|records| records.rows > 0) {
+        for (records, read_at) in records.into_iter().filter(|(records, _)| records.rows > 0) {
             self.observe(&records);
             self.counters.rows_out.add(records.rows as u64);
             self.counters.batches.add(1);
-            batches.push(Batch::new(Arc::new(records), self.layout.clone()));
+            batches.push(Batch::new(Arc::new(records), self.layout.clone()).read_then(read_at));
         }
         self.outbox.rows(0, Parcel { batches, watermark: self.watermark });
     }
@@ -79,6 +80,7 @@ impl DecodeNode {
         let latest = records.event_time.as_ref().and_then(|times| times.iter().max().copied());
         if let Some(latest) = latest {
             self.watermark = self.watermark.max(latest.saturating_sub(lateness));
+            self.counters.watermark.reach(self.watermark);
         }
     }
 
@@ -91,7 +93,7 @@ impl DecodeNode {
                 assert_eq!(column.null_count(), 0, "the event time is a required field");
                 records.event_time = Some(column.as_primitive::<TimestampMicrosecondType>().values().clone());
             }
-            records
+            (records, batch.read_at())
         };
         let records = parcel.batches.iter().map(own).collect();
         self.pass(records);
@@ -113,7 +115,7 @@ impl Node for DecodeNode {
             return step;
         }
         match self.inbox.take() {
-            Delivery::Message(_, Message::Chunk(chunk)) => return self.decode(&chunk, clock.now()),
+            Delivery::Message(_, Message::Chunk(chunk, at)) => return self.decode(&chunk, at, clock.now()),
             Delivery::Message(_, Message::Rows(parcel)) => self.own(parcel),
             other => return self.outbox.pass(&other),
         }

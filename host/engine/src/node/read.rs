@@ -117,6 +117,10 @@ impl ReadNode {
             self.parts.counters.done.set(done);
             self.parts.counters.all.set(all);
         }
+        self.parts.counters.behind.set(self.parts.reader.behind(now).map_or(0, |behind| behind.saturating_add(1)));
+        if matches!(read, Read::Bytes { .. } | Read::Records(_)) {
+            self.parts.counters.brought.reach(now);
+        }
         if let Read::Bytes { partition } | Read::End { partition } | Read::Broken { partition, .. } = read
             && let Err(error) = self.meet(partition)
         {
@@ -127,7 +131,7 @@ impl ReadNode {
         if let Read::Bytes { partition } = read
             && partition as usize == self.last
         {
-            self.cut(bytes);
+            self.cut(bytes, now);
             return Step::Progressed;
         }
         let other = bytes.split_off(kept);
@@ -139,17 +143,17 @@ impl ReadNode {
                 self.last = partition as usize;
                 let mut bytes = std::mem::take(&mut self.partitions[self.last].rest);
                 bytes.extend_from_slice(&other);
-                self.cut(bytes);
+                self.cut(bytes, now);
             }
-            Read::End { partition } => self.end(partition, None),
-            Read::Broken { partition, reason } => self.end(partition, Some(reason)),
+            Read::End { partition } => self.end(partition, None, now),
+            Read::Broken { partition, reason } => self.end(partition, Some(reason), now),
             Read::Records(records) => {
                 self.parts.counters.rows_in.add(records.rows as u64);
                 if let Err(error) = self.meet(0) {
                     return failed(&self.parts.name, error.message);
                 }
                 self.partitions[0].offset = records.first + records.rows as u64;
-                let batch = Batch::new(Arc::new(*records), self.parts.layout.clone());
+                let batch = Batch::new(Arc::new(*records), self.parts.layout.clone()).read_then(Some(now));
                 self.send(Message::Rows(Parcel { batches: vec![batch], watermark: Micros::MIN }));
             }
             Read::Idle { until } => return Step::Idle { until },
@@ -191,7 +195,7 @@ impl ReadNode {
     }
 
     /// Sends the whole records of `bytes`, which begin where the rest of the last partition did.
-    fn cut(&mut self, mut bytes: Vec<u8>) {
+    fn cut(&mut self, mut bytes: Vec<u8>, now: Micros) {
         let framing = self.parts.framing.as_mut().expect("a source of bytes has a format");
         let partition = &mut self.partitions[self.last];
         if partition.skipping {
@@ -217,7 +221,7 @@ impl ReadNode {
                 bytes.truncate(end);
                 let chunk = self.chunk(self.last, bytes, None);
                 self.partitions[self.last].rest = rest;
-                self.send(Message::Chunk(chunk));
+                self.send(Message::Chunk(chunk, now));
             }
             None if bytes.len() > RECORD_BYTES_MAX => {
                 let dropped = (bytes.len() - RECORD_BYTES_MAX) as u64;
@@ -229,21 +233,21 @@ impl ReadNode {
                 let partition = &mut self.partitions[self.last];
                 (partition.skipping, partition.beginning) = (true, false);
                 partition.offset += dropped;
-                self.send(Message::Chunk(chunk));
+                self.send(Message::Chunk(chunk, now));
             }
             None => partition.rest = bytes,
         }
     }
 
     /// The partition has ended: what is left is a record without line end, or a broken one.
-    fn end(&mut self, partition: u32, broken: Option<String>) {
+    fn end(&mut self, partition: u32, broken: Option<String>, now: Micros) {
         let number = partition as usize;
         let rest = std::mem::take(&mut self.partitions[number].rest);
         let Partition { skipping, beginning, .. } = self.partitions[number];
         // What ends before its header is whole has no records.
         if !rest.is_empty() && !skipping && !beginning || broken.is_some() {
             let chunk = self.chunk(number, rest, broken);
-            self.send(Message::Chunk(chunk));
+            self.send(Message::Chunk(chunk, now));
         }
     }
 
@@ -402,7 +406,7 @@ mod tests {
                 number: 0,
             };
             assert_eq!(ReadNode::new(parts).step(&ManualClock::default()), Step::Progressed);
-            let Some(Message::Chunk(chunk)) = rx.receive() else { panic!("no chunk") };
+            let Some(Message::Chunk(chunk, _)) = rx.receive() else { panic!("no chunk") };
             assert_eq!(&chunk.data[..chunk.len], b"3,4\n");
             let whole = name.len() < RECORD_BYTES_MAX;
             assert_eq!(chunk.header.as_deref(), whole.then(|| format!("a,{name}\n").into_bytes()).as_deref());

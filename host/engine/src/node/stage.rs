@@ -137,10 +137,12 @@ impl StageNode {
         match result {
             Ok(effects) => {
                 let step = self.apply(&task, effects, clock.now());
-                let took = clock.now() - began;
-                self.parts.throttle.took(task.batch.rows(), took);
+                let now = clock.now();
+                self.parts.throttle.took(task.batch.rows(), now - began);
+                let age = task.batch.read_at().map(|read_at| now - read_at);
                 for counters in [&self.parts.counters, &self.parts.code.version.counters] {
-                    counters.micros.add(took.unsigned_abs());
+                    counters.took.record(now - began);
+                    age.into_iter().for_each(|age| counters.age.record(age));
                 }
                 step
             }

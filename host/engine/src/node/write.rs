@@ -94,6 +94,9 @@ impl WriteNode {
                 Progress::Pending { until } => Step::Idle { until },
                 Progress::Done => {
                     let rows = block.batch.rows() as u64;
+                    if let Some(read_at) = block.batch.read_at() {
+                        self.counters.age.record(now - read_at);
+                    }
                     self.counters.rows_in.add(rows);
                     self.counters.rows_out.add(rows);
                     self.counters.bytes.add(block.bytes.len() as u64);

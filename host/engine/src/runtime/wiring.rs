@@ -13,9 +13,9 @@ use crate::batch::Layout;
 use crate::clock::Micros;
 use crate::codec;
 use crate::coordinator::{Coordinator, Order, Report};
-use crate::counters::{Counters, OperatorMetrics, SharedCounters};
+use crate::counters::{Counters, Flow, OperatorMetrics, SharedCounters};
 use crate::dead_letter;
-use crate::edge::{Inbox, Rx, Tx, edge};
+use crate::edge::{Inbox, Rx, Tx, counted, edge};
 use crate::graph::{Graph, Sink, Source, Stage, Upstream};
 use crate::node::code::{Code, Version};
 use crate::node::order::StageReport;
@@ -33,6 +33,9 @@ struct Ends {
     dead: Option<Tx>,
     inbox: Vec<Vec<Rx>>,
 }
+
+/// What goes into a stage or sink, for each of its inputs.
+type Inputs = Vec<Vec<Arc<Flow>>>;
 
 impl Ends {
     fn lanes(count: u32, ports: usize) -> Vec<Self> {
@@ -54,6 +57,8 @@ struct Wiring<'a> {
     graph: &'a Graph,
     sources: Vec<Vec<Ends>>,
     stages: Vec<Vec<Ends>>,
+    /// For each stage.
+    inputs: Vec<Inputs>,
     nodes: Vec<Placed>,
     status: Vec<Status>,
     reports: Sender<Report>,
@@ -76,6 +81,7 @@ pub(super) fn wire(graph: &Graph, connectors: Connectors, settings: &Settings) -
         graph,
         sources: graph.sources.iter().map(|source| Ends::lanes(source.lanes, 1)).collect(),
         stages: graph.stages.iter().map(|stage| Ends::lanes(stage.lanes, stage.plan.ports.len())).collect(),
+        inputs: vec![Vec::new(); graph.stages.len()],
         nodes: Vec::new(),
         status: Vec::new(),
         reports,
@@ -96,8 +102,8 @@ pub(super) fn wire(graph: &Graph, connectors: Connectors, settings: &Settings) -
     for (number, stage) in graph.stages.iter().enumerate() {
         wiring.stage(number, stage, settings, &mut bound)?;
     }
-    for ((sink, edges), writer) in graph.sinks.iter().zip(sink_edges).zip(sinks) {
-        wiring.sink(sink, Part::Sink, edges, writer)?;
+    for ((sink, (edges, inputs)), writer) in graph.sinks.iter().zip(sink_edges).zip(sinks) {
+        wiring.sink(sink, edges, inputs, writer)?;
     }
     if let (Some(sink), Some(writer)) = (&graph.dead_letters, dead_letters) {
         let edges = dead_edges.into_iter().map(|rx| vec![rx]).collect();
@@ -140,7 +146,10 @@ impl Wiring<'_> {
                 let count = stage.lanes as usize;
                 let (senders, port) = self.upstream(*input);
                 let direct = stage.key.is_empty() && senders.len() == count;
-                let inboxes = if direct { direct_edges(senders, port) } else { crossed(senders, port, stage, count) };
+                let flow = Arc::default();
+                let inboxes =
+                    if direct { direct_edges(senders, port, &flow) } else { crossed(senders, port, stage, &flow) };
+                self.inputs[number].push(vec![flow]);
                 for (lane, edges) in self.stages[number].iter_mut().zip(inboxes) {
                     lane.inbox.push(edges);
                 }
@@ -148,17 +157,19 @@ impl Wiring<'_> {
         }
     }
 
-    /// For each input of a sink the edges from its lanes.
-    fn connect_sink(&mut self, sink: &Sink) -> Vec<Vec<Rx>> {
+    /// For each input of a sink the edges from its lanes, and what goes along them.
+    fn connect_sink(&mut self, sink: &Sink) -> (Vec<Vec<Rx>>, Inputs) {
         let connect = |input: &Upstream| {
             let (senders, port) = self.upstream(*input);
-            direct_edges(senders, port).into_iter().flatten().collect()
+            let flow = Arc::default();
+            let edges = direct_edges(senders, port, &flow).into_iter().flatten().collect();
+            (edges, vec![flow])
         };
-        sink.inputs.iter().map(connect).collect()
+        sink.inputs.iter().map(connect).unzip()
     }
 
     fn source(&mut self, number: usize, source: &Source, reader: Box<dyn crate::source::SourceReader>) {
-        let counters = self.counters(Part::Source, &source.name, None);
+        let counters = self.counters(Part::Source, &source.name, None, Vec::new());
         let (orders, received) = channel();
         self.source_orders.push(orders);
         let (to_lanes, from_reader): (Vec<_>, Vec<_>) = (0..source.lanes).map(|_| edge()).unzip();
@@ -200,7 +211,8 @@ impl Wiring<'_> {
         bound: &mut usize,
     ) -> Result<(), RuntimeError> {
         let version = Arc::new(Version::new(1, Arc::new(stage.clone())));
-        let counters = self.counters(Part::Stage, &stage.name, Some(version.metrics.clone()));
+        let inputs = std::mem::take(&mut self.inputs[number]);
+        let counters = self.counters(Part::Stage, &stage.name, Some(version.metrics.clone()), inputs);
         let mut orders = Vec::new();
         for lane in 0..stage.lanes {
             let refused = |message: String| RuntimeError::Operator { stage: stage.name.clone(), message };
@@ -240,19 +252,21 @@ impl Wiring<'_> {
     fn sink(
         &mut self,
         sink: &Sink,
-        part: Part,
         edges: Vec<Vec<Rx>>,
+        mut inputs: Inputs,
         writer: Box<dyn SinkWriter>,
     ) -> Result<(), RuntimeError> {
         let mut encoded = Vec::new();
-        for lanes in edges {
-            let mut from_lanes = Vec::new();
+        for (lanes, input) in edges.into_iter().zip(&mut inputs) {
+            let (mut from_lanes, flow) = (Vec::new(), Arc::default());
             for (lane, rx) in lanes.into_iter().enumerate() {
-                from_lanes.push(self.encode(sink, Some(lane as u32), vec![vec![rx]], &*writer));
+                from_lanes.push(self.encode(sink, Some(lane as u32), vec![vec![rx]], &flow, &*writer));
             }
             encoded.push(from_lanes);
+            input.push(flow);
         }
-        self.write(sink, part, encoded, writer)
+        let counters = self.counters(Part::Sink, &sink.name, None, inputs);
+        self.write(sink, counters, encoded, writer)
     }
 
     /// The dead letters come from every lane, in no order; one node encodes them.
@@ -262,13 +276,21 @@ impl Wiring<'_> {
         edges: Vec<Vec<Rx>>,
         writer: Box<dyn SinkWriter>,
     ) -> Result<(), RuntimeError> {
-        let encoded = self.encode(sink, None, edges, &*writer);
-        self.write(sink, Part::DeadLetters, vec![vec![encoded]], writer)
+        let encoded = self.encode(sink, None, edges, &Arc::default(), &*writer);
+        let counters = self.counters(Part::DeadLetters, &sink.name, None, Vec::new());
+        self.write(sink, counters, vec![vec![encoded]], writer)
     }
 
     /// An encode node; the edge from it to the writer.
-    fn encode(&mut self, sink: &Sink, lane: Option<u32>, inbox: Vec<Vec<Rx>>, writer: &dyn SinkWriter) -> Rx {
-        let (tx, rx) = edge();
+    fn encode(
+        &mut self,
+        sink: &Sink,
+        lane: Option<u32>,
+        inbox: Vec<Vec<Rx>>,
+        flow: &Arc<Flow>,
+        writer: &dyn SinkWriter,
+    ) -> Rx {
+        let (tx, rx) = counted(flow);
         let format = sink.format.as_ref().filter(|_| writer.wants() == Wants::Bytes);
         let dead = lane.is_none().then(|| Arc::new(Layout::of_source(&dead_letter::schema())));
         let node = encode::EncodeNode {
@@ -286,7 +308,7 @@ impl Wiring<'_> {
     fn write(
         &mut self,
         sink: &Sink,
-        part: Part,
+        counters: SharedCounters,
         encoded: Vec<Vec<Rx>>,
         mut writer: Box<dyn SinkWriter>,
     ) -> Result<(), RuntimeError> {
@@ -295,7 +317,6 @@ impl Wiring<'_> {
         let number = self.sink_orders.len();
         self.sink_orders.push(orders);
         self.promises.push(writer.promise());
-        let counters = self.counters(part, &sink.name, None);
         let (inbox, reports) = (Inbox::new(encoded), self.reports.clone());
         let parts =
             write::Parts { name: sink.name.clone(), inbox, writer, counters, orders: received, reports, number };
@@ -314,9 +335,15 @@ impl Wiring<'_> {
         }
     }
 
-    fn counters(&mut self, part: Part, name: &Arc<str>, metrics: Option<Arc<OperatorMetrics>>) -> SharedCounters {
+    fn counters(
+        &mut self,
+        part: Part,
+        name: &Arc<str>,
+        metrics: Option<Arc<OperatorMetrics>>,
+        inputs: Inputs,
+    ) -> SharedCounters {
         let counters = Arc::new(Counters::default());
-        self.status.push(Status { part, name: name.clone(), counters: counters.clone(), metrics });
+        self.status.push(Status { part, name: name.clone(), counters: counters.clone(), metrics, inputs });
         counters
     }
 
@@ -326,9 +353,9 @@ impl Wiring<'_> {
 }
 
 /// An edge from each sending lane; one entry a receiving lane.
-fn direct_edges(senders: &mut [Ends], port: usize) -> Vec<Vec<Rx>> {
+fn direct_edges(senders: &mut [Ends], port: usize, flow: &Arc<Flow>) -> Vec<Vec<Rx>> {
     let connect = |sender: &mut Ends| {
-        let (tx, rx) = edge();
+        let (tx, rx) = counted(flow);
         sender.ports[port].push(Port { split: Split::Whole, lanes: vec![tx] });
         vec![rx]
     };
@@ -336,10 +363,11 @@ fn direct_edges(senders: &mut [Ends], port: usize) -> Vec<Vec<Rx>> {
 }
 
 /// Edges from every sending lane to every receiving lane; one entry a receiving lane.
-fn crossed(senders: &mut [Ends], port: usize, stage: &Stage, count: usize) -> Vec<Vec<Rx>> {
+fn crossed(senders: &mut [Ends], port: usize, stage: &Stage, flow: &Arc<Flow>) -> Vec<Vec<Rx>> {
+    let count = stage.lanes as usize;
     let mut inboxes: Vec<Vec<Rx>> = (0..count).map(|_| Vec::new()).collect();
     for sender in senders {
-        let (lanes, receivers): (Vec<Tx>, Vec<Rx>) = (0..count).map(|_| edge()).unzip();
+        let (lanes, receivers): (Vec<Tx>, Vec<Rx>) = (0..count).map(|_| counted(flow)).unzip();
         let split = match (count, stage.key.is_empty()) {
             (1, _) => Split::Whole,
             (_, true) => Split::Turn,

@@ -1,5 +1,8 @@
 // Elements and texts. What comes from data is only ever set as text or as an attribute, never read as markup.
 
+// From when on it is worth a word that a source brings nothing.
+const IDLE_S = 2;
+
 const SVG = "http://www.w3.org/2000/svg";
 
 // An element of HTML: attributes by name, functions as listeners, children as elements or texts.
@@ -64,6 +67,16 @@ export function rate(number) {
 export function took(micros) {
   if (micros >= 999_500) return `${(micros / 1e6).toFixed(2)} s`;
   return micros >= 999.5 ? `${(micros / 1e3).toFixed(1)} ms` : `${count(micros)} µs`;
+}
+
+// What a source, or all of a pipeline, is behind by: `1.2M bytes behind`, `3 s behind`; with `all` also for how long
+// nothing has come.
+export function behind(lag, all) {
+  const of = [[lag.behind_bytes, "B"], [lag.behind_rows, "rows"]].filter(([number]) => number > 0);
+  const words = of.map(([number, unit]) => `${brief(number)} ${unit} behind`);
+  if (lag.event_time_s !== undefined) words.push(`event time −${span(Math.max(0, lag.event_time_s))}`);
+  if (all && lag.idle_s >= IDLE_S) words.push(`idle for ${span(lag.idle_s)}`);
+  return words;
 }
 
 // `3 h 12 min`, the two largest units.

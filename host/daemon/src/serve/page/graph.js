@@ -1,7 +1,7 @@
 // The graph of a pipeline: a box a source, stage and sink, in columns from left to right, or in rows where the page is
-// narrow; on each edge the rows a second that its reader takes, where that reads from one place only.
+// narrow; on each edge the rows a second that its reader takes, and those that wait for it.
 
-import { brief, count, cut, rate, s, took } from "./dom.js";
+import { behind, brief, count, cut, rate, s, took } from "./dom.js";
 import { layout } from "./layout.js";
 
 const BOX = { width: 178, line: 16, pad: 11 };
@@ -49,9 +49,13 @@ function lines(node) {
   if (node.part === "stage") {
     const live = node.versions?.find((version) => version.live);
     if (live) said.push(`v${live.version} ${live.digest.slice(0, 8)}${live.watched ? " watched" : ""}`);
-    if (node.batches > 0) said.push(`${rows(node.batch_rows)} in ${took(node.batch_us)}`);
+    if (node.batches > 0) {
+      said.push(`${rows(node.batch_rows)} in ${took(node.batch_us)}`, `p99 ${took(node.took.p99_us)}`);
+    }
   } else {
     said.push(rows(node.part === "source" ? node.rows_in : node.rows_out));
+    said.push(...behind(node.lag ?? {}, true));
+    if (node.age?.max_us > 0) said.push(`p99 ${took(node.age.p99_us)} old`);
   }
   const wrong = [[node.dead_letters, "dead"], [node.failures, "failed"]].filter(([number]) => number > 0);
   if (wrong.length > 0) said.push({ wrong: wrong.map(([number, word]) => `${brief(number)} ${word}`).join(", ") });
@@ -64,12 +68,13 @@ function rows(number) {
 
 // The edges that lead to a box. `stage.port` names a port.
 function inputs(to, boxes) {
-  return (to.node.from ?? []).map((name) => {
+  return (to.node.inputs ?? []).map((input) => {
+    const name = input.from;
     const is = (one) => !one.sink && (one.node.name === name || name.startsWith(`${one.node.name}.`));
     const from = boxes.filter(is).sort((a, b) => b.node.name.length - a.node.name.length)[0];
     if (!from) return null;
     const port = name.length > from.node.name.length ? name.slice(from.node.name.length + 1) : null;
-    return { from, to, port, flow: to.node.from.length === 1 ? to.node.rows_in_per_s : null };
+    return { from, to, port, flow: input.rows_per_s, waiting: input.waiting_rows };
   }).filter((edge) => edge !== null);
 }
 
@@ -110,7 +115,8 @@ function named(edge, down) {
   const points = way(edge, down);
   const passes = edge.cells.length > 0;
   const [[a, b], [x, y]] = passes ? [points[1], points[2]] : [points[0], points.at(-1)];
-  const words = [edge.port, edge.flow === null ? null : rate(edge.flow)].filter((word) => word !== null);
+  const waiting = edge.waiting > 0 ? `${brief(edge.waiting)} wait` : null;
+  const words = [edge.port, rate(edge.flow), waiting].filter((word) => word !== null);
   const said = passes && !down ? [words.join(" ")] : words;
   const above = !down && (passes || x - a < SHORT);
   const first = above ? 6 - 14 * said.length : 4 - 7 * (said.length - 1);

@@ -1,6 +1,6 @@
 // The parts of the page, each made of what the API says.
 
-import { brief, count, cut, h, rate, short, span, time, took } from "./dom.js";
+import { behind, brief, count, cut, h, rate, short, span, time, took } from "./dom.js";
 
 const RECORD_CHARACTERS_MAX = 1_000;
 
@@ -21,8 +21,18 @@ export function list(pipelines) {
   const row = (of) => h("tr", {},
     h("th", { scope: "row" }, h("a", { href: link(of.name), "data-key": of.name }, of.name)),
     h("td", {}, state(of.state)),
-    number(rate(of.rows_in_per_s)), number(rate(of.rows_out_per_s)), number(of.revision));
-  return table(["pipeline", "state", "-in", "-out", "-revision"], pipelines.map(row));
+    number(rate(of.rows_in_per_s)), number(rate(of.rows_out_per_s)),
+    h("td", { class: "quiet" }, lag(of)),
+    number(some(of.dead_letters), of.dead_letters > 0), number(some(of.failures), of.failures > 0),
+    number(of.revision));
+  const titles = ["pipeline", "state", "-in", "-out", "lag", "-dead", "-failed calls", "-revision"];
+  return table(titles, pipelines.map(row));
+}
+
+// What a pipeline, or a source, is behind by and what waits in it, in words.
+function lag(of) {
+  const waiting = of.waiting_rows > 0 ? [`${brief(of.waiting_rows)} rows wait`] : [];
+  return [...behind(of.lag ?? {}), ...waiting].join(", ");
 }
 
 // Name, state and totals of one pipeline.
@@ -54,10 +64,21 @@ export function nodes(whole) {
     number(some(node.filtered)), number(some(node.dead_letters), node.dead_letters > 0),
     number(some(node.failures), node.failures > 0),
     number(node.part === "stage" && node.batches > 0 ? `${brief(node.batch_rows)} in ${took(node.batch_us)}` : ""),
+    number(percentiles(node.took)), number(percentiles(node.age)),
+    h("td", { class: "quiet" }, lag({ ...node, waiting_rows: waits(node) })),
     h("td", { class: "quiet place" }, node.place ?? ""));
   const titles = ["name", "part", "-in", "-out", "-rows in", "-rows out", "-filtered", "-dead", "-failed calls",
-    "-a batch", "place"];
+    "-a batch", "-batch p50 / p99", "-age p50 / p99", "lag", "place"];
   return table(titles, whole.nodes.map(row));
+}
+
+function waits(node) {
+  return (node.inputs ?? []).reduce((sum, input) => sum + input.waiting_rows, 0);
+}
+
+// `300 µs / 1.2 ms`
+function percentiles(times) {
+  return times?.max_us > 0 ? `${took(times.p50_us)} / ${took(times.p99_us)}` : "";
 }
 
 // The versions of a stage, newest first, and its own metrics.
@@ -67,8 +88,10 @@ export function versions(node) {
     h("td", {}, h("code", { title: of.digest }, short(of.digest))),
     h("td", {}, of.live ? state(of.watched ? "watched" : "live") : ""),
     number(count(of.rows_in)), number(count(of.rows_out)), number(count(of.batches)),
-    number(of.batches > 0 ? took(of.batch_us) : ""), number(some(of.failures), of.failures > 0));
-  const titles = ["version", "digest", "", "-rows in", "-rows out", "-batches", "-a batch", "-failed calls"];
+    number(of.batches > 0 ? took(of.batch_us) : ""), number(percentiles(of.took)),
+    number(some(of.failures), of.failures > 0));
+  const titles = ["version", "digest", "", "-rows in", "-rows out", "-batches", "-a batch", "-p50 / p99",
+    "-failed calls"];
   const metrics = (node.metrics ?? []).map(([name, value]) => h("li", {}, name, " ", h("b", {}, brief(value))));
   return [table(titles, [...node.versions].reverse().map(row)),
     metrics.length > 0 ? h("ul", { class: "metrics" }, metrics) : null];

@@ -1,0 +1,94 @@
+//! What is seen of a server from outside: how long batches take, how old rows are, what is behind and where it waits.
+//!
+//! Neighbours: `serve.rs` has the pipeline, `page.rs` the page of it.
+
+use serde_json::Value;
+use wasmill_tests::process::Folder;
+use wasmill_tests::server::{Server, relabelled};
+
+use crate::guests::{passing, poisoned_by};
+use crate::serve::{append, followed, lines};
+
+fn node<'a>(pipeline: &'a Value, name: &str) -> &'a Value {
+    let nodes = pipeline["nodes"].as_array().unwrap();
+    nodes.iter().find(|node| node["name"] == name).unwrap()
+}
+
+/// The value of a metric with these labels.
+fn metric(server: &Server, labelled: &str) -> Option<f64> {
+    let text = server.get("/metrics").with(200).body;
+    let line = text.as_str().unwrap().lines().find(|line| line.starts_with(labelled)).map(str::to_owned)?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+#[test]
+fn how_long_batches_take_and_how_old_rows_are_is_told_of_each_stage_version_and_sink() {
+    let folder = followed();
+    let server = Server::start(&folder);
+    server.apply(&folder, "followed", "pipeline.yaml").with(200);
+    server.until("the first rows are through", "followed", |it| it["rows_out"] == 1_000);
+    let digest = server.upload(&relabelled(&passing(), 7));
+    server.swap("followed", "pass", &digest, "").with(200);
+    append(&folder, &lines(1_000, 1_500));
+    server.until("the others are too", "followed", |it| it["rows_out"] == 1_500);
+    let whole = server.pipeline("followed");
+    let (stage, sink) = (node(&whole, "pass"), node(&whole, "out"));
+    let versions = stage["versions"].as_array().unwrap();
+    let took = versions.iter().map(|version| &version["took"]);
+    for times in took.chain([&stage["took"], &stage["age"], &sink["age"]]) {
+        let of = |key: &str| times[key].as_u64().unwrap();
+        assert!(of("p50_us") <= of("p95_us") && of("p95_us") <= of("p99_us"), "{times}");
+        assert!(of("p99_us") <= of("max_us") && of("max_us") > 0, "{times}");
+    }
+    assert!(stage["age"]["max_us"].as_u64() >= stage["took"]["max_us"].as_u64(), "{stage:#}");
+    assert!(sink["took"].is_null() && node(&whole, "rows")["age"].is_null());
+    for (version, number) in versions.iter().zip(1..) {
+        let labels = format!("pipeline=\"followed\",stage=\"pass\",version=\"{number}\",digest={}", version["digest"]);
+        let batches = version["batches"].as_f64();
+        assert!(batches > Some(0.0));
+        assert_eq!(metric(&server, &format!("wasmill_batch_seconds_count{{{labels}}}")), batches);
+        assert_eq!(metric(&server, &format!("wasmill_batch_seconds_bucket{{{labels},le=\"+Inf\"}}")), batches);
+    }
+    let sink = "wasmill_row_age_seconds_count{pipeline=\"followed\",part=\"sink\",node=\"out\"}";
+    assert!(metric(&server, sink) >= Some(2.0));
+    let shown = server.wasmill(&folder, &["status", "followed"]).with_code(0).stdout;
+    assert!(shown.contains("a batch took p50 ") && shown.contains("rows were there after p50 "), "{shown}");
+}
+
+#[test]
+fn a_pipeline_that_does_not_keep_up_says_how_far_it_is_behind_and_where_rows_wait() {
+    // No row can ever be done, and each is tried again after a wait: rows come to stand in front of the stage.
+    let folder = Folder::with(
+        "name: stuck\nsources:\n  rows:\n    file: { path: in.ndjson, follow: true }\n\
+         \x20   format: { ndjson: { columns: { n: int64, at: timestamp } } }\n    event_time: { column: at }\n\
+         stages:\n  pass: { from: rows, plugin: ./guest.wasm, on_error: { retry: { max: 5 } } }\n\
+         sinks:\n  out: { from: pass, file: { path: out/ } }\ndead_letters: { file: { path: dead/ } }\n",
+    );
+    folder.write("guest.wasm", poisoned_by(0));
+    let line = "{\"n\":0,\"at\":\"2020-01-01T00:00:00Z\"}\n";
+    folder.write("in.ndjson", line.repeat(200_000));
+    let server = Server::start(&folder);
+    server.apply(&folder, "stuck", "pipeline.yaml").with(200);
+    let mut whole = Value::Null;
+    server.until("rows wait, and what was not read is what is left of the file", "stuck", |it| {
+        whole = it.clone();
+        let (source, input) = (node(it, "rows"), &node(it, "pass")["inputs"][0]);
+        let left = source["bytes"].as_u64().map(|bytes| 200_000 * line.len() as u64 - bytes);
+        println!("{source:#} {input:#}");
+        left > Some(1_000_000) && source["lag"]["behind_bytes"].as_u64() == left && input["waiting_messages"] == 4
+    });
+    let (lag, input) = (&node(&whole, "rows")["lag"], &node(&whole, "pass")["inputs"][0]);
+    assert!(lag["event_time_s"].as_f64() > Some(1e8) && lag["behind_rows"].is_null(), "{lag}");
+    assert!(input["from"] == "rows" && input["waiting_rows"].as_u64() > Some(1_000), "{input}");
+    assert_eq!(node(&whole, "out")["inputs"][0]["waiting_rows"], 0, "nothing comes that far");
+    assert!(whole["waiting_rows"] == input["waiting_rows"] && whole["lag"]["behind_bytes"].as_u64() > Some(1_000_000));
+    let waiting = metric(&server, "wasmill_waiting_rows{pipeline=\"stuck\",from=\"rows\",to=\"pass\"}");
+    assert_eq!(waiting, input["waiting_rows"].as_f64());
+    assert!(metric(&server, "wasmill_source_behind_bytes{pipeline=\"stuck\",source=\"rows\"}") > Some(1e6));
+    assert!(metric(&server, "wasmill_source_event_time_lag_seconds{pipeline=\"stuck\",source=\"rows\"}") > Some(1e8));
+    let shown = server.wasmill(&folder, &["status", "stuck"]).with_code(0).stdout;
+    for words in [" bytes behind, event time ", " rows from rows wait, in "] {
+        assert!(shown.contains(words), "{shown}");
+    }
+    server.kill();
+}
