@@ -4,6 +4,8 @@
 //! The guests are assembled here, see `guests/assembled.rs`. Most attack at the first try of a batch (`attempt` 0) and
 //! behave at the second, which shows that nothing of an attack is left behind.
 
+#[path = "hostile/compiling.rs"]
+mod compiling;
 #[path = "hostile/lies.rs"]
 mod lies;
 #[path = "hostile/refused.rs"]

@@ -17,7 +17,7 @@ use wasmill_engine::runtime::{Connectors, Runtime, Settings};
 use wasmill_engine::schema::Schema;
 use wasmill_engine::sink::SinkWriter;
 use wasmill_engine::source::SourceReader;
-use wasmill_wasm::{Engine, Level, Limits, LogLine};
+use wasmill_wasm::{Compiler, Engine, Level, Limits, LogLine};
 
 use crate::plugins;
 use crate::spec::{self, ConfigError, Connector, Diagnostics, Outside, PluginRef, Spec};
@@ -43,7 +43,8 @@ impl World {
         if self.engine.get().is_none() {
             let limits =
                 Limits { component_bytes_max: wasmill_wasm::COMPONENT_BYTES_WITH_RUNTIME, ..Limits::default() };
-            let made = Engine::new(limits, Some(self.cache.join("components"))).map_err(|error| error.to_string())?;
+            let cache = Some(self.cache.join("components"));
+            let made = Engine::compiling(Compiler::this_program(), limits, cache).map_err(|error| error.to_string())?;
             drop(self.engine.set(made));
         }
         Ok(self.engine.get().expect("it has just been set"))

@@ -29,5 +29,6 @@ mod client;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::main()
+    // The host compiles strangers' components in a child, which is this program again.
+    wasmill_wasm::compile_if_asked().unwrap_or_else(cli::main)
 }

@@ -8,6 +8,16 @@
 
 #[path = "simulation/world.rs"]
 mod world;
+#[path = "simulation/input.rs"]
+mod input;
+#[path = "simulation/outside.rs"]
+mod outside;
+#[path = "simulation/check.rs"]
+mod check;
+#[path = "simulation/wide.rs"]
+mod wide;
+#[path = "simulation/crashes.rs"]
+mod crashes;
 #[path = "simulation/swaps.rs"]
 mod swaps;
 

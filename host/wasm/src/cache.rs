@@ -4,7 +4,8 @@
 //! directory belongs to one user (mode 0700), an entry begins with a line that names the component's digest, the
 //! compiler with its settings, and the digest of the code behind it. An entry where any of them differs is as good as
 //! none: the component is compiled again and the entry replaced. Entries are written aside and renamed, so there is
-//! no half one. Neighbours: [`crate::engine`] is the only caller.
+//! no half one. Code that was just compiled is made ready here too, because it takes the same trust. Neighbours:
+//! [`crate::compile`] makes the code, [`crate::engine`] is the only caller.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::hash::{Hash, Hasher};
@@ -17,6 +18,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::compile::Artefact;
 use crate::error::ComponentError;
 use crate::wit;
 
@@ -60,22 +62,16 @@ impl Cache {
         if head != self.head(digest, code).as_bytes() {
             return None;
         }
-        // SAFETY: `code` must be what `Component::serialize` gave for this compiler. The head names its digest beside
-        // the component's and the compiler's, and was written by `store` with the code in a directory that only this
-        // user can write to; whoever could forge both could as well change this process. A compiler of another
-        // version or with other settings has another head, and wasmtime compares these once more.
-        let component = unsafe { Component::deserialize(engine, code) };
-        component.ok()
+        // What the head says was written by `store` with the code, in a directory that only this user can write to;
+        // whoever could forge both could as well change this process. A compiler of another version or with other
+        // settings has another head.
+        trusted(engine, code).ok()
     }
 
-    /// Keeps a component under that digest.
-    pub(crate) fn store(&self, component: &Component, digest: &str) -> CacheOutcome {
-        let code = match component.serialize() {
-            Ok(code) => code,
-            Err(reason) => return CacheOutcome::Failed(format!("the component cannot be written down: {reason:#}")),
-        };
-        let path = self.path(digest);
-        match self.write(&path, &self.head(digest, &code), &code) {
+    /// Keeps a component's code under that digest.
+    pub(crate) fn store(&self, artefact: &Artefact, digest: &str) -> CacheOutcome {
+        let (path, code) = (self.path(digest), artefact.code());
+        match self.write(&path, &self.head(digest, code), code) {
             Ok(()) => CacheOutcome::Stored,
             Err(reason) => CacheOutcome::Failed(format!("{} cannot be written: {reason}", path.display())),
         }
@@ -105,6 +101,25 @@ impl Cache {
     fn path(&self, digest: &str) -> PathBuf {
         self.directory.join(format!("{digest}-{}.cwasm", &self.compiler[..16]))
     }
+}
+
+/// A component whose code was just made.
+///
+/// # Errors
+/// Another compiler made it: the program that compiles is of another version than this one.
+pub(crate) fn ready(engine: &Engine, artefact: &Artefact) -> Result<Component, ComponentError> {
+    let other =
+        |reason: wasmtime::Error| ComponentError::Host(format!("what its compiler made is not its own: {reason:#}"));
+    trusted(engine, artefact.code()).map_err(other)
+}
+
+/// The component whose code this is. Private: see who calls it.
+fn trusted(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: `code` must be what the compiler of this program gave, whole. `Cache::load` has it from an entry whose
+    // head names the digest of the code, the component and the compiler, in a directory that only this user can write
+    // to. `ready` has an `Artefact`: made in this process, or by our own program, over a pipe that only the two hold and
+    // with a digest that shows it whole. wasmtime compares version and settings once more.
+    unsafe { Component::deserialize(engine, code) }
 }
 
 /// Makes the directory where it does not exist. One that does is not changed, but must be this user's alone to write.
@@ -147,8 +162,8 @@ mod tests {
         (directory, engine, cache)
     }
 
-    fn empty(engine: &Engine) -> Component {
-        Component::from_binary(engine, b"\0asm\x0d\0\x01\0").unwrap()
+    fn empty(engine: &Engine) -> Artefact {
+        crate::compile::compile(engine, b"\0asm\x0d\0\x01\0").unwrap()
     }
 
     #[test]
@@ -190,8 +205,8 @@ mod tests {
         let whole = fs::read(cache.path("a")).unwrap();
         let mut flipped = whole.clone();
         *flipped.last_mut().unwrap() ^= 1;
-        let bare = empty(&engine).serialize().unwrap();
-        let foreign: [&[u8]; 6] = [b"", b"\n", b"no line end", &whole[..whole.len() / 2], &flipped, &bare];
+        let bare = empty(&engine);
+        let foreign: [&[u8]; 6] = [b"", b"\n", b"no line end", &whole[..whole.len() / 2], &flipped, bare.code()];
         for entry in foreign {
             fs::write(cache.path("a"), entry).unwrap();
             assert!(cache.load(&engine, "a").is_none());

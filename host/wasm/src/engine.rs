@@ -1,18 +1,18 @@
-//! The compiler and runtime for guests, set up once a process.
+//! The host of guests, set up once a process: where components become something that can be called.
 //!
-//! Always true: of the proposals past WebAssembly's core, only several memories is on beside what Rust, C, Go,
-//! JavaScript and Python need; most security advisories of the runtime are in what is off here. They are off by
-//! configuration, not by leaving code out of the build, because builds without it have had advisories of their own.
-//! Neighbours: [`crate::inspect`] has passed what is compiled here, [`crate::cache`] keeps the result.
+//! Always true: what the cache has is not compiled again, and no process is started for it. One component is compiled
+//! at a time, so that many that come at once take the time and memory of one. Neighbours: [`crate::inspect`] sees every
+//! component first, [`crate::compile`] or [`crate::child`] compiles it, [`crate::cache`] keeps the result.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime::component::Linker;
-use wasmtime::{Config, OptLevel, Strategy, WasmBacktraceDetails};
 
-use crate::cache::{Cache, CacheOutcome};
+use crate::cache::{self, Cache, CacheOutcome};
+use crate::child::{self, Compiler};
+use crate::compile::{self, Artefact};
 use crate::component::Component;
 use crate::error::ComponentError;
 use crate::inspect::inspect;
@@ -28,24 +28,36 @@ struct Shared {
     wasmtime: wasmtime::Engine,
     linker: Linker<Guest>,
     limits: Limits,
+    compiler: Compiler,
+    /// Whose turn it is to compile.
+    turn: Mutex<()>,
     cache: Option<Cache>,
     ticker: Arc<Ticker>,
 }
 
 impl Engine {
-    /// An engine whose components and instances have these limits. `cache` is a directory that belongs to this
-    /// process's user alone; compiled components are kept there. Without it every load compiles.
+    /// An engine whose components and instances have these limits, and that compiles in this process. `cache` is a
+    /// directory that belongs to this process's user alone; compiled components are kept there. Without it every load
+    /// compiles.
     ///
     /// # Errors
     /// The runtime refuses the settings, a thread cannot be started, or others can write to the directory.
     pub fn new(limits: Limits, cache: Option<PathBuf>) -> Result<Self, ComponentError> {
-        let host = |reason: wasmtime::Error| ComponentError::Host(format!("{reason:#}"));
-        let wasmtime = wasmtime::Engine::new(&settings(&limits)).map_err(host)?;
+        Self::compiling(Compiler::InProcess, limits, cache)
+    }
+
+    /// The same, compiling there: in a child where components come from strangers.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn compiling(compiler: Compiler, limits: Limits, cache: Option<PathBuf>) -> Result<Self, ComponentError> {
+        let wasmtime = compile::engine(limits.stack_bytes_max)?;
         let mut linker = Linker::new(&wasmtime);
-        grant(&mut linker).map_err(host)?;
+        grant(&mut linker).map_err(|reason| ComponentError::Host(format!("{reason:#}")))?;
         let cache = cache.map(|directory| Cache::open(directory, &wasmtime)).transpose()?;
-        let ticker = Ticker::start(wasmtime.clone())?;
-        Ok(Self(Arc::new(Shared { wasmtime, linker, limits, cache, ticker: Arc::new(ticker) })))
+        let ticker = Arc::new(Ticker::start(wasmtime.clone())?);
+        let turn = Mutex::new(());
+        Ok(Self(Arc::new(Shared { wasmtime, linker, limits, compiler, turn, cache, ticker })))
     }
 
     /// Checks and compiles a component, or takes it from the cache.
@@ -54,16 +66,9 @@ impl Engine {
     /// The bytes are not an operator that this host runs.
     pub fn load(&self, bytes: &[u8]) -> Result<Component, ComponentError> {
         let info = inspect(bytes, &self.0.limits)?;
-        let (compiled, outcome) = match &self.0.cache {
-            None => (self.compile(bytes)?, CacheOutcome::Off),
-            Some(cache) => match cache.load(&self.0.wasmtime, &info.digest) {
-                Some(compiled) => (compiled, CacheOutcome::Hit),
-                None => {
-                    let compiled = self.compile(bytes)?;
-                    let outcome = cache.store(&compiled, &info.digest);
-                    (compiled, outcome)
-                }
-            },
+        let (compiled, outcome) = match self.cached(&info.digest) {
+            Some(compiled) => (compiled, CacheOutcome::Hit),
+            None => self.compiled(bytes, &info.digest)?,
         };
         let link = |reason: wasmtime::Error| ComponentError::Link(format!("{reason:#}"));
         let linked = self.0.linker.instantiate_pre(&compiled).map_err(link)?;
@@ -76,37 +81,30 @@ impl Engine {
         &self.0.limits
     }
 
-    fn compile(&self, bytes: &[u8]) -> Result<wasmtime::component::Component, ComponentError> {
-        let compile = || wasmtime::component::Component::from_binary(&self.0.wasmtime, bytes);
-        match catch_unwind(AssertUnwindSafe(compile)) {
-            Ok(compiled) => compiled.map_err(|reason| ComponentError::Compile(format!("{reason:#}"))),
-            Err(panic) => {
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it gave no reason");
-                Err(ComponentError::CompilerPanic(text.to_string()))
-            }
+    fn cached(&self, digest: &str) -> Option<wasmtime::component::Component> {
+        self.0.cache.as_ref()?.load(&self.0.wasmtime, digest)
+    }
+
+    /// Compiles a component when its turn comes, unless somebody else has by then.
+    fn compiled(
+        &self,
+        bytes: &[u8],
+        digest: &str,
+    ) -> Result<(wasmtime::component::Component, CacheOutcome), ComponentError> {
+        let _turn = self.0.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(compiled) = self.cached(digest) {
+            return Ok((compiled, CacheOutcome::Hit));
+        }
+        let artefact = self.compile(bytes)?;
+        let compiled = cache::ready(&self.0.wasmtime, &artefact)?;
+        let outcome = self.0.cache.as_ref().map_or(CacheOutcome::Off, |cache| cache.store(&artefact, digest));
+        Ok((compiled, outcome))
+    }
+
+    fn compile(&self, bytes: &[u8]) -> Result<Artefact, ComponentError> {
+        match &self.0.compiler {
+            Compiler::InProcess => compile::compile(&self.0.wasmtime, bytes),
+            Compiler::Child { program } => child::ask(Command::new(program), bytes, &self.0.limits),
         }
     }
-}
-
-fn settings(limits: &Limits) -> Config {
-    let mut config = Config::new();
-    config
-        .strategy(Strategy::Cranelift)
-        .cranelift_opt_level(OptLevel::Speed)
-        .concurrency_support(false)
-        .epoch_interruption(true)
-        .max_wasm_stack(usize::try_from(limits.stack_bytes_max).unwrap_or(usize::MAX))
-        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
-        .wasm_multi_memory(true)
-        .wasm_gc(false)
-        .wasm_function_references(false)
-        .wasm_exceptions(false)
-        .wasm_threads(false)
-        .wasm_memory64(false)
-        .wasm_relaxed_simd(false)
-        .wasm_custom_page_sizes(false)
-        .wasm_wide_arithmetic(false)
-        .wasm_stack_switching(false);
-    config
 }

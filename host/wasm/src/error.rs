@@ -94,6 +94,28 @@ pub enum ComponentError {
     /// Compiling: the compiler gave up in an unforeseen way. Ours to mend.
     #[error("the compiler failed on this component, which is a defect of the host: {0}")]
     CompilerPanic(String),
+    /// Compiling: it takes too long. Trying again helps where the machine was busy.
+    #[error(
+        "the component exceeds compile_ms_max: limit {allowed_ms} ms, and it was not compiled by then; make it smaller"
+    )]
+    CompileTime {
+        /// The limit.
+        allowed_ms: u64,
+    },
+    /// Compiling: it takes too much memory.
+    #[error(
+        "the component exceeds compile_memory_bytes_max: limit {allowed}, {requested} more were requested than were \
+         left; make it smaller"
+    )]
+    CompileMemory {
+        /// The limit, in bytes.
+        allowed: u64,
+        /// Bytes of the request that failed.
+        requested: u64,
+    },
+    /// Compiling: the process that compiled is gone, without an answer. Ours to mend.
+    #[error("the compiler died on this component, which is a defect of the host ({0})")]
+    CompilerDied(String),
     /// Linking: it wants what it imports in another shape.
     #[error("the component does not link: {0}")]
     Link(String),

@@ -12,6 +12,8 @@ mod inspect;
 mod contract;
 mod store;
 mod ticker;
+mod compile;
+mod child;
 mod cache;
 mod instance;
 mod plan;
@@ -22,6 +24,7 @@ mod component;
 mod engine;
 
 pub use cache::CacheOutcome;
+pub use child::{Compiler, compile_if_asked};
 pub use component::Component;
 pub use encode::encode;
 pub use engine::Engine;

@@ -12,6 +12,10 @@ pub struct Limits {
     pub core_modules_max: u64,
     /// Core instances that instantiating a component makes. Python's makes 107.
     pub core_instances_max: u64,
+    /// Milliseconds that compiling a component in a child may take. One in Go, 3.4 MB, takes three seconds of a core.
+    pub compile_ms_max: u64,
+    /// Bytes of addresses that a child that compiles may map, itself and its threads included.
+    pub compile_memory_bytes_max: u64,
     /// Bytes of all memories of an instance together: some guests have several.
     pub memory_bytes_max: u64,
     /// Elements of all tables of an instance together; each takes a pointer.
@@ -47,6 +51,9 @@ pub const INPUT_ROWS: u64 = 1_024;
 /// Milliseconds between two ticks of the clock that ends calls: short beside any sensible deadline, free beside work.
 pub const TICK_MS: u64 = 5;
 
+/// Threads that a child compiles with: a component should not take every core from the rows that flow meanwhile.
+pub(crate) const COMPILE_THREADS_MAX: usize = 4;
+
 /// An instance whose memory is over `memory_bytes_max * 3 / 4` after a call is replaced before the next, because some
 /// languages never give memory back and would fail in the middle of a batch.
 pub(crate) const REPLACE_NUMERATOR: u64 = 3;
@@ -58,6 +65,8 @@ impl Default for Limits {
             component_bytes_max: 10 << 20,
             core_modules_max: 64,
             core_instances_max: 256,
+            compile_ms_max: 30_000,
+            compile_memory_bytes_max: 1 << 30,
             memory_bytes_max: 128 << 20,
             table_elements_max: 100_000,
             stack_bytes_max: 1 << 20,

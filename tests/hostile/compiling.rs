@@ -1,0 +1,88 @@
+//! Components that want too much of the compiler, and the child that compiles: the real one, `wasmill` itself.
+
+use std::fmt::Write as _;
+
+use wasmill_tests::assembled::Image;
+use wasmill_tests::process::binary;
+use wasmill_wasm::{CacheOutcome, Compiler, ComponentError, Engine, Limits};
+
+use crate::{attacker, limit, limits, open, transform, transform_with};
+
+fn child() -> Compiler {
+    Compiler::Child { program: binary().to_owned() }
+}
+
+fn good() -> Vec<u8> {
+    transform(|_, good| format!("(i32.const {good})"))
+}
+
+/// An operator with so many functions, each of so many blocks with values that live across all of them.
+fn heavy(functions: usize, blocks: usize) -> Vec<u8> {
+    let mut all = String::new();
+    for number in 0..functions {
+        write!(all, "(func $heavy{number} (param $a i64) (param $b i64) (result i64) ").unwrap();
+        for block in 0..blocks {
+            write!(
+                all,
+                "(block (br_if 0 (i64.eq (local.get $a) (i64.const {block})))
+                   (local.set $b (i64.add (i64.mul (local.get $a) (local.get $b)) (i64.const {number}))))
+                 (local.set $a (i64.rotl (local.get $b) (local.get $a)))"
+            )
+            .unwrap();
+        }
+        all.push_str("(local.get $b))");
+    }
+    transform_with(&all, |_: &mut Image, good| format!("(i32.const {good})"))
+}
+
+fn refusal(limits: Limits, component: &[u8]) -> ComponentError {
+    let refused = Engine::compiling(child(), limits, None).unwrap().load(component);
+    refused.err().expect("it was compiled")
+}
+
+#[test]
+fn what_a_child_compiles_runs_as_what_this_process_compiles() {
+    let engine = Engine::compiling(child(), limits(), None).unwrap();
+    let component = engine.load(&good()).unwrap();
+    assert_eq!(*component.cache(), CacheOutcome::Off);
+    assert!(open(&component).call(0, 0..10).is_ok());
+    let mut endless = open(&engine.load(&attacker("(loop $on (br $on))")).unwrap());
+    assert_eq!(limit(endless.attacked()).0, "call_ms_max", "its settings are the same");
+    let off = transform_with("(memory i64 1)", |_, good| format!("(i32.const {good})"));
+    let refused = engine.load(&off).expect_err("it needs what is off");
+    assert!(matches!(&refused, ComponentError::Compile(reason) if reason.contains("memory64")), "{refused}");
+}
+
+#[test]
+fn a_component_that_takes_too_long_to_compile_is_given_up_and_the_next_one_is_compiled() {
+    let limits = Limits { compile_ms_max: 200, ..limits() };
+    let refused = refusal(limits, &heavy(200, 300));
+    assert_eq!(refused, ComponentError::CompileTime { allowed_ms: 200 });
+    assert!(refused.to_string().contains("compile_ms_max: limit 200 ms"), "{refused}");
+    assert!(Engine::compiling(child(), crate::limits(), None).unwrap().load(&good()).is_ok());
+}
+
+#[test]
+fn a_component_that_takes_too_much_memory_to_compile_is_given_up_and_the_host_goes_on() {
+    let limits = Limits { compile_memory_bytes_max: 200 << 20, ..limits() };
+    let refused = refusal(limits, &heavy(2, 20_000));
+    let ComponentError::CompileMemory { allowed, requested } = refused else { panic!("{refused}") };
+    assert!(allowed == 200 << 20 && requested > 0, "{requested}");
+    let engine = Engine::compiling(child(), limits, None).unwrap();
+    assert!(engine.load(&good()).is_ok(), "the limit is enough for others");
+}
+
+#[test]
+fn a_component_that_was_compiled_before_starts_without_a_child() {
+    let directory = tempfile::tempdir().unwrap();
+    let load = |compiler| {
+        Engine::compiling(compiler, limits(), Some(directory.path().into())).and_then(|engine| engine.load(&good()))
+    };
+    assert_eq!(*load(child()).unwrap().cache(), CacheOutcome::Stored);
+    let nobody = || Compiler::Child { program: "/no/such/program".into() };
+    let component = load(nobody()).unwrap();
+    assert_eq!(*component.cache(), CacheOutcome::Hit);
+    assert!(open(&component).call(0, 0..10).is_ok());
+    std::fs::remove_dir_all(directory.path()).unwrap();
+    assert!(matches!(load(nobody()), Err(ComponentError::Host(reason)) if reason.contains("/no/such/program")));
+}
