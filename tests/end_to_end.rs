@@ -11,6 +11,8 @@ mod guests;
 mod serve;
 #[path = "end_to_end/seen.rs"]
 mod seen;
+#[path = "end_to_end/faults.rs"]
+mod faults;
 #[path = "end_to_end/page.rs"]
 mod page;
 #[path = "end_to_end/bad_lines.rs"]

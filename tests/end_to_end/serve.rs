@@ -15,7 +15,7 @@ use wasmill_wasm::encode;
 use crate::guests::{attacking_at, passing};
 
 /// A pipeline over a file that grows, of one stage `pass`.
-const FOLLOWED: &str = "\
+pub(crate) const FOLLOWED: &str = "\
 name: followed
 sources:
   rows: { file: { path: in.ndjson, follow: true }, format: { ndjson: { columns: { n: int64, m: int64 } } } }
@@ -45,18 +45,18 @@ pub(crate) fn append(folder: &Folder, text: &str) {
     file.write_all(text.as_bytes()).unwrap();
 }
 
-fn stage<'a>(pipeline: &'a Value, name: &str) -> &'a Value {
+pub(crate) fn stage<'a>(pipeline: &'a Value, name: &str) -> &'a Value {
     let nodes = pipeline["nodes"].as_array().unwrap();
     nodes.iter().find(|node| node["part"] == "stage" && node["name"] == name).unwrap()
 }
 
 /// The digest that a stage works with.
-fn live(pipeline: &Value, name: &str) -> String {
+pub(crate) fn live(pipeline: &Value, name: &str) -> String {
     let versions = stage(pipeline, name)["versions"].as_array().unwrap();
     versions.iter().find(|version| version["live"] == true).unwrap()["digest"].as_str().unwrap().to_owned()
 }
 
-fn events(server: &Server, kind: &str) -> Vec<Value> {
+pub(crate) fn events(server: &Server, kind: &str) -> Vec<Value> {
     let events = server.get("/api/v1/events").with(200).body;
     events.as_array().unwrap().iter().filter(|event| event["kind"] == kind).cloned().collect()
 }
@@ -414,7 +414,8 @@ fn where_the_data_directory_cannot_be_written_nothing_changes_and_it_says_so() {
     server
         .swap("followed", "pass", &other, "")
         .with(500)
-        .says(&["now, but that could not be written", "the code before runs after a restart"]);
+        .says(&["was not swapped, and nothing was changed", "cannot write"]);
+    assert_eq!(live(&server.pipeline("followed"), "pass"), good);
     server.kill();
     mend("pipelines");
     let server = Server::start(&folder);

@@ -5,11 +5,14 @@
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use crate::process::{Ended, Folder, PATIENCE, Running, ended, until, wasmill};
 use serde_json::Value;
+
+/// The arguments of every server.
+const SERVE: [&str; 5] = ["serve", "--data", "data", "--listen", "127.0.0.1:0"];
 
 /// A server that runs.
 pub struct Server {
@@ -56,7 +59,16 @@ impl Answer {
 impl Server {
     /// A server over the folder's `data`.
     pub fn start(folder: &Folder) -> Self {
-        let mut command = wasmill(folder.path(), &["serve", "--data", "data", "--listen", "127.0.0.1:0"]);
+        Self::run(&mut wasmill(folder.path(), &SERVE))
+    }
+
+    /// The same with more arguments, and with faults: the folder's file `fault` says which.
+    pub fn with_faults(folder: &Folder, arguments: &[&str]) -> Self {
+        let mut command = wasmill(folder.path(), &SERVE);
+        Self::run(command.args(arguments).env("WASMILL_FAULT", folder.path().join("fault")))
+    }
+
+    fn run(command: &mut Command) -> Self {
         let mut process = Running::start(command.stdin(Stdio::null()));
         let address = process.hear_after("listening on http://");
         Self { process: Mutex::new(process), address }
@@ -77,6 +89,13 @@ impl Server {
         let process = self.process.into_inner().expect("nobody panics with it");
         process.terminate();
         process.end()
+    }
+
+    /// Sends a request that it does not survive, and waits for its end.
+    pub fn dies_of(self, method: &str, path: &str, body: &[u8]) {
+        let _stream = self.send_off(method, path, body);
+        let ended = self.process.into_inner().expect("nobody panics with it").end();
+        assert_eq!(ended.code, None, "it ended by itself:\n{}", ended.stderr);
     }
 
     /// Runs a verb of `wasmill` against it.
@@ -138,9 +157,16 @@ impl Server {
     pub fn send_unanswered(&self, pipeline: &str, stage: &str, digest: &str) {
         let body = serde_json::json!({"digest": digest}).to_string();
         let path = format!("/api/v1/pipelines/{pipeline}/stages/{stage}/plugin");
-        let head = format!("PUT {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n\r\n", self.address, body.len());
-        let mut stream = TcpStream::connect(&self.address).expect("the server listens");
-        stream.write_all(format!("{head}{body}").as_bytes()).expect("the server reads");
+        drop(self.send_off("PUT", &path, body.as_bytes()));
+    }
+
+    /// Sends a request, and leaves its answer in the stream.
+    pub fn send_off(&self, method: &str, path: &str, body: &[u8]) -> TcpStream {
+        let (address, length) = (&self.address, body.len());
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: {length}\r\n\r\n");
+        let mut stream = TcpStream::connect(address).expect("the server listens");
+        stream.write_all(&[head.as_bytes(), body].concat()).expect("the server reads");
+        stream
     }
 
     /// Applies the pipeline of that file in the folder.

@@ -1,10 +1,13 @@
 //! `wasmill serve`: many pipelines in one process, and an API to change them while they run.
 //!
 //! Modules in the order in which a pipeline meets them: [`disk`] has what shall run, [`pool`] the threads, [`running`]
-//! a pipeline in them; [`registry`] brings the one to the other, [`changes`] are the verbs, [`api`] is how they are
-//! asked for, [`page`] is for people who look. What is promised of each is in the header of its file.
+//! a pipeline in them; [`registry`] brings the one to the other, [`changes`] are the verbs, [`house`] is what happens
+//! unasked, [`api`] is how they are asked for, [`page`] is for people who look. What is promised of each is in the
+//! header of its file.
 
+mod step;
 mod disk;
+mod pins;
 mod pool;
 mod running;
 mod problem;
@@ -15,6 +18,7 @@ mod rates;
 mod registry;
 mod swap;
 mod changes;
+mod house;
 mod lag;
 mod status;
 mod metrics;
@@ -25,8 +29,8 @@ mod api;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -71,16 +75,20 @@ pub(crate) fn serve(options: &Options) -> anyhow::Result<bool> {
     })?;
     let address = listener.local_addr()?;
     let (server, notices) = Server::new(disk, &options.cache, options.workers).context("cannot start threads")?;
+    // Before anything runs: a signal while pipelines come back is one to stop, too.
+    let stop = on_signal(Arc::downgrade(&server))?;
     server.keep_house(notices);
     server.restore()?;
-    let stop = on_signal()?;
     tracing::info!("listening on http://{address}");
     let router = api::router(server.clone());
     let drained = runtime.block_on(async {
         let serving = tokio::spawn(async move { axum::serve(listener, router).await });
         stop.notified().await;
         let (server, deadline) = (server.clone(), options.drain);
-        let drained = tokio::task::spawn_blocking(move || server.stop(deadline)).await;
+        let (tell, told) = tokio::sync::oneshot::channel();
+        // A thread of its own: those for requests may all wait for pipelines.
+        std::thread::spawn(move || tell.send(server.stop(deadline)));
+        let drained = told.await;
         serving.abort();
         drained.unwrap_or(false)
     });
@@ -90,7 +98,7 @@ pub(crate) fn serve(options: &Options) -> anyhow::Result<bool> {
 }
 
 /// Told at the first signal; the second ends the process.
-fn on_signal() -> anyhow::Result<Arc<tokio::sync::Notify>> {
+fn on_signal(server: Weak<Server>) -> anyhow::Result<Arc<tokio::sync::Notify>> {
     let (stop, asked) = (Arc::new(tokio::sync::Notify::new()), AtomicBool::new(false));
     let told = stop.clone();
     let signalled = move || {
@@ -98,6 +106,9 @@ fn on_signal() -> anyhow::Result<Arc<tokio::sync::Notify>> {
             std::process::exit(130);
         }
         tracing::info!("stopping: what was read is finished and committed; signal again to end at once");
+        if let Some(server) = server.upgrade() {
+            server.stopping.store(true, Ordering::SeqCst);
+        }
         told.notify_one();
     };
     ctrlc::set_handler(signalled).context("cannot listen for signals")?;

@@ -32,4 +32,4 @@ pub use error::ComponentError;
 pub use inspect::{Info, inspect};
 pub use limits::{COMPONENT_BYTES_WITH_RUNTIME, INPUT_ROWS, Limits, TICK_MS};
 pub use store::{Level, LogLine, LogSink};
-pub use wit::{CONTRACT_SECTION, PACKAGE, VERSION, contract_digest};
+pub use wit::{CONTRACT_SECTION, PACKAGE, VERSION, contract_digest, digest};

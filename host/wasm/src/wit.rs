@@ -47,7 +47,8 @@ pub fn contract_digest() -> String {
 }
 
 /// SHA-256 in hex of some bytes.
-pub(crate) fn digest(bytes: &[u8]) -> String {
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 

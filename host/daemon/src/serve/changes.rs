@@ -1,11 +1,13 @@
 //! What can be done to a pipeline: apply, plan, pause, resume, drain, delete. Swaps have a file of their own.
 //!
-//! Each waits for its turn, then checks that the pipeline is still what the asker has seen; so of two that come at once
-//! one is told that it came second.
+//! Always true: each waits for its turn, then checks that the pipeline is still what the asker has seen; so of two
+//! that come at once one is told that it came second. What shall be is written aside before anything is done, and gets
+//! its name before anybody is told; so a disk that is full changes nothing, and nothing on it is to be taken back.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -13,11 +15,14 @@ use serde_json::{Value, json};
 use wasmill_engine::graph::Graph;
 use wasmill_engine::plan::{Action, Plan};
 use wasmill_engine::runtime::Controls;
+use wasmill_engine::runtime::change::Change;
 
-use super::disk::{Desired, Goal};
+use super::disk::{Aside, Desired, DiskError, Goal};
 use super::problem::Problem;
-use super::registry::{Pipeline, Server};
+use super::registry::{Pipeline, Server, shorten};
 use super::running::{End, Running};
+use super::shelf::Found;
+use super::step::{Step, reach};
 use super::swap::install;
 use crate::spec::{self, Spec};
 
@@ -62,6 +67,16 @@ fn checked(name: &str) -> Result<(), Problem> {
     Ok(())
 }
 
+/// A pipeline file that was read, beside what runs.
+struct Wanted<'a> {
+    spec: Spec,
+    graph: Graph,
+    found: Found<'a>,
+    /// What the pipeline shall be.
+    desired: Desired,
+    planned: Planned,
+}
+
 impl Server {
     /// Makes a pipeline what a file says, or says what would be done if `dry`.
     ///
@@ -74,20 +89,71 @@ impl Server {
         expected: Option<u64>,
         dry: bool,
     ) -> Result<Planned, Problem> {
-        self.open_for_changes()?;
         checked(name)?;
-        let pipeline = self.find_or_add(name)?;
-        let _turn = pipeline.turn();
-        let planned = pipeline.unchanged(expected).and_then(|()| self.apply_in_turn(&pipeline, applied, dry));
-        if pipeline.view().desired.is_none() {
-            self.tidy(name);
-        }
-        planned
+        self.in_turn(name, true, expected, |pipeline| self.apply_in_turn(pipeline, applied, dry))
     }
 
     fn apply_in_turn(&self, pipeline: &Pipeline, applied: Applied, dry: bool) -> Result<Planned, Problem> {
+        let (name, replace) = (&pipeline.name, applied.replace);
+        let alive = pipeline.view().alive();
+        let Wanted { spec, graph, found, desired, mut planned } = self.wanted(pipeline, alive.as_ref(), applied)?;
+        let change = match (&alive, planned.way) {
+            (Some(alive), "swap") => {
+                let (change, _) = self.prepare(alive, |_| Ok(graph.clone()), false)?;
+                planned.state =
+                    change.carries().iter().map(|(of, carry)| (of.to_string(), carry.to_string())).collect();
+                Some(change)
+            }
+            _ => None,
+        };
+        if dry {
+            return Ok(planned);
+        }
+        if planned.way == "restart" && !replace {
+            return Err(needs_restart(name));
+        }
+        // First on disk, so that a disk that is full changes nothing.
+        let aside = found.bring(&self.compiled).and_then(|()| self.disk.keep_aside(&desired)).map_err(|error| {
+            Problem::from(error).after(&format!("pipeline {name} was not applied, and nothing was changed"))
+        })?;
+        planned.revision = desired.revision;
+        let (way, revision) = (planned.way, planned.revision);
+        let applied = || {
+            found.all().for_each(|digest| self.pins.claim(digest));
+            self.event(name, "applied", format!("pipeline {name} was applied: {way}"), json!({"revision": revision}));
+        };
+        match (&alive, change) {
+            (Some(alive), Some(change)) => {
+                if let Err(problem) = self.swap_all(alive, change) {
+                    // Some may have switched: what shall be is what is. If it cannot be written now, it is later.
+                    found.all().filter(|digest| alive.has(digest)).for_each(|digest| self.pins.claim(digest));
+                    drop(self.write_down(pipeline));
+                    return Err(problem);
+                }
+                aside.keep().map_err(|error| not_written(error, &format!("pipeline {name} has the new code now")))?;
+                pipeline.view().desired = Some(desired);
+                applied();
+            }
+            (Some(_), None) if way == "nothing" => {
+                aside.keep()?;
+                pipeline.view().desired = Some(desired);
+                applied();
+            }
+            _ => self.restart(pipeline, alive.as_ref(), (&spec, graph), (desired, aside), applied)?,
+        }
+        reach(Step::Done);
+        Ok(planned)
+    }
+
+    /// Reads a file, and says what would be done.
+    fn wanted<'a>(
+        &'a self,
+        pipeline: &'a Pipeline,
+        alive: Option<&Arc<Running>>,
+        applied: Applied,
+    ) -> Result<Wanted<'a>, Problem> {
         let name = &pipeline.name;
-        let Applied { file, base, text, replace } = applied;
+        let Applied { file, base, text, .. } = applied;
         let shelf = self.shelf(pipeline, BTreeMap::new());
         let (spec, graph) = spec::parse(&file, &base, &text, &shelf).map_err(|wrong| Problem::diagnosed(&wrong))?;
         let found = shelf.found.take();
@@ -95,21 +161,18 @@ impl Server {
             let detail = format!("the file is of pipeline `{}`, and was sent for `{name}`; use one name", graph.name);
             return Err(Problem::wrong("other-name", detail));
         }
-        let (before, alive) = {
-            let view = pipeline.view();
-            (view.desired.clone(), view.alive())
-        };
-        let running = alive.as_ref().map(|running| running.ask(|controls| controls.graph().clone()));
+        let before = pipeline.view().desired.clone();
+        let running = alive.map(|running| running.ask(|controls| controls.graph().clone()));
         let changes = Plan::between(running.as_ref(), &graph);
         let same_ends = before.as_ref().is_some_and(|before| self.same_ends(pipeline, before, &spec));
         let swaps = changes.changes().iter().all(|change| matches!(change.action, Action::Swap { .. }));
-        let way = match &alive {
+        let way = match alive {
             None => "start",
             Some(_) if !same_ends || !swaps => "restart",
             Some(_) if changes.changes().is_empty() => "nothing",
             Some(_) => "swap",
         };
-        let mut planned = Planned {
+        let planned = Planned {
             pipeline: name.clone(),
             revision: before.as_ref().map_or(0, |before| before.revision),
             way,
@@ -117,58 +180,21 @@ impl Server {
             state: BTreeMap::new(),
             warnings: serde_json::to_value(&spec.warnings.diagnostics).unwrap_or_default(),
         };
-        if let (Some(alive), "swap") = (&alive, way) {
-            let (change, _) = self.prepare(alive, |_| Ok(graph.clone()), false)?;
-            planned.state = change.carries().iter().map(|(of, carry)| (of.to_string(), carry.to_string())).collect();
-            if !dry {
-                let installed = install(alive, change)?;
-                let wait = |(stage, version): &(String, u64)| self.switched(alive, stage, *version).map(drop);
-                if let Err(problem) = installed.iter().try_for_each(wait) {
-                    // Others may have switched: what shall be is what is.
-                    installed.iter().for_each(|(stage, _)| self.follow(pipeline, alive, stage));
-                    return Err(problem);
-                }
-            }
-        }
-        if dry {
-            return Ok(planned);
-        }
-        let revision = planned.revision + 1;
-        let plugins = digests(before.as_ref(), found);
+        let last = before.as_ref().map_or_else(|| self.revisions.load(Ordering::SeqCst), |before| before.revision);
+        let plugins = digests(before.as_ref(), &found.digests);
         let goal =
             before.as_ref().filter(|_| way == "swap" || way == "nothing").map_or(Goal::Run, |before| before.goal);
-        let desired = Desired { name: name.clone(), revision, file, base, text, plugins, goal };
-        if way == "restart" && !replace {
-            return Err(needs_restart(name));
-        }
-        let again = way == "start" || way == "restart";
-        self.put(pipeline, &desired, before.as_ref(), || {
-            if again { self.restart(pipeline, alive.as_ref(), &desired, (&spec, graph)) } else { Ok(()) }
-        })?;
-        pipeline.view().desired = Some(desired);
-        planned.revision = revision;
-        self.event(name, "applied", format!("pipeline {name} was applied: {way}"), json!({"revision": revision}));
-        Ok(planned)
+        let desired = Desired { name: name.clone(), revision: last + 1, file, base, text, plugins, goal };
+        Ok(Wanted { spec, graph, found, desired, planned })
     }
 
-    /// Writes down what a pipeline shall be, makes it so, and takes back what was written where that fails: first on
-    /// disk, so that a disk that is full changes nothing.
-    fn put(
-        &self,
-        pipeline: &Pipeline,
-        desired: &Desired,
-        before: Option<&Desired>,
-        make: impl FnOnce() -> Result<(), Problem>,
-    ) -> Result<(), Problem> {
-        self.disk.keep(desired)?;
-        let made = make();
-        if made.is_err() {
-            match before {
-                Some(before) => self.disk.keep(before)?,
-                None => self.disk.forget(&pipeline.name)?,
-            }
-        }
-        made
+    /// Hands a change over, and waits until every stage of it has switched.
+    fn swap_all(&self, alive: &Running, change: Change) -> Result<(), Problem> {
+        let installed = install(alive, change)?;
+        reach(Step::Installed);
+        installed.iter().try_for_each(|(stage, version)| self.switched(alive, stage, *version).map(drop))?;
+        reach(Step::Switched);
+        Ok(())
     }
 
     /// Whether sources and sinks are configured as before: the plan knows their rows only.
@@ -179,12 +205,14 @@ impl Server {
         })
     }
 
+    /// Has a pipeline run from its beginning, in place of what runs; if that is not possible, that is started again.
     fn restart(
         &self,
         pipeline: &Pipeline,
         alive: Option<&Arc<Running>>,
-        desired: &Desired,
         (spec, graph): (&Spec, Graph),
+        (desired, aside): (Desired, Aside),
+        applied: impl FnOnce(),
     ) -> Result<(), Problem> {
         let name = &pipeline.name;
         if let Some(running) = alive {
@@ -195,13 +223,37 @@ impl Server {
                 return Err(Problem::conflict("draining", detail));
             }
         }
-        let started = self.start(pipeline, spec, graph, desired.goal);
-        started.map_err(|error| {
-            let why = format!("pipeline {name} cannot be started: {error:#}");
-            // What ran before was drained.
-            pipeline.view().broken = alive.map(|_| why.clone());
-            Problem::wrong("not-started", why)
-        })
+        let opened = self
+            .open(spec, graph)
+            .map_err(|error| Problem::wrong("not-started", format!("pipeline {name} cannot be started: {error:#}")));
+        let kept = opened.and_then(|opened| aside.keep().map(|()| opened).map_err(Problem::from));
+        match (kept, alive) {
+            (Ok(opened), _) => {
+                applied();
+                self.run(pipeline, opened, desired);
+                Ok(())
+            }
+            (Err(problem), None) => Err(problem),
+            (Err(problem), Some(_)) => Err(self.as_before(pipeline, problem)),
+        }
+    }
+
+    /// Starts again what was drained for something that cannot be.
+    fn as_before(&self, pipeline: &Pipeline, problem: Problem) -> Problem {
+        let name = &pipeline.name;
+        let before = pipeline.view().desired.clone();
+        match before.map_or(Ok(()), |before| self.start(pipeline, before)) {
+            Ok(()) => problem.after(&format!(
+                "pipeline {name} was not applied; what ran before was drained and runs again, with empty state and \
+                 from the beginning of its sources"
+            )),
+            Err(why) => {
+                let told = format!("pipeline {name} was not applied; what ran before was drained and cannot run again");
+                let problem = problem.after(&format!("{told} ({why})"));
+                pipeline.view().broken = Some(why);
+                problem
+            }
+        }
     }
 
     /// Lets a pipeline rest, or go on.
@@ -209,45 +261,42 @@ impl Server {
     /// # Errors
     /// It does not run, or somebody else was first.
     pub(crate) fn rest(&self, name: &str, rest: bool, expected: Option<u64>) -> Result<u64, Problem> {
-        self.open_for_changes()?;
-        let pipeline = self.find(name)?;
-        let _turn = pipeline.turn();
-        pipeline.unchanged(expected)?;
-        let Some(running) = pipeline.view().alive() else {
-            let detail = format!("pipeline {name} does not run; apply it to start it anew");
-            return Err(Problem::conflict("not-running", detail));
-        };
-        let (goal, kind) = if rest { (Goal::Pause, "paused") } else { (Goal::Run, "resumed") };
-        let revision = self.aim(&pipeline, goal)?;
-        running.with(|controls| if rest { controls.pause() } else { controls.resume() });
-        self.event(name, kind, format!("pipeline {name} was {kind}"), json!({}));
-        Ok(revision)
+        self.in_turn(name, false, expected, |pipeline| {
+            let Some(running) = pipeline.view().alive() else {
+                let detail = format!("pipeline {name} does not run; apply it to start it anew");
+                return Err(Problem::conflict("not-running", detail));
+            };
+            let (goal, kind) = if rest { (Goal::Pause, "paused") } else { (Goal::Run, "resumed") };
+            let revision = self.aim(pipeline, goal)?;
+            running.with(|controls| if rest { controls.pause() } else { controls.resume() });
+            self.event(name, kind, format!("pipeline {name} was {kind}"), json!({}));
+            Ok(revision)
+        })
     }
 
-    /// Ends a pipeline in order: its sources read no more, what was read is finished and committed.
+    /// Ends a pipeline in order: its sources read no more, what was read is finished and committed. That it is over is
+    /// written down when it is.
     ///
     /// # Errors
     /// It is not done in time, and goes on with it; or it failed; or somebody else was first.
     pub(crate) fn drain(&self, name: &str, expected: Option<u64>) -> Result<u64, Problem> {
-        self.open_for_changes()?;
-        let pipeline = self.find(name)?;
-        let _turn = pipeline.turn();
-        pipeline.unchanged(expected)?;
-        let running = pipeline.view().alive();
-        let revision = self.aim(&pipeline, Goal::End)?;
-        let Some(running) = running else { return Ok(revision) };
-        running.with(Controls::stop);
-        match running.wait(DRAIN_WITHIN, |_, end| end.cloned()) {
-            Some(End::Done | End::Abandoned) => Ok(revision),
-            Some(End::Failed(failure)) => {
-                Err(Problem::conflict("failed", format!("pipeline {name} failed while it drained: {failure}")))
+        self.in_turn(name, false, expected, |pipeline| {
+            let Some(running) = pipeline.view().alive() else { return self.aim(pipeline, Goal::End) };
+            self.aim(pipeline, Goal::Drain)?;
+            running.with(Controls::stop);
+            reach(Step::Draining);
+            match running.wait(DRAIN_WITHIN, |_, end| end.cloned()) {
+                Some(End::Done | End::Abandoned) => self.aim(pipeline, Goal::End),
+                Some(End::Failed(failure)) => {
+                    Err(Problem::conflict("failed", format!("pipeline {name} failed while it drained: {failure}")))
+                }
+                None => {
+                    let detail =
+                        format!("pipeline {name} is still draining; ask for its status, or delete it with `abandon`");
+                    Err(Problem::conflict("draining", detail))
+                }
             }
-            None => {
-                let detail =
-                    format!("pipeline {name} is still draining; ask for its status, or delete it with `abandon`");
-                Err(Problem::conflict("draining", detail))
-            }
-        }
+        })
     }
 
     /// Removes a pipeline, drained first, or ended at once where `abandon`.
@@ -255,26 +304,30 @@ impl Server {
     /// # Errors
     /// It does not drain in time; or somebody else was first.
     pub(crate) fn delete(&self, name: &str, abandon: bool, expected: Option<u64>) -> Result<(), Problem> {
-        self.open_for_changes()?;
-        let pipeline = self.find(name)?;
-        let _turn = pipeline.turn();
-        pipeline.unchanged(expected)?;
-        if let Some(running) = pipeline.view().alive() {
-            if abandon {
-                running.abandon();
-            } else {
-                running.with(Controls::stop);
+        self.in_turn(name, false, expected, |pipeline| {
+            if let Some(running) = pipeline.view().alive() {
+                if abandon {
+                    running.abandon();
+                } else {
+                    running.with(Controls::stop);
+                }
+                if running.wait(DRAIN_WITHIN, |_, end| end.cloned()).is_none() {
+                    let detail = format!("pipeline {name} is still draining; try again, or delete it with `abandon`");
+                    return Err(Problem::conflict("draining", detail));
+                }
             }
-            if running.wait(DRAIN_WITHIN, |_, end| end.cloned()).is_none() {
-                let detail = format!("pipeline {name} is still draining; try again, or delete it with `abandon`");
-                return Err(Problem::conflict("draining", detail));
+            let revision = pipeline.view().desired.as_ref().map_or(0, |desired| desired.revision);
+            if self.revisions.fetch_max(revision, Ordering::SeqCst) < revision
+                && let Err(error) = self.disk.keep_revisions(revision)
+            {
+                // A disk that is full must not keep anybody from making space on it; this process knows it anyway.
+                tracing::warn!("the revision of pipeline {name}, {revision}, cannot be written down: {error}");
             }
-        }
-        self.disk.forget(name)?;
-        pipeline.view().desired = None;
-        self.tidy(name);
-        self.event(name, "deleted", format!("pipeline {name} was deleted"), json!({}));
-        Ok(())
+            self.disk.forget(name)?;
+            pipeline.view().desired = None;
+            self.event(name, "deleted", format!("pipeline {name} was deleted"), json!({}));
+            Ok(())
+        })
     }
 
     fn aim(&self, pipeline: &Pipeline, goal: Goal) -> Result<u64, Problem> {
@@ -282,11 +335,19 @@ impl Server {
             return Err(Problem::failed("a pipeline lost what it shall be"));
         };
         (desired.goal, desired.revision) = (goal, desired.revision + 1);
-        self.disk.keep(&desired)?;
+        self.disk.keep(&desired).map_err(|error| {
+            let so_far = if goal == Goal::End { "has ended" } else { "runs as before" };
+            not_written(error, &format!("pipeline {} {so_far}", pipeline.name))
+        })?;
         let revision = desired.revision;
         pipeline.view().desired = Some(desired);
         Ok(revision)
     }
+}
+
+/// What was done and cannot be written down.
+fn not_written(error: DiskError, done: &str) -> Problem {
+    Problem::from(error).after(&format!("{done}, but what it shall be cannot be written down, and is what it was"))
 }
 
 fn needs_restart(name: &str) -> Problem {
@@ -298,14 +359,35 @@ fn needs_restart(name: &str) -> Problem {
 }
 
 /// Digests of each stage, the old ones before.
-fn digests(before: Option<&Desired>, found: BTreeMap<String, String>) -> BTreeMap<String, Vec<String>> {
-    let add = |(stage, digest): (String, String)| {
-        let old = before.and_then(|before| before.plugins.get(&stage).cloned());
+fn digests(before: Option<&Desired>, found: &BTreeMap<String, String>) -> BTreeMap<String, Vec<String>> {
+    let add = |(stage, digest): (&String, &String)| {
+        let old = before.and_then(|before| before.plugins.get(stage).cloned());
         let mut digests = old.unwrap_or_default();
-        if digests.last() != Some(&digest) {
-            digests.push(digest);
+        if digests.last() != Some(digest) {
+            digests.push(digest.clone());
+            shorten(&mut digests);
         }
-        (stage, digests)
+        (stage.clone(), digests)
     };
-    found.into_iter().map(add).collect()
+    found.iter().map(add).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmill_engine::limits::VERSIONS_MAX;
+
+    use super::*;
+
+    #[test]
+    fn the_digests_of_a_stage_do_not_grow_for_ever() {
+        let desired = |plugins| {
+            let (name, file, base, text) = ("p".to_owned(), String::new(), "/".into(), String::new());
+            Desired { name, revision: 1, file, base, text, plugins, goal: Goal::Run }
+        };
+        let mut plugins = BTreeMap::new();
+        for number in 0..100 {
+            plugins = digests(Some(&desired(plugins)), &[("s".to_owned(), number.to_string())].into());
+        }
+        assert_eq!((plugins["s"].len(), plugins["s"].last().unwrap().as_str()), (VERSIONS_MAX, "99"));
+    }
 }

@@ -1,6 +1,8 @@
 //! What the admin API says when it does not do what it was asked: `application/problem+json`, with what is wrong,
 //! where, and what to do.
 
+use std::io::ErrorKind;
+
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -86,6 +88,11 @@ impl Problem {
         Self { detail: format!("{sentence}: {}", self.detail), ..self }
     }
 
+    /// 503: too much at once.
+    pub(crate) fn busy(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-changes", detail)
+    }
+
     /// 503: the server is on its way down.
     pub(crate) fn stopping() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the server is stopping; try again when it is back")
@@ -94,10 +101,14 @@ impl Problem {
 
 impl From<DiskError> for Problem {
     fn from(error: DiskError) -> Self {
-        let full = matches!(&error, DiskError::File { reason, .. } if reason.kind() == std::io::ErrorKind::StorageFull);
-        let status = if full { StatusCode::INSUFFICIENT_STORAGE } else { StatusCode::INTERNAL_SERVER_ERROR };
-        let kind = if full { "disk-full" } else { "failed" };
-        Self::new(status, kind, error.to_string())
+        let full = |reason: &std::io::Error| matches!(reason.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        match &error {
+            DiskError::File { reason, .. } if full(reason) => {
+                let detail = format!("{error}; free space there and try again");
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk-full", detail)
+            }
+            _ => Self::failed(error.to_string()),
+        }
     }
 }
 

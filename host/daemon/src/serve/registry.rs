@@ -1,31 +1,33 @@
 //! The pipelines of a server: what each shall be, what it is, and how the one becomes the other at a start.
 //!
-//! Always true: a change of a pipeline holds its `change` lock for as long as it takes; what shall be is on disk before
-//! it is told. Neighbours: [`super::changes`] has the verbs, [`super::status`] what is told.
+//! Always true: a pipeline is changed by one at a time, who has its turn, and only while it is one of the server's;
+//! what shall be is on disk before it is told; a view is never locked while a disk is waited for. Neighbours:
+//! [`super::changes`] has the verbs, [`super::house`] what happens unasked, [`super::status`] what is told.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Instant;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use wasmill_engine::graph::Graph;
 use wasmill_engine::limits::VERSIONS_MAX;
 use wasmill_engine::plan::Part;
-use wasmill_engine::runtime::stages::StageEvent;
 
 use super::disk::{Desired, Disk, Goal};
 use super::history::{History, Sample};
 use super::journal::{Event, Letter, Line, Recent, Remembering, now_ms};
+use super::pins::Pins;
 use super::pool::Pool;
 use super::problem::Problem;
 use super::rates::{Counts, Rate};
-use super::running::{End, Notice, Notices, Running, Told, ringer};
-use super::shelf::{Compiled, Shelf};
-use crate::assemble::{self, World};
+use super::running::{Notices, Ringer, Running, Told, ringer};
+use super::shelf::{Compiled, Found, Shelf};
+use super::step::{Step, reach};
+use crate::assemble::{self, Assembled, World};
 use crate::spec::{self, Diagnostics, Spec};
 
 /// Events of all pipelines, and lines and dead letters of each, that are kept in memory.
@@ -36,19 +38,22 @@ const LETTERS_KEPT: usize = 100;
 /// Most pipelines of one server.
 pub(crate) const PIPELINES_MAX: usize = 10_000;
 
-/// Time between two looks at the counters, from which rates are made.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Changes of one pipeline that wait for their turn: each has a thread that waits.
+const CHANGES_WAITING_MAX: usize = 16;
 
 /// A server.
 pub(crate) struct Server {
     pub(crate) disk: Disk,
     pub(crate) world: World,
     pub(crate) compiled: Compiled,
+    pub(crate) pins: Pins,
     pub(crate) events: Recent<Event>,
     pipelines: Mutex<BTreeMap<String, Arc<Pipeline>>>,
     pub(crate) pool: Pool,
     notices: Sender<Told>,
     pub(crate) stopping: AtomicBool,
+    /// The highest revision of pipelines that are deleted.
+    pub(crate) revisions: AtomicU64,
     /// Held by each tap that is open.
     pub(crate) taps: Arc<()>,
     pub(crate) since: Instant,
@@ -61,9 +66,14 @@ pub(crate) struct Pipeline {
     /// What its guests logged.
     pub(crate) lines: Arc<Recent<Line>>,
     /// Held by whoever changes it.
-    pub(crate) change: Mutex<()>,
+    change: Mutex<()>,
+    /// Those who wait for that.
+    waiting: AtomicUsize,
     view: Mutex<View>,
 }
+
+/// A turn to change a pipeline.
+pub(crate) struct Turn<'a>(#[expect(dead_code, reason = "it is held, not read")] MutexGuard<'a, ()>);
 
 /// A pipeline as it shall be and is.
 pub(crate) struct View {
@@ -83,7 +93,7 @@ pub(crate) struct View {
 }
 
 impl Pipeline {
-    fn new(name: &str, desired: Option<Desired>) -> Arc<Self> {
+    pub(crate) fn new(name: &str, desired: Option<Desired>) -> Arc<Self> {
         let letters = Arc::new(Recent::new(LETTERS_KEPT));
         let view = View {
             desired,
@@ -95,7 +105,8 @@ impl Pipeline {
             counts: None,
         };
         let lines = Arc::new(Recent::new(LINES_KEPT));
-        Arc::new(Self { name: name.to_owned(), lines, change: Mutex::new(()), view: Mutex::new(view) })
+        let (change, waiting) = (Mutex::new(()), AtomicUsize::new(0));
+        Arc::new(Self { name: name.to_owned(), lines, change, waiting, view: Mutex::new(view) })
     }
 
     /// What it is now. Held shortly.
@@ -104,8 +115,30 @@ impl Pipeline {
     }
 
     /// Waits for the turn to change it.
-    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
-        self.change.lock().unwrap_or_else(PoisonError::into_inner)
+    ///
+    /// # Errors
+    /// Too many wait already.
+    fn turn(&self) -> Result<Turn<'_>, Problem> {
+        let waiting = self.waiting.fetch_add(1, Ordering::SeqCst);
+        let turn =
+            (waiting < CHANGES_WAITING_MAX).then(|| Turn(self.change.lock().unwrap_or_else(PoisonError::into_inner)));
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        turn.ok_or_else(|| {
+            Problem::busy(format!(
+                "{waiting} changes of pipeline {} wait for their turn, and the limit is {CHANGES_WAITING_MAX}; try \
+                 again when they are done",
+                self.name
+            ))
+        })
+    }
+
+    /// The turn, if nobody has it.
+    pub(crate) fn try_turn(&self) -> Option<Turn<'_>> {
+        match self.change.try_lock() {
+            Ok(turn) => Some(Turn(turn)),
+            Err(TryLockError::Poisoned(turn)) => Some(Turn(turn.into_inner())),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// That it is what the asker has seen.
@@ -130,7 +163,8 @@ impl View {
         self.running.clone().filter(|running| running.end().is_none())
     }
 
-    fn look(&mut self, now: Instant) {
+    /// Makes rates of its counts.
+    pub(crate) fn look(&mut self, now: Instant) {
         let Some(running) = &self.running else { return };
         let counts: Vec<_> = running.status.iter().map(Counts::of).collect();
         if let Some((then, before)) = self.counts.take().filter(|(_, before)| before.len() == counts.len()) {
@@ -158,22 +192,26 @@ impl Server {
     /// [`Self::keep_house`].
     pub(crate) fn new(disk: Disk, cache: &Path, threads: usize) -> std::io::Result<(Arc<Self>, Receiver<Told>)> {
         let (notices, received) = channel();
+        let revisions = AtomicU64::new(disk.revisions());
         let server = Self {
             disk,
             world: World::new(cache),
             compiled: Compiled::default(),
+            pins: Pins::default(),
             events: Recent::new(EVENTS_KEPT),
             pipelines: Mutex::default(),
             pool: Pool::new(threads)?,
             notices,
             stopping: AtomicBool::new(false),
+            revisions,
             taps: Arc::default(),
             since: Instant::now(),
         };
         Ok((Arc::new(server), received))
     }
 
-    fn pipelines(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Pipeline>>> {
+    /// Pipelines by name, and places for those that are being applied for the first time.
+    pub(crate) fn pipelines(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Pipeline>>> {
         self.pipelines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -200,7 +238,7 @@ impl Server {
     ///
     /// # Errors
     /// There are too many.
-    pub(crate) fn find_or_add(&self, name: &str) -> Result<Arc<Pipeline>, Problem> {
+    fn find_or_add(&self, name: &str) -> Result<Arc<Pipeline>, Problem> {
         let mut pipelines = self.pipelines();
         let count = pipelines.len();
         if count >= PIPELINES_MAX && !pipelines.contains_key(name) {
@@ -210,11 +248,33 @@ impl Server {
         Ok(pipelines.entry(name.to_owned()).or_insert_with(|| Pipeline::new(name, None)).clone())
     }
 
-    /// Takes a place away that nobody came to fill, or whose pipeline was deleted.
-    pub(crate) fn tidy(&self, name: &str) {
-        let mut pipelines = self.pipelines();
-        if pipelines.get(name).is_some_and(|pipeline| pipeline.view().desired.is_none()) {
-            pipelines.remove(name);
+    /// Has a pipeline changed: waits for the turn, and then looks whether it still is what the asker has seen. With
+    /// `add` it may be a new one.
+    ///
+    /// # Errors
+    /// There is none, too many wait, somebody else was first, the server stops; or what the change comes to.
+    pub(crate) fn in_turn<T>(
+        &self,
+        name: &str,
+        add: bool,
+        expected: Option<u64>,
+        change: impl FnOnce(&Pipeline) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        loop {
+            self.open_for_changes()?;
+            let pipeline = if add { self.find_or_add(name)? } else { self.find(name)? };
+            let _turn = pipeline.turn()?;
+            // Who had the turn before may have taken its place away: what were started there would be nobody's.
+            if !self.pipelines().get(name).is_some_and(|of| Arc::ptr_eq(of, &pipeline)) {
+                continue;
+            }
+            let open = self.open_for_changes().and_then(|()| pipeline.unchanged(expected));
+            let changed = open.and_then(|()| change(&pipeline));
+            // A place that nobody came to fill, or whose pipeline was deleted.
+            if pipeline.view().desired.is_none() {
+                self.pipelines().remove(name);
+            }
+            return changed;
         }
     }
 
@@ -235,8 +295,9 @@ impl Server {
 
     /// The shelf for a pipeline.
     pub(crate) fn shelf<'a>(&'a self, pipeline: &'a Pipeline, fixed: BTreeMap<String, String>) -> Shelf<'a> {
-        let (world, disk, compiled, lines) = (&self.world, &self.disk, &self.compiled, pipeline.lines.clone());
-        Shelf { world, disk, compiled, pipeline: &pipeline.name, lines, fixed, found: RefCell::default() }
+        let (world, disk, compiled, pins) = (&self.world, &self.disk, &self.compiled, &self.pins);
+        let (lines, found) = (pipeline.lines.clone(), RefCell::<Found<'_>>::default());
+        Shelf { world, disk, compiled, pins, pipeline: &pipeline.name, lines, fixed, found }
     }
 
     /// Reads and checks what a pipeline shall be, with the code that it had.
@@ -246,160 +307,142 @@ impl Server {
         spec::parse(&desired.file, &desired.base, &desired.text, &shelf)
     }
 
-    /// Starts a pipeline that was read.
-    pub(crate) fn start(&self, pipeline: &Pipeline, spec: &Spec, graph: Graph, goal: Goal) -> anyhow::Result<()> {
+    /// Opens all that a pipeline needs to run.
+    ///
+    /// # Errors
+    /// A connector or an operator cannot be opened.
+    pub(crate) fn open(&self, spec: &Spec, graph: Graph) -> anyhow::Result<Opened> {
         let (ringer, waker) = ringer();
         let letters = Arc::new(Recent::new(LETTERS_KEPT));
         let wrap = |inner| -> Box<dyn wasmill_engine::sink::SinkWriter> {
             Box::new(Remembering { inner, last: letters.clone() })
         };
         let assembled = assemble::open(spec, graph, &waker, &wrap)?;
+        reach(Step::Opened);
+        Ok(Opened { assembled, ringer, letters })
+    }
+
+    /// Makes a pipeline what it shall be, as is written down, and has it run. While the server stops it does not run.
+    pub(crate) fn run(&self, pipeline: &Pipeline, opened: Opened, desired: Desired) {
+        let Opened { assembled, ringer, letters } = opened;
         let notices = Notices { name: pipeline.name.clone(), to: self.notices.clone() };
-        let paused = goal == Goal::Pause;
+        let paused = desired.goal == Goal::Pause;
         let mut view = pipeline.view();
+        view.desired = Some(desired);
+        // Looked at with the view locked: whoever stops all either finds this one there or has said so before.
+        if self.stopping.load(Ordering::SeqCst) {
+            return;
+        }
         view.running = Some(Running::start(&self.pool, assembled.runtime, assembled.places, ringer, paused, notices));
         (view.broken, view.letters) = (None, letters);
         (view.rates, view.counts) = (Vec::new(), None);
-        Ok(())
     }
 
-    /// Brings back what the data directory has.
+    /// The pipelines of whose stages a digest is a version.
+    pub(crate) fn users(&self, digest: &str) -> Vec<String> {
+        let uses = |pipeline: &Arc<Pipeline>| {
+            let view = pipeline.view();
+            let live = view.running.as_ref().is_some_and(|running| running.has(digest));
+            let kept = view.desired.as_ref().map(|desired| desired.plugins.values().flatten().any(|of| of == digest));
+            live || kept == Some(true)
+        };
+        self.all().iter().filter(|pipeline| uses(pipeline)).map(|pipeline| pipeline.name.clone()).collect()
+    }
+
+    /// Deletes code that nobody uses.
     ///
     /// # Errors
-    /// It cannot be read. A pipeline that cannot be started is there, and says why.
-    pub(crate) fn restore(&self) -> Result<(), super::disk::DiskError> {
-        for desired in self.disk.pipelines()? {
-            let name = desired.name.clone();
-            let pipeline = Pipeline::new(&name, Some(desired.clone()));
-            self.pipelines().insert(name.clone(), pipeline.clone());
-            if desired.goal == Goal::End {
-                continue;
-            }
-            let started = self.read(&pipeline, &desired).map_err(|wrong| wrong.render(false));
-            let started = started.and_then(|(spec, graph)| {
-                self.start(&pipeline, &spec, graph, desired.goal).map_err(|error| format!("{error:#}"))
-            });
-            match started {
-                Ok(()) => self.event(&name, "restored", format!("pipeline {name} is back"), json!({})),
-                Err(why) => {
-                    let message = format!("pipeline {name} cannot be started: {why}");
-                    pipeline.view().broken = Some(why);
-                    self.event(&name, "failed", message, json!({}));
-                }
-            }
+    /// There is none, somebody uses it, or it cannot be removed.
+    pub(crate) fn delete_plugin(&self, digest: &str) -> Result<(), Problem> {
+        if !self.disk.has_plugin(digest) {
+            return Err(Problem::unknown("unknown-plugin", format!("there is no plugin of digest `{digest}` here")));
         }
-        Ok(())
+        let in_use =
+            |by: &str, what: &str| Problem::conflict("in-use", format!("plugin {digest} is used by {by}; {what}"));
+        let deleted = self.pins.unless_pinned(digest, || {
+            let users = self.users(digest);
+            if !users.is_empty() {
+                let by = format!("{}, or was lately", users.join(", "));
+                return Err(in_use(&by, "delete the pipeline first"));
+            }
+            self.disk.forget_plugin(digest)?;
+            self.compiled.forget(digest);
+            Ok(())
+        });
+        deleted.unwrap_or_else(|| Err(in_use("a change that is under way", "try again when that is done")))
+    }
+}
+
+/// A pipeline that is ready to run.
+pub(crate) struct Opened {
+    assembled: Assembled,
+    ringer: Arc<Ringer>,
+    letters: Arc<Recent<Letter>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(folder: &Path) -> Arc<Server> {
+        Server::new(Disk::open(folder).unwrap(), folder, 1).unwrap().0
     }
 
-    /// Listens to what happens to pipelines until the server is gone.
-    pub(crate) fn keep_house(self: &Arc<Self>, received: Receiver<Told>) {
-        let server = Arc::downgrade(self);
-        std::thread::spawn(move || {
-            loop {
-                let got = received.recv_timeout(LOOK_EVERY);
-                let Some(server) = server.upgrade() else { return };
-                match got {
-                    Ok((name, running, notice)) => server.notice(&name, &running, &notice),
-                    Err(RecvTimeoutError::Disconnected) => return,
-                    Err(RecvTimeoutError::Timeout) => {}
-                }
-                let now = Instant::now();
-                for pipeline in server.all() {
-                    let mut view = pipeline.view();
-                    if view.counts.as_ref().is_none_or(|(then, _)| now.duration_since(*then) >= LOOK_EVERY) {
-                        view.look(now);
-                    }
-                }
+    fn until_they_wait(pipeline: &Pipeline, many: usize) {
+        while pipeline.waiting.load(Ordering::SeqCst) < many {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn who_waited_for_a_pipeline_that_was_deleted_changes_the_one_that_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = &server(folder.path());
+        let gone = server.find_or_add("p").unwrap();
+        let turn = gone.turn().unwrap();
+        std::thread::scope(|scope| {
+            let is_there = |pipeline: &Pipeline| Ok(std::ptr::eq(pipeline, &*server.pipelines()["p"]));
+            let waits = scope.spawn(move || server.in_turn("p", true, None, is_there));
+            until_they_wait(&gone, 1);
+            server.pipelines().remove("p");
+            drop(turn);
+            assert!(waits.join().unwrap().unwrap());
+        });
+        assert!(server.pipelines().is_empty(), "nobody filled the place");
+    }
+
+    #[test]
+    fn few_wait_for_a_turn_and_none_gets_it_once_the_server_stops() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = server(folder.path());
+        let pipeline = server.find_or_add("p").unwrap();
+        let turn = pipeline.turn().unwrap();
+        assert!(pipeline.try_turn().is_none());
+        let change = || server.in_turn("p", true, None, |_| Ok(())).map_err(|problem| format!("{problem:?}"));
+        std::thread::scope(|scope| {
+            let waiting: Vec<_> = (0..CHANGES_WAITING_MAX).map(|_| scope.spawn(change)).collect();
+            until_they_wait(&pipeline, CHANGES_WAITING_MAX);
+            let refused = change().unwrap_err();
+            assert!(refused.contains("too-many-changes") && refused.contains("the limit is 16"), "{refused}");
+            server.stopping.store(true, Ordering::SeqCst);
+            drop(turn);
+            for waits in waiting {
+                assert!(waits.join().unwrap().unwrap_err().contains("stopping"));
             }
         });
     }
 
-    fn notice(&self, name: &str, running: &Weak<Running>, notice: &Notice) {
-        let Ok(pipeline) = self.find(name) else { return };
-        match notice {
-            Notice::Stage(StageEvent::Settled { .. }) => {}
-            Notice::Stage(StageEvent::Switched { stage, .. }) => self.follow_later(&pipeline, running, stage),
-            Notice::Stage(StageEvent::WentBack { stage, version, to, why, .. }) => {
-                self.follow_later(&pipeline, running, stage);
-                let message = format!("stage {stage} went back from version {version} to {to}: {why}");
-                self.event(name, "went-back", message, json!({"stage": &**stage, "version": version, "to": to}));
-            }
-            Notice::Ended(end) => {
-                let message = match end {
-                    End::Done => format!("pipeline {name} is done: all that it read is committed"),
-                    End::Failed(failure) => format!("pipeline {name} failed: {failure}"),
-                    End::Abandoned => format!("pipeline {name} was ended at once"),
-                };
-                let kind = if matches!(end, End::Failed(_)) { "failed" } else { "ended" };
-                self.event(name, kind, message, json!({}));
-                // What ends because the server does shall run again when it is back.
-                if *end == End::Done && !self.stopping.load(Ordering::SeqCst) {
-                    self.ended(&pipeline, running);
-                }
-            }
-        }
-    }
-
-    fn follow_later(&self, pipeline: &Pipeline, running: &Weak<Running>, stage: &str) {
-        let _turn = pipeline.turn();
-        let current = pipeline.view().running.clone();
-        if let Some(running) = running.upgrade().filter(|of| current.is_some_and(|now| Arc::ptr_eq(of, &now))) {
-            self.follow(pipeline, &running, stage);
-        }
-    }
-
-    /// A pipeline is over for good.
-    fn ended(&self, pipeline: &Pipeline, running: &Weak<Running>) {
-        let _turn = pipeline.turn();
-        let mut view = pipeline.view();
-        let same = view.running.as_ref().is_some_and(|now| Weak::ptr_eq(&Arc::downgrade(now), running));
-        let Some(mut desired) = view.desired.clone().filter(|desired| same && desired.goal != Goal::End) else {
-            return;
-        };
-        (desired.goal, desired.revision) = (Goal::End, desired.revision + 1);
-        self.keep_or_tell(&desired);
-        view.desired = Some(desired);
-    }
-
-    /// Writes down which code a stage works with, where that is other than what was written down: a switch that came
-    /// after its answer, or a way back. Whoever calls has the turn.
-    pub(crate) fn follow(&self, pipeline: &Pipeline, running: &Running, stage: &str) {
-        let Some((live, _)) = running.ask(|controls| controls.stages().live(stage)) else { return };
-        let mut view = pipeline.view();
-        let Some(mut desired) = view.desired.clone() else { return };
-        let digests = desired.plugins.entry(stage.to_owned()).or_default();
-        if digests.last().is_some_and(|last| last == live.digest()) {
-            return;
-        }
-        if digests.iter().rev().nth(1).is_some_and(|before| before == live.digest()) {
-            digests.pop();
-        } else {
-            digests.push(live.digest().to_owned());
-            shorten(digests);
-        }
-        desired.revision += 1;
-        self.keep_or_tell(&desired);
-        view.desired = Some(desired);
-    }
-
-    fn keep_or_tell(&self, desired: &Desired) {
-        if let Err(error) = self.disk.keep(desired) {
-            let message = format!("what pipeline {} shall be cannot be written down: {error}", desired.name);
-            self.event(&desired.name, "failed", message, json!({}));
-        }
-    }
-
-    /// Drains all pipelines; whether all were done in time.
-    pub(crate) fn stop(&self, deadline: Duration) -> bool {
-        self.stopping.store(true, Ordering::SeqCst);
-        let end = Instant::now() + deadline;
-        let running: Vec<_> = self.all().iter().filter_map(|pipeline| pipeline.view().alive()).collect();
-        running.iter().for_each(|running| running.with(wasmill_engine::runtime::Controls::stop));
-        let mut all = true;
-        for running in running {
-            let left = end.saturating_duration_since(Instant::now());
-            all &= running.wait(left, |_, end| end.cloned()).is_some();
-        }
-        all
+    #[test]
+    fn code_that_is_on_its_way_into_a_pipeline_is_not_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = server(folder.path());
+        let digest = wasmill_wasm::digest(b"code");
+        server.disk.keep_plugin(&digest, b"code").unwrap();
+        let pin = server.pins.pin(&server.disk, &digest);
+        let refused = format!("{:?}", server.delete_plugin(&digest).unwrap_err());
+        assert!(refused.contains("in-use") && refused.contains("try again"), "{refused}");
+        drop(pin);
+        server.delete_plugin(&digest).unwrap();
+        assert!(!server.disk.has_plugin(&digest));
     }
 }

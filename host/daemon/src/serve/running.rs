@@ -8,11 +8,12 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 use wasmill_engine::clock::Clock;
+use wasmill_engine::graph::Stage;
 use wasmill_engine::node::{Failure, Node};
 use wasmill_engine::plan::Part;
 use wasmill_engine::runtime::stages::StageEvent;
@@ -50,8 +51,8 @@ pub(crate) enum Notice {
     Ended(End),
 }
 
-/// A notice: the pipeline's name, which start of it, and what happened.
-pub(crate) type Told = (String, Weak<Running>, Notice);
+/// A notice: the pipeline's name, and what happened.
+pub(crate) type Told = (String, Notice);
 
 /// Where notices of a pipeline go.
 pub(crate) struct Notices {
@@ -174,6 +175,14 @@ impl Running {
         ask(&hold(&self.controls))
     }
 
+    /// Whether a stage works with the code of that digest.
+    pub(crate) fn has(&self, digest: &str) -> bool {
+        self.ask(|controls| {
+            let live = |stage: &Stage| controls.stages().live(&stage.name);
+            controls.graph().stages.iter().filter_map(live).any(|(live, _)| live.digest() == digest)
+        })
+    }
+
     /// Ends it at once; what was not committed is withdrawn.
     pub(crate) fn abandon(&self) {
         self.over.store(true, Ordering::SeqCst);
@@ -207,7 +216,7 @@ impl Running {
         self.ringer.all();
     }
 
-    fn notice(self: &Arc<Self>, notice: Notice) {
+    fn notice(&self, notice: Notice) {
         let mut past = hold(&self.past);
         match &notice {
             Notice::Stage(event) => {
@@ -221,7 +230,7 @@ impl Running {
         drop(past);
         self.news.notify_all();
         // The server that is gone wants to know nothing.
-        drop(self.notices.to.send((self.notices.name.clone(), Arc::downgrade(self), notice)));
+        drop(self.notices.to.send((self.notices.name.clone(), notice)));
     }
 
     /// Bytes and rows that the sources have brought.

@@ -1,6 +1,7 @@
 //! What a pipeline file may refer to on a server: connectors as everywhere, and code by its digest from the data
-//! directory. Code that a file names by a path is taken into the data directory when the file is applied, so that what
-//! runs does not change behind the server's back.
+//! directory. Code that a file names by a path is read here, and taken into the data directory when the file is
+//! applied, so that what runs does not change behind the server's back; a file that is refused or only planned leaves
+//! nothing.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,8 +13,9 @@ use wasmill_engine::operator::SharedFactory;
 use wasmill_engine::schema::Schema;
 use wasmill_wasm::{Component, Level};
 
-use super::disk::Disk;
+use super::disk::{Disk, DiskError};
 use super::journal::{Line, Recent, now_ms};
+use super::pins::{Pin, Pins};
 use crate::assemble::{self, World};
 use crate::plugins;
 use crate::spec::{ConfigError, Outside, PluginRef};
@@ -57,14 +59,53 @@ pub(crate) struct Shelf<'a> {
     pub(crate) disk: &'a Disk,
     /// Code that is ready.
     pub(crate) compiled: &'a Compiled,
+    /// Code that must not be deleted now.
+    pub(crate) pins: &'a Pins,
     /// Name of the pipeline.
     pub(crate) pipeline: &'a str,
     /// Where guests log to.
     pub(crate) lines: Arc<Recent<Line>>,
     /// Digests that stages have, whatever the file says: as it was before a restart.
     pub(crate) fixed: BTreeMap<String, String>,
-    /// The digests that were found.
-    pub(crate) found: RefCell<BTreeMap<String, String>>,
+    /// What was found.
+    pub(crate) found: RefCell<Found<'a>>,
+}
+
+/// Code that a file names.
+#[derive(Default)]
+pub(crate) struct Found<'a> {
+    /// For each stage its digest.
+    pub(crate) digests: BTreeMap<String, String>,
+    /// By digest.
+    code: BTreeMap<String, Code<'a>>,
+}
+
+/// Code, pinned.
+struct Code<'a> {
+    pin: Pin<'a>,
+    /// Where a file names it by a path: its bytes, and itself.
+    read: Option<(Vec<u8>, Component)>,
+}
+
+impl Found<'_> {
+    /// Takes it into the data directory, as far as it is not there.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn bring(&self, compiled: &Compiled) -> Result<(), DiskError> {
+        for code in self.code.values() {
+            if let Some((bytes, component)) = &code.read {
+                code.pin.bring(bytes)?;
+                compiled.keep(component);
+            }
+        }
+        Ok(())
+    }
+
+    /// The digests of all of it.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
+        self.code.keys().map(String::as_str)
+    }
 }
 
 impl Shelf<'_> {
@@ -73,12 +114,19 @@ impl Shelf<'_> {
     /// # Errors
     /// There is none, or it is not one that this host takes.
     pub(crate) fn load(&self, stage: &str, digest: &str) -> Result<Component, String> {
-        let component = match self.compiled.find(digest) {
+        // What is compiled may have come from elsewhere than the data directory.
+        let there = self.disk.has_plugin(digest);
+        let component = match self.compiled.find(digest).filter(|_| there) {
             Some(component) => component,
             None => self.compile(digest)?,
         };
+        Ok(self.logging(component, stage))
+    }
+
+    /// A component whose lines are kept as those of a stage.
+    fn logging(&self, component: Component, stage: &str) -> Component {
         let (pipeline, stage, lines) = (self.pipeline.to_owned(), stage.to_owned(), self.lines.clone());
-        Ok(component.logging_to(Arc::new(move |line| {
+        component.logging_to(Arc::new(move |line| {
             let level = match line.level {
                 Level::Trace => "trace",
                 Level::Debug => "debug",
@@ -89,7 +137,7 @@ impl Shelf<'_> {
             let (pipeline, stage, message) = (pipeline.clone(), stage.clone(), line.message.clone());
             assemble::log(&format!("{pipeline}/{stage}"), &line);
             lines.add(Line { at_ms: now_ms(), pipeline, stage, level, message });
-        })))
+        }))
     }
 
     fn compile(&self, digest: &str) -> Result<Component, String> {
@@ -102,20 +150,33 @@ impl Shelf<'_> {
         Ok(component)
     }
 
-    /// Takes the component at a path into the data directory.
-    fn take(&self, plugin: &PluginRef, base: &Path) -> Result<String, String> {
+    /// The code that a file names for a stage, and its digest.
+    fn named(&self, stage: &str, plugin: &PluginRef, base: &Path) -> Result<(String, Component), String> {
         if let PluginRef::Named { name, version } = plugin
             && name == BY_DIGEST
         {
-            return Ok(version.clone());
+            return self.pinned(stage, version);
         }
         let path = plugins::find(plugin, base)?;
         let unreadable = |error| format!("{} cannot be read: {error}; check the path", path.display());
         let bytes = std::fs::read(&path).map_err(unreadable)?;
-        let info = wasmill_wasm::inspect(&bytes, self.world.engine()?.limits());
-        let digest = info.map_err(|error| format!("{}: {error}", path.display()))?.digest;
-        self.disk.keep_plugin(&digest, &bytes).map_err(|error| error.to_string())?;
-        Ok(digest)
+        let digest = wasmill_wasm::digest(&bytes);
+        let pin = self.pins.pin(self.disk, &digest);
+        let component = match self.compiled.find(&digest) {
+            Some(component) => component,
+            None => self.world.engine()?.load(&bytes).map_err(|error| format!("{}: {error}", path.display()))?,
+        };
+        let read = Some((bytes, component.clone()));
+        self.found.borrow_mut().code.insert(digest.clone(), Code { pin, read });
+        Ok((digest, self.logging(component, stage)))
+    }
+
+    /// The code of that digest, which stays there.
+    fn pinned(&self, stage: &str, digest: &str) -> Result<(String, Component), String> {
+        let pin = self.pins.pin(self.disk, digest);
+        let component = self.load(stage, digest)?;
+        self.found.borrow_mut().code.entry(digest.to_owned()).or_insert(Code { pin, read: None });
+        Ok((digest.to_owned(), component))
     }
 }
 
@@ -141,12 +202,11 @@ impl Outside for Shelf<'_> {
     }
 
     fn plugin(&self, stage: &str, plugin: &PluginRef, base: &Path) -> Result<SharedFactory, String> {
-        let digest = match self.fixed.get(stage) {
-            Some(digest) => digest.clone(),
-            None => self.take(plugin, base)?,
+        let (digest, component) = match self.fixed.get(stage) {
+            Some(digest) => self.pinned(stage, digest)?,
+            None => self.named(stage, plugin, base)?,
         };
-        let component = self.load(stage, &digest)?;
-        self.found.borrow_mut().insert(stage.to_owned(), digest);
+        self.found.borrow_mut().digests.insert(stage.to_owned(), digest);
         Ok(Arc::new(component))
     }
 

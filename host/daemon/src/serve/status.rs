@@ -138,7 +138,7 @@ pub(crate) fn short(pipeline: &Pipeline) -> Option<Short> {
             (Some(_), _) => "done",
             (None, Goal::Run) => "running",
             (None, Goal::Pause) => "paused",
-            (None, Goal::End) => "draining",
+            (None, Goal::Drain | Goal::End) => "draining",
         },
     };
     let (rows_in_per_s, rows_out_per_s) =

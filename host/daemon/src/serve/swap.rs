@@ -17,10 +17,11 @@ use wasmill_engine::operator::Factory as _;
 use wasmill_engine::runtime::change::{Change, ChangeError, Trial};
 use wasmill_engine::runtime::stages::StageEvent;
 
-use super::disk::is_digest;
+use super::disk::{Aside, Desired};
 use super::problem::Problem;
 use super::registry::{Pipeline, Server, shorten};
 use super::running::Running;
+use super::step::{Step, reach};
 use crate::driver::MachineClock;
 
 /// How long a swap waits for rows to try new code on. A stage that is idle has none.
@@ -81,11 +82,7 @@ impl Server {
         digest: &str,
         expected: Option<u64>,
     ) -> Result<Swapped, Problem> {
-        self.open_for_changes()?;
-        let pipeline = self.find(name)?;
-        let _turn = pipeline.turn();
-        pipeline.unchanged(expected)?;
-        self.swap_in_turn(&pipeline, stage, digest, false)
+        self.in_turn(name, false, expected, |pipeline| self.swap_in_turn(pipeline, stage, digest, false))
     }
 
     /// Puts the code before back into a stage.
@@ -93,17 +90,15 @@ impl Server {
     /// # Errors
     /// As [`Self::swap`]; or there is no code before.
     pub(crate) fn back(&self, name: &str, stage: &str, expected: Option<u64>) -> Result<Swapped, Problem> {
-        self.open_for_changes()?;
-        let pipeline = self.find(name)?;
-        let _turn = pipeline.turn();
-        pipeline.unchanged(expected)?;
-        let digests = pipeline.view().desired.as_ref().and_then(|desired| desired.plugins.get(stage).cloned());
-        let digests = digests.unwrap_or_default();
-        let Some(before) = digests.iter().rev().nth(1) else {
-            let detail = format!("stage {stage} of {name} has no version before; swap it first");
-            return Err(Problem::conflict("no-version-before", detail));
-        };
-        self.swap_in_turn(&pipeline, stage, before, true)
+        self.in_turn(name, false, expected, |pipeline| {
+            let digests = pipeline.view().desired.as_ref().and_then(|desired| desired.plugins.get(stage).cloned());
+            let digests = digests.unwrap_or_default();
+            let Some(before) = digests.iter().rev().nth(1) else {
+                let detail = format!("stage {stage} of {name} has no version before; swap it first");
+                return Err(Problem::conflict("no-version-before", detail));
+            };
+            self.swap_in_turn(pipeline, stage, before, true)
+        })
     }
 
     fn swap_in_turn(&self, pipeline: &Pipeline, stage: &str, digest: &str, back: bool) -> Result<Swapped, Problem> {
@@ -112,7 +107,9 @@ impl Server {
             let detail = format!("pipeline {name} does not run; apply it first");
             return Err(Problem::conflict("not-running", detail));
         };
-        if !is_digest(digest) || self.disk.plugin(digest)?.is_none() {
+        // It must not be deleted before it is written down who uses it.
+        let _pin = self.pins.pin(&self.disk, digest);
+        if !self.disk.has_plugin(digest) {
             let detail = format!("there is no plugin of digest `{digest}` here; upload it first");
             return Err(Problem::unknown("unknown-plugin", detail));
         }
@@ -142,9 +139,21 @@ impl Server {
             Ok(wanted)
         };
         let (change, carried) = self.prepare(&running, wanted, back)?;
+        // First on disk, so that a disk that is full changes nothing.
+        let (desired, aside) = self.noted(pipeline, stage, digest, back)?;
         let (_, version) = install(&running, change)?.remove(0);
+        reach(Step::Installed);
         let (waited_us, keys, watched) = self.switched(&running, stage, version)?;
-        let revision = self.note(pipeline, stage, digest, back)?;
+        reach(Step::Switched);
+        aside.keep().map_err(|error| {
+            Problem::from(error).after(&format!(
+                "stage {stage} runs {} now, but that could not be written down, and the code before runs after a \
+                 restart",
+                short(digest)
+            ))
+        })?;
+        let revision = desired.revision;
+        pipeline.view().desired = Some(desired);
         let verb = if back { "went back" } else { "was swapped" };
         let message = format!(
             "stage {stage} of {name} {verb} to {}: rows waited {:.1} ms, {carried}",
@@ -153,6 +162,7 @@ impl Server {
         );
         let facts = json!({"stage": stage, "from": from, "to": digest, "waited_us": waited_us, "keys": keys});
         self.event(name, "swapped", message, facts);
+        reach(Step::Done);
         let (pipeline, stage, to) = (name.clone(), stage.to_owned(), digest.to_owned());
         Ok(Swapped { pipeline, stage, revision, version, from, to, waited_us, lost: 0, state: carried, keys, watched })
     }
@@ -216,8 +226,8 @@ impl Server {
         }
     }
 
-    /// Writes down which code a stage has; the new revision.
-    fn note(&self, pipeline: &Pipeline, stage: &str, digest: &str, back: bool) -> Result<u64, Problem> {
+    /// What a pipeline shall be with other code in a stage, written down aside.
+    fn noted(&self, pipeline: &Pipeline, stage: &str, digest: &str, back: bool) -> Result<(Desired, Aside), Problem> {
         let Some(mut desired) = pipeline.view().desired.clone() else {
             return Err(Problem::failed("a pipeline lost what it shall be"));
         };
@@ -229,16 +239,11 @@ impl Server {
             digests.push(digest.to_owned());
             shorten(digests);
         }
-        self.disk.keep(&desired).map_err(|error| {
-            let short = short(digest);
-            Problem::from(error).after(&format!(
-                "stage {stage} runs {short} now, but that could not be written down, and the code before runs after a \
-                 restart"
-            ))
+        let aside = self.disk.keep_aside(&desired).map_err(|error| {
+            let name = &pipeline.name;
+            Problem::from(error).after(&format!("stage {stage} of {name} was not swapped, and nothing was changed"))
         })?;
-        let revision = desired.revision;
-        pipeline.view().desired = Some(desired);
-        Ok(revision)
+        Ok((desired, aside))
     }
 }
 

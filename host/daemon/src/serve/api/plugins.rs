@@ -12,6 +12,7 @@ use wasmill_wasm::{COMPONENT_BYTES_WITH_RUNTIME, Info};
 use super::ask::{Answer, answer, apart, body};
 use crate::serve::problem::Problem;
 use crate::serve::registry::Server;
+use crate::serve::step::{Step, reach};
 
 fn shown(info: &Info) -> Value {
     json!({
@@ -22,7 +23,7 @@ fn shown(info: &Info) -> Value {
 pub(super) async fn list(State(server): State<Arc<Server>>) -> Answer {
     apart(move || {
         let plugins = server.disk.plugins()?.into_iter();
-        let used = |digest: &str| users(&server, digest);
+        let used = |digest: &str| server.users(digest);
         let plugins: Vec<Value> = plugins
             .map(|(digest, bytes)| json!({"digest": digest, "size_bytes": bytes, "used_by": used(&digest)}))
             .collect();
@@ -39,7 +40,10 @@ pub(super) async fn upload(State(server): State<Arc<Server>>, sent: Body) -> Ans
         let component = engine.load(&bytes);
         let component = component.map_err(|error| Problem::wrong("unusable-plugin", error.to_string()))?;
         let info = component.info();
-        server.disk.keep_plugin(&info.digest, &bytes)?;
+        let kept = server.disk.keep_plugin(&info.digest, &bytes);
+        kept.map_err(|error| Problem::from(error).after("the component was not kept"))?;
+        server.pins.claim(&info.digest);
+        reach(Step::Done);
         server.compiled.keep(&component);
         Ok((StatusCode::CREATED, answer(&shown(info), None)).into_response())
     })
@@ -56,7 +60,7 @@ pub(super) async fn inspect(State(server): State<Arc<Server>>, Path(digest): Pat
         let limits = *server.world.engine().map_err(Problem::failed)?.limits();
         let info = wasmill_wasm::inspect(&bytes, &limits);
         let mut shown = shown(&info.map_err(|error| Problem::failed(error.to_string()))?);
-        shown["used_by"] = users(&server, &digest).into();
+        shown["used_by"] = server.users(&digest).into();
         Ok(answer(&shown, None))
     })
     .await
@@ -64,27 +68,8 @@ pub(super) async fn inspect(State(server): State<Arc<Server>>, Path(digest): Pat
 
 pub(super) async fn delete(State(server): State<Arc<Server>>, Path(digest): Path<String>) -> Answer {
     apart(move || {
-        server.disk.plugin(&digest)?.ok_or_else(|| unknown(&digest))?;
-        let users = users(&server, &digest);
-        if !users.is_empty() {
-            let users = users.join(", ");
-            let detail = format!("plugin {digest} is used by {users}, or was lately; delete the pipeline first");
-            return Err(Problem::conflict("in-use", detail));
-        }
-        server.disk.forget_plugin(&digest)?;
-        server.compiled.forget(&digest);
+        server.delete_plugin(&digest)?;
         Ok(StatusCode::NO_CONTENT.into_response())
     })
     .await
-}
-
-/// The pipelines of whose stages it is a version.
-fn users(server: &Server, digest: &str) -> Vec<String> {
-    let uses = |name: &String| {
-        let pipeline = server.find(name).ok()?;
-        let view = pipeline.view();
-        let digests = view.desired.as_ref()?.plugins.values().flatten().any(|of| of == digest);
-        digests.then(|| name.clone())
-    };
-    server.all().iter().map(|pipeline| pipeline.name.clone()).filter_map(|name| uses(&name)).collect()
 }
