@@ -117,8 +117,8 @@ pub(crate) fn ready(engine: &Engine, artefact: &Artefact) -> Result<Component, C
 fn trusted(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: `code` must be what the compiler of this program gave, whole. `Cache::load` has it from an entry whose
     // head names the digest of the code, the component and the compiler, in a directory that only this user can write
-    // to. `ready` has an `Artefact`: made in this process, or by our own program, over a pipe that only the two hold and
-    // with a digest that shows it whole. wasmtime compares version and settings once more.
+    // to. `ready` has an `Artefact`: made in this process, or by our own program, over a pipe that only the two hold
+    // and with a digest that shows it whole. wasmtime compares version and settings once more.
     unsafe { Component::deserialize(engine, code) }
 }
 
