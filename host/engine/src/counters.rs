@@ -52,7 +52,7 @@ impl Moment {
     }
 }
 
-/// What goes along an edge of the graph, over all lanes, counted by both of its ends. What was sent and not taken waits.
+/// What goes along an edge of the graph, over all lanes, counted by both its ends. What was sent and not taken waits.
 #[derive(Debug, Default)]
 pub struct Flow {
     sent: [Counter; 2],

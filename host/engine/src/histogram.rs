@@ -92,8 +92,8 @@ impl Spread {
         self.longest
     }
 
-    /// The time in microseconds that this part of all, from 0 to 1, does not exceed: at most an eighth too long. 0 where
-    /// there are none.
+    /// The time in microseconds that this part of all, from 0 to 1, does not exceed: at most an eighth too long. 0
+    /// where there are none.
     #[must_use]
     pub fn quantile(&self, part: f64) -> u64 {
         let wanted = ((self.count() as f64 * part).ceil() as u64).max(1);

@@ -142,7 +142,7 @@ fn lags(text: &mut String, pipelines: &[Whole]) {
     }
 }
 
-/// The powers of two, in microseconds, that buckets end at: from 16 microseconds to 17 seconds, four times as long each.
+/// The powers of two, in microseconds, that buckets end at: from 16 microseconds to 17 seconds, each four times longer.
 const BUCKET_POWERS: [u32; 11] = [4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24];
 
 fn histogram(text: &mut String, name: &str, labels: &str, of: &Spread) {
