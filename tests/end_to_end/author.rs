@@ -313,6 +313,16 @@ fn a_new_pipeline_is_valid_and_runs_with_the_columns_of_the_file_that_it_was_mad
     for line in ["separator: \";\"", "id: int64", "at: timestamp", "site.name: utf8?", "ok: boolean"] {
         assert!(text.lines().any(|found| found.trim() == line), "no `{line}` in:\n{text}");
     }
+    folder.write("codes.csv", "code,count,on,note\n007,1,true,\nA7,2.5,1,\n8,3,false,\n");
+    let codes = run("of-codes", &["--from", "codes.csv"]);
+    assert_eq!((&codes["rows_out"], &codes["dead_letters"]), (&3.into(), &0.into()), "{codes}");
+    let packed = zstd::encode_all(&b"id;code\n1;007\n2;A7\n"[..], 0).unwrap();
+    folder.write("cut.csv.zst", &packed[..packed.len() - 5]);
+    folder.write("codes.csv.zst", packed);
+    let codes = run("of-packed", &["--from", "codes.csv.zst"]);
+    assert_eq!((&codes["rows_out"], &codes["dead_letters"]), (&2.into(), &0.into()), "{codes}");
+    let told = folder.wasmill(&["new", "pipeline", "none", "--from", "cut.csv.zst"]).with_code(2);
+    told.says(&["cut.csv.zst: cannot be read: ", "cut short"]);
     let told = folder.wasmill(&["new", "pipeline", "none", "--from", "absent.csv"]).with_code(2);
     told.says(&["absent.csv: cannot be read"]);
     assert!(!folder.path().join("none").exists());

@@ -1,7 +1,8 @@
 //! Which columns rows have: names, kinds and whether some row lacks them, from the rows themselves.
 //!
 //! For those who write a pipeline or a case down, never for a pipeline that runs. A column is of the narrowest kind
-//! that all its values are of; whole numbers among others make a `float64`, all else that does not go together `json`.
+//! that all its values are of; whole numbers among others make a `float64`, all else that does not go together, and what
+//! no row has a value for, `json`. Texts of a table are no JSON: [`crate::sample`] sees to that.
 //! Neighbours: [`crate::row`] is what is looked at, [`crate::scaffold`] and [`crate::cases`] ask.
 
 use serde_json::Value;
@@ -77,6 +78,11 @@ impl Seen {
         let kind = if self.objects > 0 { Kind::Json } else { self.kind.unwrap_or(Kind::Json) };
         columns.push(Field { name: path.into(), kind, nullable: self.values + self.objects < rows });
     }
+}
+
+/// The kind that all these values are of, nulls left out; none where there are no others.
+pub(crate) fn kind_of<'a>(values: impl Iterator<Item = &'a Value>) -> Option<Kind> {
+    values.filter(|value| !value.is_null()).map(kind).reduce(join)
 }
 
 fn kind(value: &Value) -> Kind {

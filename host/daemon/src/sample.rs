@@ -1,15 +1,18 @@
 //! The first records of a file, for those who write a pipeline or try an operator on it.
 //!
-//! What the file is follows from its name, else from how it begins. Lines that are no records are passed over: in a
-//! pipeline they would be dead letters. Neighbours: [`crate::infer`] finds the columns of what is read here.
+//! What the file is follows from its name, else from how it begins. A packed one is unpacked. Lines that are no records
+//! are passed over: in a pipeline they would be dead letters. Neighbours: [`crate::infer`] finds the columns of what is
+//! read here.
 
-use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
 use serde_json::Value;
+use wasmill_connectors::file::Contents;
 use wasmill_engine::codec::Format;
+use wasmill_engine::schema::{Field, Kind};
 
+use crate::infer;
 use crate::row::{Item, Row};
 
 /// Records that are looked at to find the columns of a file.
@@ -27,12 +30,24 @@ pub(crate) struct Sample {
     pub(crate) rows: Vec<Vec<(String, Item)>>,
 }
 
+impl Sample {
+    /// The columns of the records. Those of a table that go together as nothing else are texts, as are those without a
+    /// value: what looks like JSON in one record is none in the next.
+    pub(crate) fn columns(&self) -> Vec<Field> {
+        let mut columns = infer::columns(self.rows.iter().map(Vec::as_slice));
+        if matches!(self.format, Format::Csv { .. }) {
+            columns.iter_mut().filter(|field| field.kind == Kind::Json).for_each(|field| field.kind = Kind::Utf8);
+        }
+        columns
+    }
+}
+
 /// Reads the first records of a file.
 ///
 /// # Errors
 /// A sentence, what is wrong; what to do.
 pub(crate) fn read(path: &Path, records: usize) -> Result<Sample, String> {
-    let file = File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let file = Contents::open(path).map_err(|error| format!("cannot be read: {error}"))?;
     let mut text = BufReader::new(file.take(BYTES_MAX));
     let begin = text.fill_buf().map_err(|error| format!("cannot be read: {error}"))?;
     let begin = String::from_utf8_lossy(&begin[..begin.len().min(4_096)]).into_owned();
@@ -54,7 +69,11 @@ fn format(path: &Path, begins: Option<char>, first: &str) -> Result<Format, Stri
         let separator = [b',', b';', b'\t', b'|'].into_iter().rev().max_by_key(count).unwrap_or(b',');
         Format::Csv { separator, header: true }
     };
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    let extension = |path: &Path| path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    let extension = match extension(path).as_deref() {
+        Some("gz" | "zst") => extension(&path.with_extension("")),
+        _ => extension(path),
+    };
     match (extension.as_deref(), begins) {
         (_, None) => Err("is empty; there is nothing to see which columns there are".to_owned()),
         (Some("csv"), _) => Ok(csv()),
@@ -84,13 +103,32 @@ fn ndjson_rows(text: impl std::io::BufRead, records: usize) -> Result<Vec<Vec<(S
 fn csv_rows(text: impl std::io::Read, separator: u8, records: usize) -> Result<Vec<Vec<(String, Item)>>, String> {
     let mut reader = csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(text);
     let header = reader.headers().map_err(|error| format!("has no header: {error}"))?.clone();
-    let whole = reader.records().filter_map(Result::ok).filter(|record| record.len() == header.len());
-    let row = |record: csv::StringRecord| {
-        let named = header.iter().zip(&record).map(|(name, text)| (name.to_owned(), value(text)));
+    let mut whole = Vec::new();
+    for record in reader.records() {
+        match record {
+            Ok(record) if record.len() == header.len() => whole.push(record),
+            Ok(_) => {}
+            Err(error) if error.is_io_error() => return Err(format!("cannot be read: {error}")),
+            Err(_) => {}
+        }
+        if whole.len() == records {
+            break;
+        }
+    }
+    let values = |at: usize| whole.iter().map(move |record| value(&record[at]));
+    // `007` and `A7` beside `8` are texts, all three.
+    let mixed = |at: usize| infer::kind_of(values(at).collect::<Vec<_>>().iter()) == Some(Kind::Json);
+    let texts: Vec<bool> = (0..header.len()).map(mixed).collect();
+    let row = |record: &csv::StringRecord| {
+        let value = |(text, is_text): (&str, bool)| match value(text) {
+            value if value.is_null() || !is_text => value,
+            _ => text.into(),
+        };
+        let values = record.iter().zip(texts.iter().copied()).map(value);
         // A header names nested fields by their paths.
-        Row(named.collect()).object()
+        Row(header.iter().map(ToOwned::to_owned).zip(values).collect()).object()
     };
-    Ok(whole.take(records).map(row).collect())
+    Ok(whole.iter().map(row).collect())
 }
 
 /// What a field of CSV probably means.
@@ -104,7 +142,8 @@ fn value(text: &str) -> Value {
         "false" => false.into(),
         _ if plain => {
             let whole = text.parse::<i64>().map(Value::from);
-            whole.or_else(|_| text.parse::<f64>().map(Value::from)).unwrap_or_else(|_| text.into())
+            let finite = || text.parse::<f64>().ok().filter(|number| number.is_finite());
+            whole.ok().or_else(|| finite().map(Value::from)).unwrap_or_else(|| text.into())
         }
         _ => text.into(),
     }
@@ -113,15 +152,13 @@ fn value(text: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::infer;
 
     fn columns(name: &str, text: &str) -> Result<(Format, String), String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         let sample = read(&path, RECORDS)?;
-        let columns: Vec<String> =
-            infer::columns(sample.rows.iter().map(Vec::as_slice)).iter().map(ToString::to_string).collect();
+        let columns: Vec<String> = sample.columns().iter().map(ToString::to_string).collect();
         Ok((sample.format, columns.join(", ")))
     }
 
@@ -131,12 +168,25 @@ mod tests {
             columns("a.csv", "id;code;x;on;at;site.name\n1;007;1;true;2026-01-01T00:00:00Z;a\n2;8;1.5;false;;b\n3;4\n")
                 .unwrap();
         assert_eq!(format, Format::Csv { separator: b';', header: true });
-        assert_eq!(found, "id: int64, code: json, x: float64, on: boolean, at: timestamp?, site.name: utf8");
+        assert_eq!(found, "id: int64, code: utf8, x: float64, on: boolean, at: timestamp?, site.name: utf8");
         assert_eq!(columns("a.tsv", "a\tb,c\n1\t2\n").unwrap().1, "a: int64, b,c: int64");
         assert_eq!(
             columns("data", "{\"a\":1}\nnot json\n{\"a\":2}\n").unwrap(),
             (Format::Ndjson, "a: int64".to_owned())
         );
+    }
+
+    #[test]
+    fn texts_of_a_table_that_do_not_go_together_are_texts_and_so_are_those_that_are_always_empty() {
+        let text = "id,code,on,big,none,at\n1,007,true,1e999,,2026-01-01T00:00:00Z\nA7,8,1,2,,5\n3,9.50,,3,,\n";
+        let (_, found) = columns("a.csv", text).unwrap();
+        assert_eq!(found, "id: utf8, code: utf8, on: utf8?, big: utf8, none: utf8?, at: utf8?");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, text).unwrap();
+        let codes = read(&path, 9).unwrap().rows.into_iter().map(|row| Row::of(row).get("code").cloned());
+        let expected = ["007", "8", "9.50"].map(|code| Some(Value::from(code)));
+        assert_eq!(codes.collect::<Vec<_>>(), expected, "as they stand in the file");
     }
 
     #[test]

@@ -196,6 +196,32 @@ pub(super) fn beginning(path: &Path, max: usize, into: &mut Vec<u8>) -> Result<(
     Ok(())
 }
 
+/// What is in a file, unpacked where it is packed, as the source reads it.
+pub struct Contents(Input);
+
+impl Contents {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no regular file.
+    pub fn open(path: &Path) -> std::io::Result<Self> {
+        Input::try_open(path, 0).map(Self)
+    }
+}
+
+impl Read for Contents {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let mut bytes = Vec::new();
+        match self.0.read(into.len(), &mut bytes) {
+            Ok(Piece::Broken(reason)) => return Err(std::io::Error::other(reason)),
+            Ok(Piece::Bytes | Piece::Skipped | Piece::End) => {}
+            Err(error) => return Err(std::io::Error::other(error.message)),
+        }
+        into[..bytes.len()].copy_from_slice(&bytes);
+        Ok(bytes.len())
+    }
+}
+
 /// A file that is shorter than a checkpoint says.
 pub(super) fn short(path: &Path, length: u64, offset: u64) -> SourceError {
     let message = format!(

@@ -9,3 +9,5 @@ pub(crate) mod source;
 mod output;
 mod aside;
 pub(crate) mod sink;
+
+pub use input::Contents;

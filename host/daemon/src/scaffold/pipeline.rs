@@ -8,7 +8,7 @@ use wasmill_engine::schema::{Field, Kind};
 
 use super::{NewError, check_name, new_folder, write};
 use crate::row::Plain;
-use crate::{infer, sample};
+use crate::sample;
 
 /// Writes a pipeline of that name to a new folder, whose path starts from `base`: it reads `from`, with the columns
 /// that its first records have, or made-up readings.
@@ -22,7 +22,7 @@ pub(crate) fn pipeline(base: &Path, name: &str, from: Option<&Path>) -> Result<(
         Some(path) => {
             let wrong = |reason| NewError::Sample { path: path.to_owned(), reason };
             let seen = sample::read(path, sample::RECORDS).map_err(wrong)?;
-            let columns = infer::columns(seen.rows.iter().map(Vec::as_slice));
+            let columns = seen.columns();
             let from_folder = if path.is_absolute() { path.to_owned() } else { PathBuf::from("..").join(path) };
             source(&from_folder, &seen.format, &columns, seen.rows.len())
         }
