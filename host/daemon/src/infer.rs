@@ -1,8 +1,8 @@
 //! Which columns rows have: names, kinds and whether some row lacks them, from the rows themselves.
 //!
 //! For those who write a pipeline or a case down, never for a pipeline that runs. A column is of the narrowest kind
-//! that all its values are of; whole numbers among others make a `float64`, all else that does not go together, and what
-//! no row has a value for, `json`. Texts of a table are no JSON: [`crate::sample`] sees to that.
+//! that all its values are of; whole numbers among others make a `float64`, all else that does not go together, and
+//! what no row has a value for, `json`. Texts of a table are no JSON: [`crate::sample`] sees to that.
 //! Neighbours: [`crate::row`] is what is looked at, [`crate::scaffold`] and [`crate::cases`] ask.
 
 use serde_json::Value;
