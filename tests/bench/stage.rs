@@ -10,9 +10,12 @@
 //! out), url to domain (a text in, a text out). The guests are those of `tests/guests/rust`.
 //!
 //! Not measured: decoding and encoding, other languages. CPU time of this thread, the best of the rounds, which take
-//! turns.
+//! turns. The numbers of all batches fit a CPU's second cache, as those of a batch that was just decoded do.
 //!
-//! Exits with 1 where a guest takes more than 1.5x the native operator's CPU, or 1.0x for texts.
+//! Batches have 8,192 rows, as many as the engine makes under load; the same with 1,024, where a call costs more than
+//! the work of these operators, is told beside it.
+//!
+//! Exits with 1 where a guest takes more than 1.5x the native operator's CPU, or 1.0x for texts, at 8,192 rows.
 
 #[path = "../parity/guests.rs"]
 #[expect(dead_code, reason = "only guests in Rust are measured")]
@@ -28,16 +31,19 @@ use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, StringArray, UInt32Array};
 use serde_json::{Value, json};
 use wasmill_engine::batch::Batch;
+use wasmill_engine::limits::BATCH_ROWS_MAX;
 use wasmill_engine::operator::{
     Call, CallError, Effects, Emit, Factory, Operator, OperatorKind, OperatorPlan, Refusal,
 };
 use wasmill_engine::schema::{Field, Kind};
 
-use lane::{Lane, ROWS, cpu_ns, guest};
+use lane::{Lane, cpu_ns, guest};
 
-/// Different batches of a round, and rounds: short ones, so that some are undisturbed on a machine that does other
-/// work.
-const BATCHES: usize = 64;
+/// Rows of a batch: judged, and told beside it.
+const ROWS: [usize; 2] = [BATCH_ROWS_MAX, lane::ROWS];
+/// Rows of all different batches together, passes over them a round, and rounds: short ones, so that some are
+/// undisturbed on a machine that does other work.
+const ROWS_ALL: usize = 64 << 10;
 const PASSES: usize = 8;
 const ROUNDS: usize = 60;
 
@@ -47,22 +53,28 @@ type Job = (&'static str, fn(&ArrayRef) -> Emit, f64);
 const JOBS: [Job; 3] = [("convert", convert, 1.5), ("filter", filter, 1.5), ("domain", domain, 1.0)];
 
 fn main() -> anyhow::Result<ExitCode> {
-    println!("a stage, {ROWS} rows a call, ns of CPU time a row (least of {ROUNDS} rounds)");
-    println!("{:>10} {:>8} {:>8} {:>8} {:>8}", "job", "native", "guest", "ratio", "target");
+    println!("a stage, ns of CPU time a row (least of {ROUNDS} rounds)");
+    println!("{:>10} {:>8} {:>8} {:>8} {:>8} {:>8}", "job", "rows", "native", "guest", "ratio", "target");
     let mut enough = true;
     for (name, work, target) in JOBS {
-        let (native_ns, guest_ns) = job(name, work)?;
-        let ratio = guest_ns / native_ns;
-        let met = ratio <= target;
-        enough &= met;
-        let said = if met { "" } else { "  MISSED" };
-        println!("{name:>10} {native_ns:>8.2} {guest_ns:>8.2} {ratio:>7.2}x {target:>7.1}x{said}");
+        for rows in ROWS {
+            let (native_ns, guest_ns) = job(name, work, rows)?;
+            let ratio = guest_ns / native_ns;
+            print!("{name:>10} {rows:>8} {native_ns:>8.2} {guest_ns:>8.2} {ratio:>7.2}x");
+            let judged = rows == BATCH_ROWS_MAX;
+            match ratio <= target {
+                _ if !judged => println!("        -"),
+                true => println!(" {target:>7.1}x"),
+                false => println!(" {target:>7.1}x  MISSED"),
+            }
+            enough &= !judged || ratio <= target;
+        }
     }
     Ok(if enough { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Nanoseconds a row of both sides.
-fn job(name: &str, work: fn(&ArrayRef) -> Emit) -> anyhow::Result<(f64, f64)> {
+/// Nanoseconds a row of both sides, with batches of so many rows.
+fn job(name: &str, work: fn(&ArrayRef) -> Emit, rows: usize) -> anyhow::Result<(f64, f64)> {
     let fields = [
         Field::required("auction", Kind::Int64),
         Field::required("price", Kind::Int64),
@@ -72,7 +84,8 @@ fn job(name: &str, work: fn(&ArrayRef) -> Emit) -> anyhow::Result<(f64, f64)> {
     let plan = component.open(&json!({}), &fields)?.0;
     let mut guest = Lane::new(Arc::new(component), &fields, &[])?;
     let mut native = Lane::new(Arc::new(Native { plan, work }), &fields, &[])?;
-    let batches = |lane: &Lane| -> Vec<Batch> { (0..BATCHES).map(|number| lane.batch(&columns(number))).collect() };
+    let batches =
+        |lane: &Lane| -> Vec<Batch> { (0..ROWS_ALL / rows).map(|number| lane.batch(&columns(number, rows))).collect() };
     let (of_guest, of_native) = (batches(&guest), batches(&native));
     same(&guest.run(&of_guest[0])?, &native.run(&of_native[0])?);
     let (mut native_ns, mut guest_ns) = (f64::MAX, f64::MAX);
@@ -90,7 +103,7 @@ fn measure(lane: &mut Lane, batches: &[Batch]) -> anyhow::Result<f64> {
             black_box(lane.run(batch)?);
         }
     }
-    Ok((cpu_ns()? - before) / (PASSES * batches.len() * ROWS) as f64)
+    Ok((cpu_ns()? - before) / (PASSES * ROWS_ALL) as f64)
 }
 
 /// Both answer the same rows and values.
@@ -104,17 +117,17 @@ fn same(guest: &[Batch], native: &[Batch]) {
 }
 
 /// Auctions, prices and urls as Nexmark has them.
-fn columns(number: usize) -> [ArrayRef; 3] {
-    let row = |row: usize| (number * ROWS + row) as u64;
+fn columns(number: usize, rows: usize) -> [ArrayRef; 3] {
+    let row = |row: usize| (number * rows + row) as u64;
     let random = |salt: u64, row: u64| (row ^ salt).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
     let integers = |salt: u64, most: u64| -> ArrayRef {
-        Arc::new(Int64Array::from_iter_values((0..ROWS).map(|at| (random(salt, row(at)) % most) as i64)))
+        Arc::new(Int64Array::from_iter_values((0..rows).map(|at| (random(salt, row(at)) % most) as i64)))
     };
     let url = |at: usize| {
         let number = random(3, row(at));
         format!("https://www.nexmark{}.com/{number:x}/{number:x}/item.htm?query=1", number % 1_000)
     };
-    let urls = StringArray::from_iter_values((0..ROWS).map(url));
+    let urls = StringArray::from_iter_values((0..rows).map(url));
     [integers(1, 100_000), integers(2, 100_000_000), Arc::new(urls)]
 }
 

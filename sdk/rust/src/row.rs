@@ -73,10 +73,14 @@ pub struct Json<T = String>(pub T);
 pub trait Row<'a>: Sized {
     /// The columns that it is read from.
     const READS: &'static [Read];
+    /// Whether all of their values have one width.
+    const FIXED: bool;
     /// Their readers.
     type Readers;
     /// The readers for a call's columns, `count` rows each.
     fn readers(columns: &'a [Column<'a>], count: usize) -> Self::Readers;
+    /// The readers of `rows` rows from number `from` on.
+    fn part(readers: &Self::Readers, from: usize, rows: usize) -> Self::Readers;
     /// The row of that number.
     fn read(readers: &Self::Readers, row: usize) -> Self;
 }
@@ -125,12 +129,16 @@ pub trait Value<'a>: Sized {
     const KIND: &'static str;
     /// Whether it may be null.
     const NULLABLE: bool = false;
+    /// Whether all values have one width.
+    const FIXED: bool;
     /// A column as it is read.
     type Reader;
     /// A column as it is written.
     type Writer<'w>;
     /// The reader of a column of `count` rows.
     fn reader(column: &Column<'a>, count: usize) -> Self::Reader;
+    /// As [`Row::part`].
+    fn part(reader: &Self::Reader, from: usize, rows: usize) -> Self::Reader;
     /// The value in that row.
     fn read(reader: &Self::Reader, row: usize) -> Self;
     /// A writer with room for so many rows.
@@ -164,12 +172,18 @@ macro_rules! fixed_value {
     ($value:ty, $kind:literal, $stored:ty, $load:expr, $store:expr) => {
         impl<'a> Value<'a> for $value {
             const KIND: &'static str = $kind;
+            const FIXED: bool = true;
             type Reader = &'a [$stored];
             // Only slices: what has no address stays in registers while rows go by.
             type Writer<'w> = &'w mut [$stored];
 
             fn reader(column: &Column<'a>, count: usize) -> Self::Reader {
                 numbers(column, count)
+            }
+
+            #[inline(always)]
+            fn part(reader: &Self::Reader, from: usize, rows: usize) -> Self::Reader {
+                &reader[from..][..rows]
             }
 
             #[inline(always)]
@@ -294,11 +308,17 @@ macro_rules! span_value {
     ($value:ty, $kind:literal, $load:expr, $bytes:expr) => {
         impl<'a> Value<'a> for $value {
             const KIND: &'static str = $kind;
+            const FIXED: bool = false;
             type Reader = Spans<'a>;
             type Writer<'w> = SpanWriter<'w>;
 
             fn reader(column: &Column<'a>, count: usize) -> Self::Reader {
                 Spans::new(column.data.get(), column.offsets.numbers(), count)
+            }
+
+            #[inline(always)]
+            fn part(reader: &Self::Reader, from: usize, rows: usize) -> Self::Reader {
+                Spans { data: reader.data, offsets: &reader.offsets[from..][..=rows] }
             }
 
             #[inline(always)]
@@ -349,6 +369,7 @@ impl<'a, T: Value<'a>> Value<'a> for Option<T> {
         T::KIND
     };
     const NULLABLE: bool = true;
+    const FIXED: bool = T::FIXED;
     type Reader = (T::Reader, &'a [u8]);
     type Writer<'w> = (T::Writer<'w>, &'w mut [u8]);
 
@@ -356,6 +377,11 @@ impl<'a, T: Value<'a>> Value<'a> for Option<T> {
         let present = column.present.get();
         assert!(present.is_empty() || present.len() == count, "a column says of each row whether it has a value");
         (T::reader(column, count), present)
+    }
+
+    #[inline(always)]
+    fn part((values, present): &Self::Reader, from: usize, rows: usize) -> Self::Reader {
+        (T::part(values, from, rows), if present.is_empty() { present } else { &present[from..][..rows] })
     }
 
     #[inline(always)]

@@ -25,7 +25,7 @@ use crate::node::order::{Side, StageOrder, StageReport, Tap};
 use crate::node::outbox::Outbox;
 use crate::node::work::{Task, Work};
 use crate::node::{Node, Step, failed};
-use crate::operator::{Action, CallError, Context, Effects};
+use crate::operator::{Action, CallError, Context, Effects, Emit};
 use crate::pace::Throttle;
 use crate::state::KeyedState;
 use watch::Watch;
@@ -313,6 +313,8 @@ fn origins(effects: &Effects, rows: usize) -> usize {
     match &effects.emits[..] {
         [] => 0,
         emits if emits.iter().any(|emit| emit.origin.is_none()) => rows,
+        // What a filter answers: each row once at most.
+        [Emit { origin: Some(origin), .. }] if origin.values().is_sorted_by(|one, next| one < next) => origin.len(),
         emits => {
             let mut seen = vec![false; rows];
             for row in emits.iter().flat_map(|emit| &emit.origin).flat_map(|origin| origin.values()) {

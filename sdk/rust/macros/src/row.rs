@@ -70,10 +70,15 @@ fn reading(columns: &[Column<'_>], life: &Lifetime) -> TokenStream {
     let count = columns.len();
     quote! {
         const READS: &'static [::wasmill::plan::Read] = &[#(#reads),*];
+        const FIXED: bool = true #(&& #values::FIXED)*;
         type Readers = (#(#values::Reader,)*);
         fn readers(columns: &#life [::wasmill::column::Column<#life>], count: usize) -> Self::Readers {
             ::core::assert_eq!(columns.len(), #count, "the host passes each column that the plan reads");
             (#(#values::reader(&columns[#places], count),)*)
+        }
+        #[inline(always)]
+        fn part(readers: &Self::Readers, from: usize, rows: usize) -> Self::Readers {
+            (#(#values::part(&readers.#places, from, rows),)*)
         }
         #[inline(always)]
         fn read(readers: &Self::Readers, row: usize) -> Self {
