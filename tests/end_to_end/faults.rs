@@ -107,6 +107,25 @@ fn kill_9_at_any_step_of_an_apply_that_swaps_leaves_one_version_and_tells_which(
 }
 
 #[test]
+fn kill_9_at_any_step_of_an_apply_that_starts_anew_leaves_the_old_or_the_new_and_no_mixture() {
+    for step in writing("pipelines").into_iter().chain(["opened", "done"].map(str::to_owned)) {
+        let folder = followed();
+        let server = Server::with_faults(&folder, &[]);
+        server.apply(&folder, "followed", "pipeline.yaml").with(200);
+        server.until("it works", "followed", |it| it["rows_out"] == 1_000);
+        folder.write("fault", format!("die {step}"));
+        let new = FOLLOWED.replace("out/", "new/");
+        server.dies_of("PUT", &format!("{}&replace=true", apply_path(&folder)), new.as_bytes());
+        let server = again(&folder);
+        one_version(&server);
+        server.until("it works again", "followed", |it| it["rows_out"] == 1_000);
+        server.stop().with_code(0);
+        let is_new = ["renamed pipelines", "kept pipelines", "done"].contains(&&*step);
+        assert_eq!(folder.visible("new"), lines(0, if is_new { 1_000 } else { 0 }), "{step}");
+    }
+}
+
+#[test]
 fn kill_9_at_any_step_of_a_swap_leaves_one_version_and_tells_which() {
     let folder = followed();
     let server = Server::with_faults(&folder, &[]);
@@ -287,7 +306,7 @@ fn a_server_that_is_told_to_stop_ends_at_its_deadline_whoever_waits_for_its_pipe
     let pause = || server.send_off("POST", "/api/v1/pipelines/followed/pause", b"");
     let waiting: Vec<_> = iter::repeat_with(pause).take(150).collect();
     let many = server.send("POST", "/api/v1/pipelines/followed/resume", "", b"").with(503);
-    many.says(&["16 changes of pipeline followed wait for their turn, and the limit is 16"]);
+    many.says(&["16 changes of pipeline followed wait for their turn, and that is the limit"]);
     let ended = server.stop().with_code(1).says(&["some pipelines were not drained in time"]);
     let mut answer = Vec::new();
     drop(drain.read_to_end(&mut answer));

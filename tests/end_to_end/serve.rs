@@ -224,7 +224,7 @@ fn kill_9_in_the_middle_of_swaps_leaves_one_version_which_is_the_last_or_the_nex
     while at + 2 < digests.len() {
         let (first, second) = (&digests[at + 1], &digests[at + 2]);
         server.swap("followed", "pass", first, "").with(200);
-        server.send_unanswered("followed", "pass", second);
+        let _answer = server.send_unanswered("followed", "pass", second);
         if at % 4 == 2 {
             server.until("it has switched and not told so", "followed", |it| live(it, "pass") == *second);
         }

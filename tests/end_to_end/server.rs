@@ -153,11 +153,11 @@ impl Server {
         self.send("PUT", &format!("/api/v1/pipelines/{pipeline}/stages/{stage}/plugin"), headers, body.as_bytes())
     }
 
-    /// Asks for a swap, and does not wait for the answer.
-    pub fn send_unanswered(&self, pipeline: &str, stage: &str, digest: &str) {
+    /// Asks for a swap, and leaves the answer in the stream: were that closed, nothing might be done.
+    pub fn send_unanswered(&self, pipeline: &str, stage: &str, digest: &str) -> TcpStream {
         let body = serde_json::json!({"digest": digest}).to_string();
         let path = format!("/api/v1/pipelines/{pipeline}/stages/{stage}/plugin");
-        drop(self.send_off("PUT", &path, body.as_bytes()));
+        self.send_off("PUT", &path, body.as_bytes())
     }
 
     /// Sends a request, and leaves its answer in the stream.

@@ -41,7 +41,7 @@ use registry::Server;
 
 pub(crate) use guard::address;
 
-/// Threads that wait for disks, compilers and pipelines on behalf of requests.
+/// Threads that wait for disks, compilers and pipelines on behalf of requests. Changes and taps together take fewer.
 const WAITING_THREADS_MAX: usize = 128;
 
 /// How a server is started.

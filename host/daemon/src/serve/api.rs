@@ -20,7 +20,7 @@ use super::metrics;
 use super::problem::Problem;
 use super::registry::Server;
 use super::{guard, page};
-use ask::{Answer, Asked, answer};
+use ask::{Answer, Asked, answer, apart};
 
 /// All paths.
 pub(crate) fn router(server: Arc<Server>) -> Router {
@@ -69,8 +69,11 @@ fn all() -> usize {
 }
 
 async fn events(State(server): State<Arc<Server>>, Asked(after): Asked<After>) -> Answer {
-    let wanted = |event: &super::journal::Event| after.pipeline.as_ref().is_none_or(|name| *name == event.pipeline);
-    Ok(answer(&server.events.after(after.after, after.limit, wanted), None))
+    apart(move || {
+        let wanted = |event: &super::journal::Event| after.pipeline.as_ref().is_none_or(|name| *name == event.pipeline);
+        Ok(answer(&server.events.after(after.after, after.limit, wanted), None))
+    })
+    .await
 }
 
 async fn ready(State(server): State<Arc<Server>>) -> Response {
@@ -81,6 +84,7 @@ async fn version() -> Response {
     answer(&json!({"version": env!("CARGO_PKG_VERSION"), "contract": wasmill_wasm::VERSION}), None)
 }
 
-async fn metrics(State(server): State<Arc<Server>>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::render(&server)).into_response()
+async fn metrics(State(server): State<Arc<Server>>) -> Answer {
+    apart(move || Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::render(&server)).into_response()))
+        .await
 }

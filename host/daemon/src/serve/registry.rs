@@ -38,8 +38,10 @@ const LETTERS_KEPT: usize = 100;
 /// Most pipelines of one server.
 pub(crate) const PIPELINES_MAX: usize = 10_000;
 
-/// Changes of one pipeline that wait for their turn: each has a thread that waits.
+/// Changes of one pipeline that wait for their turn, and changes of all pipelines that wait or are under way: each has
+/// one of the threads that requests share, and looking must go on.
 const CHANGES_WAITING_MAX: usize = 16;
+const CHANGES_MAX: usize = 64;
 
 /// A server.
 pub(crate) struct Server {
@@ -52,6 +54,8 @@ pub(crate) struct Server {
     pub(crate) pool: Pool,
     notices: Sender<Told>,
     pub(crate) stopping: AtomicBool,
+    /// Changes that wait or are under way.
+    changing: AtomicUsize,
     /// The highest revision of pipelines that are deleted.
     pub(crate) revisions: AtomicU64,
     /// Held by each tap that is open.
@@ -92,6 +96,23 @@ pub(crate) struct View {
     counts: Option<(Instant, Vec<Counts>)>,
 }
 
+/// One of a few, as long as it lives.
+struct OneOf<'a>(&'a AtomicUsize);
+
+impl<'a> OneOf<'a> {
+    /// One more; none where there are so many.
+    fn count(count: &'a AtomicUsize, most: usize) -> Option<Self> {
+        let more = |so_far| (so_far < most).then_some(so_far + 1);
+        count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok().then(|| Self(count))
+    }
+}
+
+impl Drop for OneOf<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Pipeline {
     pub(crate) fn new(name: &str, desired: Option<Desired>) -> Arc<Self> {
         let letters = Arc::new(Recent::new(LETTERS_KEPT));
@@ -119,17 +140,14 @@ impl Pipeline {
     /// # Errors
     /// Too many wait already.
     fn turn(&self) -> Result<Turn<'_>, Problem> {
-        let waiting = self.waiting.fetch_add(1, Ordering::SeqCst);
-        let turn =
-            (waiting < CHANGES_WAITING_MAX).then(|| Turn(self.change.lock().unwrap_or_else(PoisonError::into_inner)));
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
-        turn.ok_or_else(|| {
-            Problem::busy(format!(
-                "{waiting} changes of pipeline {} wait for their turn, and the limit is {CHANGES_WAITING_MAX}; try \
-                 again when they are done",
+        let Some(_waits) = OneOf::count(&self.waiting, CHANGES_WAITING_MAX) else {
+            return Err(Problem::busy(format!(
+                "{CHANGES_WAITING_MAX} changes of pipeline {} wait for their turn, and that is the limit; try again \
+                 when they are done",
                 self.name
-            ))
-        })
+            )));
+        };
+        Ok(Turn(self.change.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     /// The turn, if nobody has it.
@@ -203,6 +221,7 @@ impl Server {
             pool: Pool::new(threads)?,
             notices,
             stopping: AtomicBool::new(false),
+            changing: AtomicUsize::new(0),
             revisions,
             taps: Arc::default(),
             since: Instant::now(),
@@ -260,6 +279,11 @@ impl Server {
         expected: Option<u64>,
         change: impl FnOnce(&Pipeline) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
+        let Some(_changes) = OneOf::count(&self.changing, CHANGES_MAX) else {
+            return Err(Problem::busy(format!(
+                "{CHANGES_MAX} changes wait or are under way, and that is the limit; try again when they are done"
+            )));
+        };
         loop {
             self.open_for_changes()?;
             let pipeline = if add { self.find_or_add(name)? } else { self.find(name)? };
@@ -423,7 +447,11 @@ mod tests {
             let waiting: Vec<_> = (0..CHANGES_WAITING_MAX).map(|_| scope.spawn(change)).collect();
             until_they_wait(&pipeline, CHANGES_WAITING_MAX);
             let refused = change().unwrap_err();
-            assert!(refused.contains("too-many-changes") && refused.contains("the limit is 16"), "{refused}");
+            assert!(refused.contains("too-many-changes") && refused.contains("16 changes of pipeline p"), "{refused}");
+            let all: Vec<_> = (0..CHANGES_MAX).filter_map(|_| OneOf::count(&server.changing, CHANGES_MAX)).collect();
+            assert_eq!(all.len(), CHANGES_MAX - CHANGES_WAITING_MAX);
+            assert!(change().unwrap_err().contains("64 changes wait or are under way"));
+            drop(all);
             server.stopping.store(true, Ordering::SeqCst);
             drop(turn);
             for waits in waiting {

@@ -19,15 +19,22 @@ use crate::serve::status;
 use crate::spec::FILE_BYTES_MAX;
 
 pub(super) async fn list(State(server): State<Arc<Server>>) -> Answer {
-    let all: Vec<_> = server.all().iter().filter_map(|pipeline| status::short(pipeline)).collect();
-    Ok(answer(&all, None))
+    apart(move || {
+        let all: Vec<_> = server.all().iter().filter_map(|pipeline| status::short(pipeline)).collect();
+        Ok(answer(&all, None))
+    })
+    .await
 }
 
 pub(super) async fn get(State(server): State<Arc<Server>>, Path(name): Path<String>) -> Answer {
-    let whole = status::whole(&*server.find(&name)?);
-    let whole = whole.ok_or_else(|| Problem::unknown("unknown-pipeline", format!("pipeline {name} was deleted")))?;
-    let revision = whole.short.revision;
-    Ok(answer(&whole, Some(revision)))
+    apart(move || {
+        let whole = status::whole(&*server.find(&name)?);
+        let whole =
+            whole.ok_or_else(|| Problem::unknown("unknown-pipeline", format!("pipeline {name} was deleted")))?;
+        let revision = whole.short.revision;
+        Ok(answer(&whole, Some(revision)))
+    })
+    .await
 }
 
 /// How a file is to be read.
@@ -146,8 +153,11 @@ pub(super) async fn history(
     Path(name): Path<String>,
     Asked(since): Asked<Since>,
 ) -> Answer {
-    let samples = server.find(&name)?.view().history.after(since.after_ms);
-    Ok(answer(&samples, None))
+    apart(move || {
+        let samples = server.find(&name)?.view().history.after(since.after_ms);
+        Ok(answer(&samples, None))
+    })
+    .await
 }
 
 pub(super) async fn logs(
@@ -155,8 +165,11 @@ pub(super) async fn logs(
     Path(name): Path<String>,
     Asked(after): Asked<After>,
 ) -> Answer {
-    let lines = server.find(&name)?.lines.clone();
-    Ok(answer(&lines.after(after.after, after.limit, |_| true), None))
+    apart(move || {
+        let lines = server.find(&name)?.lines.clone();
+        Ok(answer(&lines.after(after.after, after.limit, |_| true), None))
+    })
+    .await
 }
 
 pub(super) async fn dead_letters(
@@ -164,6 +177,9 @@ pub(super) async fn dead_letters(
     Path(name): Path<String>,
     Asked(after): Asked<After>,
 ) -> Answer {
-    let letters = server.find(&name)?.view().letters.clone();
-    Ok(answer(&letters.after(after.after, after.limit, |_| true), None))
+    apart(move || {
+        let letters = server.find(&name)?.view().letters.clone();
+        Ok(answer(&letters.after(after.after, after.limit, |_| true), None))
+    })
+    .await
 }

@@ -36,17 +36,19 @@ const TAPPED_BATCHES: usize = 4;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 pub(super) async fn versions(State(server): State<Arc<Server>>, Path((name, stage)): Path<(String, String)>) -> Answer {
-    let pipeline = server.find(&name)?;
-    let whole = status::whole(&pipeline);
-    let node = whole
-        .and_then(|whole| whole.nodes.into_iter().find(|node| node.line.part == "stage" && node.line.name == stage));
-    let view = pipeline.view();
-    let digests = view.desired.as_ref().and_then(|desired| desired.plugins.get(&stage).cloned());
-    let Some(digests) = digests else {
-        return Err(Problem::unknown("unknown-stage", format!("pipeline {name} has no stage `{stage}`")));
-    };
-    let versions = node.map(|node| node.versions).unwrap_or_default();
-    Ok(answer(&json!({"digests": digests, "versions": versions}), None))
+    apart(move || {
+        let pipeline = server.find(&name)?;
+        let nodes = status::whole(&pipeline).map_or_else(Vec::new, |whole| whole.nodes);
+        let node = nodes.into_iter().find(|node| node.line.part == "stage" && node.line.name == stage);
+        let view = pipeline.view();
+        let digests = view.desired.as_ref().and_then(|desired| desired.plugins.get(&stage).cloned());
+        let Some(digests) = digests else {
+            return Err(Problem::unknown("unknown-stage", format!("pipeline {name} has no stage `{stage}`")));
+        };
+        let versions = node.map(|node| node.versions).unwrap_or_default();
+        Ok(answer(&json!({"digests": digests, "versions": versions}), None))
+    })
+    .await
 }
 
 /// The code that a stage shall have.
