@@ -1,6 +1,7 @@
 //! Components that want too much of the compiler, and the child that compiles: the real one, `wasmill` itself.
 
 use std::fmt::Write as _;
+use std::process::Command;
 
 use wasmill_tests::assembled::Image;
 use wasmill_tests::process::binary;
@@ -70,6 +71,19 @@ fn a_component_that_takes_too_much_memory_to_compile_is_given_up_and_the_host_go
     assert!(allowed == 200 << 20 && requested > 0, "{requested}");
     let engine = Engine::compiling(child(), limits, None).unwrap();
     assert!(engine.load(&good()).is_ok(), "the limit is enough for others");
+}
+
+#[test]
+fn the_binary_outlives_what_compiling_a_component_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("heavy.wasm"), heavy(2, 20_000)).unwrap();
+    let mut shell = Command::new("/bin/sh");
+    // What the shell limits is for the child too, and less than it would limit itself to.
+    shell.args(["-c", "ulimit -v 204800; exec \"$0\" --cache cache plugin inspect heavy.wasm"]);
+    let ended = shell.arg(binary()).current_dir(&folder).output().unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert!(told.contains(&format!("compile_memory_bytes_max: limit {}", 204_800 << 10)), "{told}");
+    assert_eq!(ended.status.code(), Some(2), "{told}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::libc::{SIGABRT, SIGXCPU};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
@@ -113,7 +113,9 @@ pub(crate) fn ask(mut compiler: Command, bytes: &[u8], limits: &Limits) -> Resul
     let threads = thread::available_parallelism().map_or(1, usize::from).min(COMPILE_THREADS_MAX);
     // The clock that counts is the parent's. This one is for a child whose parent has died.
     let seconds = limits.compile_ms_max.div_ceil(1_000).saturating_mul(threads as u64).saturating_add(1);
-    compiler.arg(VERB).args([limits.stack_bytes_max, limits.compile_memory_bytes_max, seconds].map(|n| n.to_string()));
+    let seconds = at_most(Resource::RLIMIT_CPU, seconds);
+    let memory = at_most(Resource::RLIMIT_AS, limits.compile_memory_bytes_max);
+    compiler.arg(VERB).args([limits.stack_bytes_max, memory, seconds].map(|number| number.to_string()));
     compiler.env_clear().env("RAYON_NUM_THREADS", threads.to_string());
     // In a group of its own: an interrupt at the terminal is for the parent, which decides what comes of it.
     compiler.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -130,7 +132,7 @@ pub(crate) fn ask(mut compiler: Command, bytes: &[u8], limits: &Limits) -> Resul
         drop(stdin);
         let mut all = Vec::new();
         // What broke off does not have the digest that it begins with.
-        drop(stdout.take(limits.compile_memory_bytes_max).read_to_end(&mut all));
+        drop(stdout.take(memory).read_to_end(&mut all));
         drop(answered.send(all));
     };
     let (answer, ended) = thread::scope(|scope| {
@@ -146,7 +148,7 @@ pub(crate) fn ask(mut compiler: Command, bytes: &[u8], limits: &Limits) -> Resul
         let mut told = Vec::new();
         let stderr = child.stderr.take().expect("it was asked for");
         drop(stderr.take(TOLD_BYTES_MAX).read_to_end(&mut told));
-        Err(died(ended, &String::from_utf8_lossy(&told), limits))
+        Err(died(ended, &String::from_utf8_lossy(&told), limits.compile_ms_max, memory))
     })
 }
 
@@ -162,15 +164,18 @@ fn read(mut answer: Vec<u8>) -> Option<Result<Artefact, ComponentError>> {
     }
 }
 
+/// A limit, or what this process may have itself where that is less: a child cannot have more.
+fn at_most(resource: Resource, limit: u64) -> u64 {
+    getrlimit(resource).map_or(limit, |(_, hard)| limit.min(hard))
+}
+
 /// Why a child has not answered.
-fn died(ended: ExitStatus, told: &str, limits: &Limits) -> ComponentError {
+fn died(ended: ExitStatus, told: &str, allowed_ms: u64, memory: u64) -> ComponentError {
     let [before, behind] = NO_MEMORY;
     let requested = told.split_once(before).and_then(|(_, rest)| rest.split_once(behind)?.0.parse().ok());
     match (ended.signal(), requested) {
-        (Some(SIGXCPU), _) => ComponentError::CompileTime { allowed_ms: limits.compile_ms_max },
-        (Some(SIGABRT), Some(requested)) => {
-            ComponentError::CompileMemory { allowed: limits.compile_memory_bytes_max, requested }
-        }
+        (Some(SIGXCPU), _) => ComponentError::CompileTime { allowed_ms },
+        (Some(SIGABRT), Some(requested)) => ComponentError::CompileMemory { allowed: memory, requested },
         _ => {
             let last = told.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
             ComponentError::CompilerDied(format!("{ended}: {}", last.trim()))
