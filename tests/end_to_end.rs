@@ -13,6 +13,8 @@ mod serve;
 mod seen;
 #[path = "end_to_end/faults.rs"]
 mod faults;
+#[path = "end_to_end/browser.rs"]
+mod browser;
 #[path = "end_to_end/page.rs"]
 mod page;
 #[path = "end_to_end/bad_lines.rs"]

@@ -56,6 +56,33 @@ fn how_long_batches_take_and_how_old_rows_are_is_told_of_each_stage_version_and_
 }
 
 #[test]
+fn top_prints_a_frame_where_there_is_no_terminal() {
+    let folder = followed();
+    let server = Server::start(&folder);
+    let none = server.wasmill(&folder, &["top"]).with_code(0).stdout;
+    assert!(none.contains("0 pipelines") && none.contains("no pipelines; apply one"), "{none}");
+    server.apply(&folder, "followed", "pipeline.yaml").with(200);
+    append(&folder, "nonsense\n");
+    server.until("all is through", "followed", |it| it["rows_out"] == 1_000 && it["dead_letters"] == 1);
+    let whole = server.pipeline("followed");
+    let digest = &node(&whole, "pass")["versions"][0]["digest"].as_str().unwrap()[..8];
+    for arguments in [&["top"][..], &["top", "--once"], &["top", "followed", "--once"]] {
+        let shown = server.wasmill(&folder, arguments).with_code(0).stdout;
+        let line = |words: &str| shown.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{shown}"));
+        assert!(line("> followed").contains("running"), "{shown}");
+        assert!(line("stage  pass").contains(&format!("v1 {digest}")), "{shown}");
+        assert!(line("source rows").ends_with(" 1"), "the dead letter: {shown}");
+        assert!(!shown.contains('\x1b') && !shown.contains("q end"), "no colour and no keys: {shown:?}");
+    }
+    let told = server.wasmill(&folder, &["top", "--output", "json"]).with_code(0).json();
+    assert_eq!((&told["pipelines"][0]["name"], &told["pipeline"]["rows_out"]), (&"followed".into(), &1_000.into()));
+    server.wasmill(&folder, &["top", "folowed"]).with_code(2).says(&["there is no pipeline `folowed`"]);
+    server.stop().with_code(0);
+    let gone = Folder::new().wasmill(&["top", "--server", "127.0.0.1:1"]).with_code(1);
+    gone.says(&["start one with `wasmill serve --data DIR`"]);
+}
+
+#[test]
 fn a_pipeline_that_does_not_keep_up_says_how_far_it_is_behind_and_where_rows_wait() {
     // No row can ever be done, and each is tried again after a wait: rows come to stand in front of the stage.
     let folder = Folder::with(

@@ -18,6 +18,7 @@ mod run;
 mod serve;
 mod swap;
 mod test;
+mod top;
 mod validate;
 
 use std::io::IsTerminal;
@@ -110,6 +111,8 @@ enum Verb {
     Logs(remote::Last),
     /// Show the last dead letters of a pipeline
     DeadLetters(remote::Last),
+    /// Watch the pipelines of a server in the terminal
+    Top(top::Args),
     /// Show what happened on a server
     Events(remote::Events),
     /// Print a script that completes commands in a shell
@@ -225,6 +228,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Tap(args) => remote::tap(&args, &setting),
         Verb::Logs(args) => remote::logs(&args, &setting),
         Verb::DeadLetters(args) => remote::dead_letters(&args, &setting),
+        Verb::Top(args) => top::run(&args, &setting),
         Verb::Events(args) => remote::events(&args, &setting),
     };
     match result {

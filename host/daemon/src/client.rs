@@ -76,6 +76,11 @@ impl Client {
         Self { agent: Agent::new_with_config(config), address: address.to_owned(), patience: Instant::now() + wait }
     }
 
+    /// Where it leads.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Asks, and takes the whole answer.
     ///
     /// # Errors

@@ -2,7 +2,8 @@
 //!
 //! Modules in the order in which a pipeline meets them: [`cli`] reads the command, [`spec`] the pipeline file,
 //! [`assemble`] opens what it names, [`driver`] runs it, [`report`] says what came of it. [`serve`]
-//! does this for many pipelines and answers over HTTP, [`client`] asks it.
+//! does this for many pipelines and answers over HTTP, [`client`] asks it,
+//! [`dashboard`] shows what it says.
 #![forbid(unsafe_code)]
 
 mod cli;
@@ -25,6 +26,7 @@ mod watch;
 mod report;
 mod serve;
 mod client;
+mod dashboard;
 
 use std::process::ExitCode;
 

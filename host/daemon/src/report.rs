@@ -163,6 +163,22 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
+/// Four digits at most: `950`, `12.3k`, `4.56M`.
+pub(crate) fn brief(number: f64) -> String {
+    let short = |text: String| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    };
+    for (unit, name) in [(1e9, "G"), (1e6, "M"), (1e3, "k")] {
+        let value = number / unit;
+        if value >= 0.9995 {
+            let decimals = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
+            return short(format!("{value:.decimals$}")) + name;
+        }
+    }
+    short(format!("{number:.*}", usize::from(number < 9.95)))
+}
+
 /// `850 µs`, `12.3 ms`, `2.40 s`.
 pub(crate) fn took(micros: u64) -> String {
     match micros {
@@ -172,12 +188,31 @@ pub(crate) fn took(micros: u64) -> String {
     }
 }
 
+/// `12 s`, `97 min`, `30 h`, `9 d`.
+pub(crate) fn span(seconds: f64) -> String {
+    let units = [(172_800.0, 86_400.0, "d"), (7_200.0, 3_600.0, "h"), (120.0, 60.0, "min"), (0.0, 1.0, "s")];
+    let (_, unit, name) = units.into_iter().find(|(from, ..)| seconds >= *from).unwrap_or(units[3]);
+    format!("{:.0} {name}", seconds / unit)
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
     fn numbers_are_grouped_by_thousands() {
         let shown = [0, 999, 1_000, 1_234_567].map(super::count);
         assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn large_numbers_are_short() {
+        let shown = [0.0, 0.04, 2.5, 9.0, 950.4, 999.6, 1_234.0, 12_345.0, 123_456.0, 1_500_000.0].map(super::brief);
+        assert_eq!(shown, ["0", "0", "2.5", "9", "950", "1k", "1.23k", "12.3k", "123k", "1.5M"]);
+    }
+
+    #[test]
+    fn long_times_are_told_in_a_unit_that_fits() {
+        let shown = [0.4, 12.0, 119.0, 5_831.0, 108_000.0, 777_600.0].map(super::span);
+        assert_eq!(shown, ["0 s", "12 s", "119 s", "97 min", "30 h", "9 d"]);
     }
 
     #[test]

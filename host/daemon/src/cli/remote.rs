@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Failed, Output, Setting};
 use crate::client::{Client, escaped};
-use crate::report::{count, took};
+use crate::report::{count, span, took};
 
 /// Where a server is by default.
 pub(super) const SERVER: &str = "127.0.0.1:7070";
@@ -213,14 +213,14 @@ pub(super) fn status(args: &Status, setting: &Setting) -> Result<(), Failed> {
     Ok(())
 }
 
-/// `1,024 bytes behind, event time 3.5 s behind, idle for 12 s`; empty where a source keeps up.
+/// `1,024 bytes behind, event time 97 min behind, idle for 12 s`; empty where a source keeps up.
 pub(super) fn behind(lag: &Value) -> String {
     let mut words = Vec::new();
     for (key, unit) in [("behind_bytes", "bytes"), ("behind_rows", "rows")] {
         words.extend(lag[key].as_u64().filter(|behind| *behind > 0).map(|of| format!("{} {unit} behind", count(of))));
     }
-    words.extend(lag["event_time_s"].as_f64().map(|seconds| format!("event time {seconds:.1} s behind")));
-    words.extend(lag["idle_s"].as_f64().filter(|idle| *idle >= IDLE_S).map(|idle| format!("idle for {idle:.0} s")));
+    words.extend(lag["event_time_s"].as_f64().map(|seconds| format!("event time {} behind", span(seconds))));
+    words.extend(lag["idle_s"].as_f64().filter(|idle| *idle >= IDLE_S).map(|idle| format!("idle for {}", span(idle))));
     words.join(", ")
 }
 
