@@ -60,10 +60,18 @@ func Map[I, T any](each func(I) T, options ...Option) batch.Transform {
 	var work rows[I, NoConfig, T]
 	return work.transform(options, func(rows []I) {
 		main := &work.out.main
-		main.sent, main.whole = sized(main.sent, len(rows)), true
-		made := main.sent
-		for number := range rows {
-			made[number].row = each(rows[number])
+		main.rows = sized(main.rows, len(rows))
+		made, number := main.rows, 0
+		// Four in a turn, see collect.
+		for ; number+4 <= len(rows); number += 4 {
+			four, made := rows[number:number+4:number+4], made[number:number+4:number+4]
+			made[0] = each(four[0])
+			made[1] = each(four[1])
+			made[2] = each(four[2])
+			made[3] = each(four[3])
+		}
+		for ; number < len(rows); number++ {
+			made[number] = each(rows[number])
 		}
 	})
 }
@@ -73,11 +81,15 @@ func Filter[I any](keep func(I) bool, options ...Option) batch.Transform {
 	var work rows[I, NoConfig, Same]
 	return work.transform(options, func(rows []I) {
 		main := &work.out.main
+		main.from = sized(main.from, len(rows))
+		kept := 0
 		for number := range rows {
 			if keep(rows[number]) {
-				main.sent = append(main.sent, sent[Same]{from: uint32(number)})
+				main.from[kept] = uint32(number)
+				kept++
 			}
 		}
+		main.rows, main.from, main.each = make([]Same, kept), main.from[:kept], false
 	})
 }
 
@@ -86,11 +98,14 @@ func Filter[I any](keep func(I) bool, options ...Option) batch.Transform {
 func Transform[I, C, T any](each func(I, *C, *Out[T]) error, options ...Option) batch.Transform {
 	var work rows[I, C, T]
 	return work.transform(options, func(rows []I) {
-		out, config := work.out, work.config
+		out, config, whole := work.out, work.config, true
 		for number := range rows {
 			out.row = uint32(number)
 			if answer := each(rows[number], config, out); answer != nil {
 				out.refuse(answer)
+			}
+			if !whole || len(out.main.rows) != number+1 {
+				whole = out.note()
 			}
 		}
 	})
@@ -113,7 +128,7 @@ func Keyed[I, S, C, T any](each func(I, *S, *C, *Out[T]) error, options ...Optio
 	}
 	process := func(context batch.Context, given batch.KeyedRows) (batch.Step, error) {
 		rows, out, config := work.begin(context, given.Rows), work.out, work.config
-		states, slots := state.load(given), given.Slots[:len(rows)]
+		states, slots, whole := state.load(given), given.Slots[:len(rows)], true
 		for number := range rows {
 			out.row = uint32(number)
 			own := &states[slots[number]]
@@ -121,6 +136,9 @@ func Keyed[I, S, C, T any](each func(I, *S, *C, *Out[T]) error, options ...Optio
 			if answer := each(rows[number], own, config, out); answer != nil {
 				*own = before
 				out.refuse(answer)
+			}
+			if !whole || len(out.main.rows) != number+1 {
+				whole = out.note()
 			}
 		}
 		return batch.Step{Effects: out.effects(given.Count), Tables: state.store(given, out.rejects)}, nil

@@ -3,7 +3,6 @@ package wasmill
 import (
 	"fmt"
 	"strings"
-	"unsafe"
 
 	"wasmill/batch"
 )
@@ -23,8 +22,8 @@ type Out[T any] struct {
 
 // Emit sends a row to the main port. It may be called any number of times for an input row.
 func (o *Out[T]) Emit(row T) {
-	// So little that it is compiled into its callers.
-	o.main.sent = append(o.main.sent, sent[T]{row, o.row})
+	// So little that it is compiled into its callers; which row it comes from, note finds out.
+	o.main.rows = append(o.main.rows, row)
 }
 
 // To sends a row to the port of that name, which must be one of [Ports]; else it panics.
@@ -32,7 +31,10 @@ func (o *Out[T]) To(name string, row T) {
 	for number := range o.names {
 		if o.names[number] == name {
 			port := o.port(number)
-			port.sent = append(port.sent, sent[T]{row, o.row})
+			port.rows = append(port.rows, row)
+			if number > 0 {
+				port.from = append(port.from, o.row)
+			}
 			return
 		}
 	}
@@ -72,15 +74,39 @@ func (o *Out[T]) begin(context batch.Context) {
 	o.rejects = o.rejects[:0]
 	for number := range o.names {
 		port := o.port(number)
-		port.sent, port.whole = port.sent[:0], false
+		port.rows, port.from, port.each = port.rows[:0], port.from[:0], number == 0
 	}
+}
+
+// note is called after a row whose number is not that of the last row of the main port, and after each row from then
+// on: it writes down where rows of that port come from. It answers whether they still are one of each row.
+func (o *Out[T]) note() bool {
+	main, row := &o.main, int(o.row)
+	if main.each && len(main.rows) == row+1 {
+		return true
+	}
+	if main.each {
+		main.each = false
+		for before := range row {
+			main.from = append(main.from, uint32(before))
+		}
+	}
+	for len(main.from) < len(main.rows) {
+		main.from = append(main.from, o.row)
+	}
+	return false
 }
 
 // refuse takes back what was sent for the row at hand.
 func (o *Out[T]) refuse(answer error) {
 	o.rejects = append(o.rejects, verdict(answer, o.row))
-	for number := range o.names {
-		o.port(number).takeBack(o.row)
+	kept := len(o.main.from)
+	if o.main.each {
+		kept = int(o.row)
+	}
+	o.main.rows = o.main.rows[:kept]
+	for number := range o.others {
+		o.others[number].takeBack(o.row)
 	}
 }
 
@@ -89,55 +115,40 @@ func (o *Out[T]) effects(rows int) batch.Effects {
 	effects := batch.Effects{Rejects: o.rejects, Metrics: measured()}
 	for number := range o.names {
 		port := o.port(number)
-		if len(port.sent) == 0 {
+		if len(port.rows) == 0 {
 			continue
 		}
-		emit := batch.Emit{Port: uint32(number), Columns: written(port.sent, port.writers)}
-		if emit.All = port.whole || len(port.sent) == rows && inOrder(port.sent); !emit.All {
-			port.origin = sized(port.origin, len(port.sent))
-			collect(port.origin, laneOf(port.sent, unsafe.Offsetof(port.sent[0].from)))
-			emit.Origin = port.origin
+		emit := batch.Emit{Port: uint32(number), Columns: written(port.rows, port.writers)}
+		if emit.All = port.each || len(port.from) == rows && inOrder(port.from); !emit.All {
+			emit.Origin = port.from
 		}
 		effects.Emits = append(effects.Emits, emit)
 	}
 	return effects
 }
 
-// sent is a row, which stands first, and the input row that it comes from.
-type sent[T any] struct {
-	row  T
-	from uint32
-}
-
 // port is the rows sent to one output, in the order in which they were: those of the row at hand are the last.
 type port[T any] struct {
-	sent []sent[T]
-	// whole says that there is a row of each input row, in order, without from.
-	whole   bool
-	origin  []uint32
+	rows []T
+	// each says that there is a row of each input row so far, in order, and from is empty.
+	each bool
+	// from is the number of the input row that each row comes from.
+	from    []uint32
 	writers []writer
 }
 
 func (p *port[T]) takeBack(row uint32) {
-	kept := len(p.sent)
-	for kept > 0 && p.sent[kept-1].from == row {
+	kept := len(p.from)
+	for kept > 0 && p.from[kept-1] == row {
 		kept--
 	}
-	p.sent = p.sent[:kept]
+	p.rows, p.from = p.rows[:kept], p.from[:kept]
 }
 
-// inOrder says whether each row comes from the input row of its place. Eight in a turn, as collect does.
-func inOrder[T any](rows []sent[T]) bool {
-	place := 0
-	for ; place+8 <= len(rows); place += 8 {
-		eight, first := rows[place:place+8:place+8], uint32(place)
-		if eight[0].from != first || eight[1].from != first+1 || eight[2].from != first+2 || eight[3].from != first+3 ||
-			eight[4].from != first+4 || eight[5].from != first+5 || eight[6].from != first+6 || eight[7].from != first+7 {
-			return false
-		}
-	}
-	for ; place < len(rows); place++ {
-		if rows[place].from != uint32(place) {
+// inOrder says whether each row comes from the input row of its place.
+func inOrder(from []uint32) bool {
+	for place, row := range from {
+		if row != uint32(place) {
 			return false
 		}
 	}

@@ -18,6 +18,11 @@ func laneOf[R any](rows []R, offset uintptr) lane {
 	return lane{unsafe.Add(unsafe.Pointer(unsafe.SliceData(rows)), offset), unsafe.Sizeof(rows[0])}
 }
 
+// whole is the lane as a slice, where nothing lies between its values.
+func whole[V any](of lane, count int) ([]V, bool) {
+	return unsafe.Slice((*V)(of.start), count), of.stride == unsafe.Sizeof(*new(V))
+}
+
 func (l lane) at(row int) unsafe.Pointer { return unsafe.Add(l.start, uintptr(row)*l.stride) }
 
 // reader fills rows from columns, a column at a time: what kind a column has is asked once a call and not once a row.
@@ -96,6 +101,10 @@ func scatter[V any](to lane, values []V, points bool, present []byte) {
 
 // spread puts a value into each row, eight in a turn, as collect does.
 func spread[V any](to lane, values []V) {
+	if packed, is := whole[V](to, len(values)); is {
+		copy(packed, values)
+		return
+	}
 	row := 0
 	for ; row+8 <= len(values); row += 8 {
 		eight, at := values[row:row+8:row+8], to.at(row)

@@ -3,6 +3,7 @@ package wasmill_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
@@ -382,4 +383,51 @@ func TestColumnsAreCarriedUnderOtherNamesAndAStateHasTheNameThatItIsGiven(t *tes
 	run := open(t, wasmilltest.Setting{Operator: operator, Key: []string{"id"}})
 	rows := process(t, run, wasmilltest.Row{"id": 1, "site": wasmilltest.Row{"name": "roof"}, "price": 5}).Ports["main"]
 	same(t, "rows", fmt.Sprint(rows), "[map[id:1 place:roof price:101]]")
+}
+
+// What each row does is drawn: how often it is sent to which port, and whether it is refused then.
+func TestEachRowThatLeavesComesFromTheRowThatSentIt(t *testing.T) {
+	type Script struct{ Main, Late, Again, Bad int64 }
+	type Mark struct{ Mark int64 }
+	mark := int64(0)
+	send := func(row Script, _ *wasmill.NoConfig, out *wasmill.Out[Mark]) error {
+		mark++
+		for range row.Main {
+			out.Emit(Mark{mark})
+		}
+		for range row.Late {
+			out.To("late", Mark{mark})
+		}
+		for range row.Again {
+			out.To("main", Mark{mark})
+		}
+		if row.Bad != 0 {
+			return errors.New("bad")
+		}
+		return nil
+	}
+	operator := wasmill.Transform(send, wasmill.Ports("late"), wasmill.Carries("id"))
+	run := open(t, wasmilltest.Setting{Operator: operator})
+	draw := rand.New(rand.NewPCG(7, 7))
+	for round := range 500 {
+		mark = 0
+		var rows []wasmilltest.Row
+		expected := map[string][]wasmilltest.Row{}
+		for id := range draw.IntN(9) {
+			// Most rows are sent once, so that calls begin in order and stop being so anywhere.
+			script := [4]int{1, draw.IntN(2), 0, 0}
+			if draw.IntN(4) == 0 {
+				script = [4]int{draw.IntN(3), draw.IntN(3), draw.IntN(2), draw.IntN(2)}
+			}
+			row := wasmilltest.Row{"id": id, "main": script[0], "late": script[1], "again": script[2], "bad": script[3]}
+			rows = append(rows, row)
+			for range (1 - script[3]) * (script[0] + script[2]) {
+				expected["main"] = append(expected["main"], wasmilltest.Row{"id": int64(id), "mark": int64(id + 1)})
+			}
+			for range (1 - script[3]) * script[1] {
+				expected["late"] = append(expected["late"], wasmilltest.Row{"id": int64(id), "mark": int64(id + 1)})
+			}
+		}
+		same(t, fmt.Sprint("round ", round, rows), process(t, run, rows...).Ports, expected)
+	}
 }

@@ -93,6 +93,10 @@ func gather[V any](values []V, absence absence, present []bool, from lane) {
 // collect takes a value of each row. Eight in a turn: in WebAssembly as Go makes it, each turn of a loop costs a jump
 // through a table.
 func collect[V any](values []V, from lane) {
+	if packed, is := whole[V](from, len(values)); is {
+		copy(values, packed)
+		return
+	}
 	row := 0
 	for ; row+8 <= len(values); row += 8 {
 		eight, at := values[row:row+8:row+8], from.at(row)
