@@ -1,6 +1,5 @@
 //! Components that want too much of the compiler, and the child that compiles: the real one, `wasmill` itself.
 
-use std::fmt::Write as _;
 use std::process::Command;
 
 use wasmill_tests::assembled::Image;
@@ -19,26 +18,24 @@ fn good() -> Vec<u8> {
 
 /// An operator with so many functions, each of so many blocks with values that live across all of them.
 fn heavy(functions: usize, blocks: usize) -> Vec<u8> {
-    let mut all = String::new();
-    for number in 0..functions {
-        write!(all, "(func $heavy{number} (param $a i64) (param $b i64) (result i64) ").unwrap();
-        for block in 0..blocks {
-            write!(
-                all,
+    let function = |number: usize| {
+        let block = |block: usize| {
+            format!(
                 "(block (br_if 0 (i64.eq (local.get $a) (i64.const {block})))
                    (local.set $b (i64.add (i64.mul (local.get $a) (local.get $b)) (i64.const {number}))))
                  (local.set $a (i64.rotl (local.get $b) (local.get $a)))"
             )
-            .unwrap();
-        }
-        all.push_str("(local.get $b))");
-    }
-    transform_with(&all, |_: &mut Image, good| format!("(i32.const {good})"))
+        };
+        let blocks: String = (0..blocks).map(block).collect();
+        format!("(func $heavy{number} (param $a i64) (param $b i64) (result i64) {blocks} (local.get $b))")
+    };
+    let functions: String = (0..functions).map(function).collect();
+    transform_with(&functions, |_: &mut Image, good| format!("(i32.const {good})"))
 }
 
 fn refusal(limits: Limits, component: &[u8]) -> ComponentError {
-    let refused = Engine::compiling(child(), limits, None).unwrap().load(component);
-    refused.err().expect("it was compiled")
+    let engine = Engine::compiling(child(), limits, None).expect("the host starts");
+    engine.load(component).expect_err("it was compiled")
 }
 
 #[test]
@@ -99,4 +96,17 @@ fn a_component_that_was_compiled_before_starts_without_a_child() {
     assert!(open(&component).call(0, 0..10).is_ok());
     std::fs::remove_dir_all(directory.path()).unwrap();
     assert!(matches!(load(nobody()), Err(ComponentError::Host(reason)) if reason.contains("/no/such/program")));
+}
+
+#[test]
+fn a_component_that_many_load_at_once_is_compiled_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Engine::compiling(child(), limits(), Some(directory.path().into())).unwrap();
+    let outcomes: Vec<CacheOutcome> = std::thread::scope(|scope| {
+        let load = || engine.load(&good()).unwrap().cache().clone();
+        let loads: Vec<_> = (0..8).map(|_| scope.spawn(load)).collect();
+        loads.into_iter().map(|load| load.join().unwrap()).collect()
+    });
+    let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
+    assert_eq!((count(CacheOutcome::Stored), count(CacheOutcome::Hit)), (1, 7));
 }

@@ -132,8 +132,8 @@ pub(crate) fn lost(outside: &Outside) -> Vec<String> {
         outside.ledgers[sink].visible.iter().map(|(_, _, seen)| mark(seen)).collect()
     };
     let [raw, text, wild, dead] = [0, 1, 2, 3].map(all);
-    for source in 0..2 {
-        for row in outside.input.between(source, &start[source], &outside.input.ends(source)) {
+    for (source, start) in start.iter().enumerate() {
+        for row in outside.input.between(source, start, &outside.input.ends(source)) {
             let mark = (row.id, row.value);
             let there = match (row.is_low(), row.is_high()) {
                 (true, _) => text.contains(&mark),

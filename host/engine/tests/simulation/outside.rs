@@ -100,7 +100,7 @@ impl Outside {
             input,
             rate: 0,
             sabotage,
-            commit_point: seed % 3 == 0,
+            commit_point: seed.is_multiple_of(3),
             ledgers: Default::default(),
             run: 0,
             from,
