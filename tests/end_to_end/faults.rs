@@ -6,7 +6,7 @@ use std::process::Command;
 use std::{fs, iter};
 
 use serde_json::{Value, json};
-use wasmill_tests::process::{Folder, until};
+use wasmill_tests::process::{Folder, Running, until, wasmill};
 use wasmill_tests::server::{Answer, Server, relabelled};
 
 use crate::guests::{attacking_at, passing};
@@ -316,6 +316,24 @@ fn a_server_that_is_told_to_stop_ends_at_its_deadline_whoever_waits_for_its_pipe
     let server = Server::start(&folder);
     assert_eq!(server.pipeline("followed")["state"], "running");
     server.kill();
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_while_pipelines_come_back_drains_those_that_are_there() {
+    let folder = followed();
+    let server = Server::start(&folder);
+    for number in 0..40 {
+        let name = format!("p{number}");
+        let text = FOLLOWED.replace("followed", &name).replace("out/", &format!("{name}/"));
+        let path = format!("/api/v1/pipelines/{name}?base={}", folder.path().display());
+        server.send("PUT", &path, "", text.replace("dead/", &format!("{name}-dead/")).as_bytes()).with(200);
+    }
+    server.kill();
+    let mut command = wasmill(folder.path(), &["serve", "--data", "data", "--listen", "127.0.0.1:0"]);
+    let mut process = Running::start(&mut command);
+    process.hear("is back");
+    process.terminate();
+    process.end().with_code(0).says(&["stopping: what was read is finished and committed"]);
 }
 
 #[test]

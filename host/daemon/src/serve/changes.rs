@@ -124,9 +124,10 @@ impl Server {
         };
         match (&alive, change) {
             (Some(alive), Some(change)) => {
-                if let Err(problem) = self.swap_all(alive, change) {
+                let swapped = self.swap_all(alive, change);
+                found.all().filter(|digest| alive.has(digest)).for_each(|digest| self.pins.claim(digest));
+                if let Err(problem) = swapped {
                     // Some may have switched: what shall be is what is. If it cannot be written now, it is later.
-                    found.all().filter(|digest| alive.has(digest)).for_each(|digest| self.pins.claim(digest));
                     drop(self.write_down(pipeline));
                     return Err(problem);
                 }
@@ -242,7 +243,11 @@ impl Server {
     fn as_before(&self, pipeline: &Pipeline, problem: Problem) -> Problem {
         let name = &pipeline.name;
         let before = pipeline.view().desired.clone();
-        match before.map_or(Ok(()), |before| self.start(pipeline, before)) {
+        let Some(before) = before.filter(|before| matches!(before.goal, Goal::Run | Goal::Pause)) else {
+            return problem
+                .after(&format!("pipeline {name} was not applied; what ran before is drained, as it was to be"));
+        };
+        match self.start(pipeline, before) {
             Ok(()) => problem.after(&format!(
                 "pipeline {name} was not applied; what ran before was drained and runs again, with empty state and \
                  from the beginning of its sources"

@@ -247,6 +247,32 @@ fn follow(digests: &mut Vec<String>, live: String, went_back: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::disk::Disk;
+
+    #[test]
+    fn a_pipeline_that_somebody_changes_keeps_nobody_else_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let (server, _) = Server::new(Disk::open(folder.path()).unwrap(), folder.path(), 1).unwrap();
+        let pipeline = Pipeline::new("p", None);
+        server.pipelines().insert("p".into(), pipeline.clone());
+        let turn = pipeline.try_turn().unwrap();
+        assert!(!server.catch_up("p", &mut false), "it is to be tried again");
+        drop(turn);
+        assert!(server.catch_up("p", &mut false));
+    }
+
+    #[test]
+    fn a_server_that_is_to_stop_brings_no_pipeline_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let (server, _) = Server::new(Disk::open(folder.path()).unwrap(), folder.path(), 1).unwrap();
+        server.disk.keep(&server.unreadable("p")).unwrap();
+        server.stopping.store(true, Ordering::SeqCst);
+        server.restore().unwrap();
+        assert!(server.all().is_empty());
+        server.stopping.store(false, Ordering::SeqCst);
+        server.restore().unwrap();
+        assert_eq!(server.all().len(), 1);
+    }
 
     #[test]
     fn a_stage_that_went_back_loses_its_last_digest_and_one_that_switched_late_gets_one_more() {
