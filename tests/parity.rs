@@ -2,7 +2,8 @@
 //!
 //! Each guest goes the way of a user's: its language's compiler, the encoder, the host's checks, compilation, calls.
 //! What is compared is what the engine would get. Neighbours: `parity/cases.rs` is the table, `parity/guests.rs`
-//! builds, `parity/tour.rs`, `parity/words.rs` and `parity/system.rs` look at what the four jobs do not touch.
+//! builds, `parity/tour.rs`, `parity/words.rs` and `parity/system.rs` look at what the four jobs do not touch,
+//! `parity/table.rs` at the table of `docs/sdk.md`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![forbid(unsafe_code)]
 
@@ -12,6 +13,8 @@ mod cases;
 mod guests;
 #[path = "parity/system.rs"]
 mod system;
+#[path = "parity/table.rs"]
+mod table;
 #[path = "parity/tour.rs"]
 mod tour;
 #[path = "parity/words.rs"]
@@ -170,6 +173,21 @@ fn holds_the_table(language: Language) {
         let (name, config) = guest(language, case.job);
         let Some(component) = load(language, name) else { return };
         run(language, &component, &config, &case);
+    }
+}
+
+#[test]
+fn guests_in_rust_that_loop_over_columns_hold_the_table() {
+    for case in cases() {
+        let name = match case.job {
+            Job::Convert => "convert_columns",
+            Job::Filter => "filter_columns",
+            Job::Keyed => "keyed_columns",
+            // What it does is done to one text, in columns as in rows.
+            Job::Domain => continue,
+        };
+        let component = load(Language::Rust, name).unwrap();
+        run(Language::Rust, &component, &json!({}), &case);
     }
 }
 

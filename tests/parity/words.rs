@@ -49,6 +49,10 @@ fn open(component: &Component, config: &Value) -> (OperatorPlan, Box<dyn Operato
 
 /// Calls with a row for each word; every second row has all that may be absent.
 fn call(operator: &mut dyn Operator, words: &[&str]) -> Result<Effects, CallError> {
+    call_in(Context { batch: 1, attempt: 0, watermark: 5, now: NOW, seed: 7 }, operator, words)
+}
+
+fn call_in(context: Context, operator: &mut dyn Operator, words: &[&str]) -> Result<Effects, CallError> {
     let rows = 0..words.len();
     let odd = |row: usize| row % 2 == 1;
     let columns: [ArrayRef; 7] = [
@@ -60,7 +64,6 @@ fn call(operator: &mut dyn Operator, words: &[&str]) -> Result<Effects, CallErro
         Arc::new(rows.clone().map(|row| odd(row).then_some("[1]")).collect::<StringArray>()),
         Arc::new(rows.map(|row| Some(if odd(row) { 1.5 } else { 0.5 })).collect::<Float64Array>()),
     ];
-    let context = Context { batch: 1, attempt: 0, watermark: 5, now: NOW, seed: 7 };
     operator.process(&Call { context, rows: words.len(), columns: &columns, keys: None })
 }
 
@@ -190,6 +193,22 @@ fn what_is_logged_arrives_with_its_level() {
             (Level::Debug, "structured count=1"),
         ];
         assert_eq!(lines, expected.map(|(level, line)| (level, line.to_owned())));
+    });
+}
+
+#[test]
+fn what_a_call_may_depend_on_arrives() {
+    each("words", |_, component| {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = lines.clone();
+        let component = component.clone().logging_to(Arc::new(move |line| sink.lock().unwrap().push(line.message)));
+        let (_, mut operator) = open(&component, &json!({}));
+        for (batch, attempt, watermark, seed) in [(3, 0, i64::MIN, 7), (u64::MAX, 2, -5, u64::MAX - 1)] {
+            let context = Context { batch, attempt, watermark, now: NOW, seed };
+            call_in(context, &mut *operator, &["context"]).unwrap();
+            let told = format!("batch {batch} attempt {attempt} watermark {watermark} seed {seed} now {NOW}");
+            assert_eq!(lines.lock().unwrap().drain(..).collect::<Vec<String>>(), [told]);
+        }
     });
 }
 

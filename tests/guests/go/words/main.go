@@ -82,6 +82,10 @@ func do(row Row, cfg *Config, out *wasmill.Out[Made]) error {
 	case "panic":
 		var none []int
 		fmt.Println(none[len(row.Do)])
+	case "context":
+		c := out.Context()
+		fmt.Println("batch", c.Batch, "attempt", c.Attempt, "watermark", int64(c.Watermark), "seed", c.Seed,
+			"now", int64(c.Now))
 	case "log":
 		wasmill.Log(wasmill.Warn, "logged: größer")
 		fmt.Println("printed")

@@ -100,6 +100,10 @@ fn work<'a>(
             let none: Vec<i64> = Vec::new();
             info!("{}", none[line.r#do.len()]);
         }
+        "context" => {
+            let Context { batch, attempt, watermark, now, seed } = context;
+            info!("batch {batch} attempt {attempt} watermark {watermark} seed {seed} now {now}");
+        }
         "log" => {
             warn!("logged: größer");
             info!("printed");
