@@ -100,6 +100,22 @@ fn an_example_runs_as_it_stands_and_comes_to_what_it_says() {
     }
 }
 
+/// The first block of a document behind that fence.
+fn block(document: &str, fence: &str) -> String {
+    let text = fs::read_to_string(repository().join(document)).unwrap();
+    let block = text.split(&format!("\n```{fence}\n")).nth(1).and_then(|rest| rest.split("\n```").next());
+    block.unwrap_or_else(|| panic!("{document} has no block of {fence}")).to_owned()
+}
+
+#[test]
+fn the_front_page_shows_the_operators_that_new_makes() {
+    for (language, template) in [("rust", "rust/keyed.rs"), ("go", "go/keyed.go")] {
+        let template = fs::read_to_string(repository().join("host/daemon/templates").join(template)).unwrap();
+        let shown = block("README.md", language);
+        assert!(template.contains(&shown), "README.md shows another operator in {language} than this:\n{template}");
+    }
+}
+
 #[test]
 fn what_a_document_shows_in_a_terminal_is_what_happens() {
     let _alone = alone();
@@ -117,6 +133,9 @@ fn what_a_document_shows_in_a_terminal_is_what_happens() {
     for document in documents.map(str::to_owned).into_iter().chain(of_examples) {
         assert!(terminal::check(&document) > 0, "{document} shows no command");
     }
+    let drawn = ended(&mut wasmill(house(), &["graph", "spikes.yaml", "--svg"])).with_code(0).stdout;
+    let shown = fs::read_to_string(repository().join("docs/pictures/spikes.svg")).unwrap();
+    assert!(drawn.trim_end() == shown.trim_end(), "README.md has another picture than this:\n{drawn}");
 }
 
 /// What `./x demo` ends with, in a folder.

@@ -1,6 +1,7 @@
 //! Terminal sessions in documents: blocks marked `console`, in which a line that begins with `$ ` is a command and
 //! the lines below it are what is seen, `...` standing for anything that may differ. Where nothing is shown below a
-//! command, what it says may be anything, but it must succeed. A block marked with a language and a path is a file that
+//! command, what it says may be anything. It must succeed, unless an error is shown and it does
+//! not say how it goes on (`||`). A block marked with a language and a path is a file that
 //! the commands below it find there.
 
 use std::fmt::Write as _;
@@ -93,9 +94,13 @@ fn run(document: &str, folder: &Path, writes: bool) -> usize {
         let shell = in_setting(&mut shell, folder).args(["-c", &format!("{{ {command}\n}} 2>&1")]);
         let found = ended(shell.env("PATH", tools.as_ref().unwrap()));
         let (seen, stdout) = (seen.join("\n"), found.stdout.trim_end());
-        let as_shown = if seen.is_empty() { found.code == Some(0) } else { is(seen.trim_end(), stdout) };
+        // `|| echo` goes on after what fails.
+        let fails = !command.contains("||")
+            && seen.lines().any(|line| line.starts_with("error: ") || line.contains(": error: "));
+        let as_shown = (seen.is_empty() || is(seen.trim_end(), stdout)) && (found.code == Some(0)) != fails;
         if !as_shown {
-            write!(wrong, "{document}:{line}: $ {command}\nshown:\n{seen}\nis:\n{stdout}\n\n").unwrap();
+            let code = found.code;
+            write!(wrong, "{document}:{line}: $ {command}\nshown:\n{seen}\nis:\n{stdout}\ncode: {code:?}\n\n").unwrap();
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
