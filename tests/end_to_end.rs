@@ -33,6 +33,8 @@ mod lanes;
 mod formats;
 #[path = "end_to_end/author.rs"]
 mod author;
+#[path = "end_to_end/work.rs"]
+mod work;
 #[path = "end_to_end/cases.rs"]
 mod cases;
 #[path = "end_to_end/verbs.rs"]

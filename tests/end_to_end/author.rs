@@ -6,13 +6,12 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use wasmill_tests::house::{go_is_here, house};
-use wasmill_tests::process::{Ended, Folder, Running, ended, in_setting, kept, wasmill};
-use wasmill_tests::server::Server;
+use wasmill_tests::process::{Ended, Folder, ended, in_setting, kept, wasmill};
 
 use crate::guests::passing;
 
 /// A new operator whose SDK is the repository's, which is compiled for other tests too.
-fn project(name: &str) -> PathBuf {
+pub(crate) fn project(name: &str) -> PathBuf {
     let folder = fresh(name, &[]);
     let sdk = house().join("sdk/rust");
     edit(&folder.join("Cargo.toml"), ".wasmill/sdk/rust", sdk.to_str().unwrap());
@@ -22,7 +21,7 @@ fn project(name: &str) -> PathBuf {
 
 /// A new operator, by `wasmill new`, in a place that is the same from run to run, so that what was compiled of it is
 /// still good.
-fn fresh(name: &str, arguments: &[&str]) -> PathBuf {
+pub(crate) fn fresh(name: &str, arguments: &[&str]) -> PathBuf {
     let folder = kept("author");
     // It is not there the first time.
     drop(fs::remove_dir_all(folder.join(name)));
@@ -31,7 +30,7 @@ fn fresh(name: &str, arguments: &[&str]) -> PathBuf {
     folder.join(name)
 }
 
-fn in_folder(folder: &Path, arguments: &[&str]) -> Ended {
+pub(crate) fn in_folder(folder: &Path, arguments: &[&str]) -> Ended {
     ended(&mut wasmill(folder, arguments))
 }
 
@@ -49,7 +48,7 @@ fn seen_by_git(folder: &Path) -> Vec<String> {
 }
 
 /// Replaces a piece of a file that is there.
-fn edit(file: &Path, from: &str, to: &str) {
+pub(crate) fn edit(file: &Path, from: &str, to: &str) {
     let text = fs::read_to_string(file).unwrap();
     assert!(text.contains(from), "{} does not contain `{from}`", file.display());
     fs::write(file, text.replace(from, to)).unwrap();
@@ -148,6 +147,10 @@ fn expectations_are_rewritten_on_demand_and_all_else_stays() {
     );
     assert_eq!(fs::read_to_string(folder.path().join("cases.yaml")).unwrap(), rewritten);
     folder.wasmill(&TEST).with_code(0);
+    let gone = guest(&rewritten.replace("- { n: 1 }\n        - { n: 2 }\n", "- { n: 1 }\n      late: []\n"));
+    gone.wasmill(&TEST).with_code(2).says(&["`late` is no port of the operator"]);
+    gone.wasmill(&[&TEST[..], &["--update"]].concat()).with_code(0);
+    assert_eq!(fs::read_to_string(gone.path().join("cases.yaml")).unwrap(), rewritten, "the port is gone there too");
 }
 
 #[test]
@@ -263,6 +266,8 @@ fn a_build_that_fails_shows_what_the_compiler_says() {
         let told = in_folder(&folder, &[verb]).with_code(code);
         told.says(&["no field `coldst` on type `&Config`", "src/lib.rs:", "does not compile, see above"]);
     }
+    let told = in_folder(&folder, &["test", "--output", "json"]).with_code(2).json();
+    assert!(told["error"].as_str().unwrap().ends_with("does not compile, see above"), "{told:#}");
 }
 
 #[test]
@@ -326,89 +331,4 @@ fn a_new_pipeline_is_valid_and_runs_with_the_columns_of_the_file_that_it_was_mad
     let told = folder.wasmill(&["new", "pipeline", "none", "--from", "absent.csv"]).with_code(2);
     told.says(&["absent.csv: cannot be read"]);
     assert!(!folder.path().join("none").exists());
-}
-
-/// Reads what it writes until the line that ends a run.
-fn until_run(dev: &Running, number: u32) -> String {
-    let mut text = String::new();
-    loop {
-        let line = dev.line();
-        text += &line;
-        text.push('\n');
-        if line.starts_with(&format!("run {number}: ")) {
-            return text;
-        }
-    }
-}
-
-#[test]
-fn each_save_builds_runs_and_shows_what_changed_until_it_is_interrupted() {
-    let folder = project("developed");
-    let mut dev = Running::start(&mut wasmill(&folder, &["dev"]));
-    let first = until_run(&dev, 1);
-    assert!(first.contains("freezing and boiling  (as expected)") && first.contains("fahrenheit: 212.0"), "{first}");
-    let source = folder.join("src/lib.rs");
-    edit(&source, "+ 32.0", "+ 33.0");
-    let second = until_run(&dev, 2);
-    for words in ["changed: ./src/lib.rs", "(not as expected", "fahrenheit: was 212.0, is 213.0", "nothing changed"] {
-        assert!(second.contains(words), "no `{words}` in:\n{second}");
-    }
-    edit(&source, "+ 33.0", "+ thirty");
-    assert!(until_run(&dev, 3).contains("not built"));
-    dev.hear("cannot find value `thirty`");
-    edit(&source, "+ thirty", "+ 32.0");
-    assert!(until_run(&dev, 4).contains("fahrenheit: was 213.0, is 212.0"));
-    dev.interrupt();
-    dev.end().with_code(0);
-}
-
-#[test]
-fn an_operator_in_work_is_run_on_a_sample_or_in_its_pipeline_without_touching_the_sinks() {
-    let folder = project("sampled");
-    fs::write(folder.join("rows.csv"), "sensor,temperature\na,100\nb,-300\n").unwrap();
-    let pipeline = "\
-name: p
-sources:
-  rows:
-    file: { path: rows.csv }
-    format: { csv: { columns: { sensor: utf8, temperature: float64 } } }
-stages:
-  f: { from: rows, plugin: ./ }
-sinks:
-  out: { from: f, file: { path: out/ }, format: ndjson }
-dead_letters: { file: { path: dead/ } }
-";
-    fs::write(folder.join("pipeline.yaml"), pipeline).unwrap();
-    let sampled = in_folder(&folder, &["dev", "--once", "--sample", "rows.csv", "--config", "{\"coldest\": -200}"]);
-    let sampled = sampled.with_code(0).stdout;
-    assert!(sampled.contains("fahrenheit: 212.0") && sampled.contains("row: 1"), "{sampled}");
-    let run = in_folder(&folder, &["dev", "--once", "--pipeline", "pipeline.yaml"]).with_code(0).stdout;
-    assert!(run.contains("out:\n") && run.contains("fahrenheit: 212.0") && run.contains("dead letters:\n"), "{run}");
-    assert!(!folder.join("out").exists() && !folder.join("dead").exists());
-    let told = in_folder(&folder, &["dev", "--once", "--sample", "rows.csv", "--output", "json"]).with_code(0).json();
-    assert_eq!((&told["run"], &told["error"]), (&json!(1), &Value::Null));
-    assert_eq!(told["results"][0]["changes"]["rejects"].as_array().map(Vec::len), Some(1), "{told:#}");
-}
-
-#[test]
-fn an_operator_in_work_goes_into_a_running_pipeline_when_its_cases_pass_and_not_before() {
-    let plugin = fresh("swapped", &["--kind", "keyed"]);
-    in_folder(&plugin, &["build"]).with_code(0);
-    let folder = Folder::with(&format!(
-        "name: live\nsources:\n  readings:\n    file: {{ path: in.ndjson, follow: true }}\n    \
-         format: {{ ndjson: {{ columns: {{ sensor: utf8, temperature: float64 }} }} }}\n\
-         stages:\n  score: {{ from: readings, plugin: {}, key: sensor }}\n\
-         sinks:\n  out: {{ from: score, file: {{ path: out/ }} }}\ndead_letters: {{ file: {{ path: dead/ }} }}\n",
-        plugin.display()
-    ));
-    folder.write("in.ndjson", "{\"sensor\":\"a\",\"temperature\":1.0}\n");
-    let server = Server::start(&folder);
-    server.wasmill(&folder, &["apply", "pipeline.yaml"]).with_code(0);
-    server.until("the row is through", "live", |pipeline| pipeline.to_string().contains("\"rows_out\":1"));
-    let dev = || server.wasmill(&folder, &["dev", plugin.to_str().unwrap(), "--once", "--swap", "live/score"]);
-    edit(&plugin.join("src/lib.rs"), "too cold to be true", "much too cold");
-    dev().with_code(1).says(&["live/score is left as it is"]);
-    edit(&plugin.join("cases.yaml"), "too cold to be true", "much too cold");
-    let swapped = dev().with_code(0).stdout;
-    assert!(swapped.contains("live/score runs ") && swapped.contains("0 lost, state carried (1 keys)"), "{swapped}");
 }

@@ -121,6 +121,11 @@ struct Core {
     import_cause: &'static str,
 }
 
+/// Whether the compiler of the operator in a folder shows its progress by itself.
+pub(crate) fn is_told(folder: &Path) -> bool {
+    folder.join(rust::MANIFEST).is_file()
+}
+
 /// Builds the operator whose source is in `folder`.
 ///
 /// # Errors
@@ -146,8 +151,23 @@ pub(crate) fn build(folder: &Path, options: &Options) -> Result<Built, BuildErro
         fs::create_dir_all(parent).map_err(file("create", parent))?;
     }
     fs::write(&path, &component).map_err(file("write", &path))?;
+    if options.output.is_none() {
+        remove_others(&path).map_err(file("remove an earlier component beside", &path))?;
+    }
     let digest = Sha256::digest(&component).iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Built { path, bytes: component.len(), digest, core_bytes: module.len() })
+}
+
+/// Removes the components that the operator had under other names: a folder has one, by which pipelines find it.
+fn remove_others(component: &Path) -> io::Result<()> {
+    let folder = component.parent().expect("a component lies in a folder");
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path != component && path.extension().is_some_and(|extension| extension == "wasm") {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// The core module as a component.
@@ -205,6 +225,45 @@ mod tests {
         let module = format!("{PACKAGE}[lib]\ncrate-type = [\"cdylib\"]");
         assert!(refused(package(&module, "").path()).contains("compiles, but makes no operator"));
         assert!(refused(package(&module, "fn broken(").path()).contains("does not compile, see above"));
+    }
+
+    /// The operators of WebAssembly that the core modules of a component use.
+    fn operators(component: &[u8]) -> Vec<String> {
+        let mut found = Vec::new();
+        for payload in wasmparser::Parser::new(0).parse_all(component) {
+            let wasmparser::Payload::CodeSectionEntry(body) = payload.unwrap() else { continue };
+            let reader = body.get_operators_reader().unwrap();
+            found.extend(reader.into_iter().map(|operator| format!("{:?}", operator.unwrap())));
+        }
+        found
+    }
+
+    #[test]
+    fn an_operator_is_built_for_speed_and_with_simd_whatever_its_manifest_says() {
+        let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/currency/plugin");
+        let folder = tempfile::tempdir().unwrap();
+        let output = Some(folder.path().join("currency.wasm"));
+        let component = fs::read(build(&guest, &Options { output, offline: true }).unwrap().path).unwrap();
+        let vectors = operators(&component).iter().filter(|operator| operator.starts_with("V128")).count();
+        assert!(vectors > 0, "no vector instruction");
+
+        let source = "#[unsafe(no_mangle)] extern \"C\" fn f(a: u32) -> u32 { debug_assert!(a != 7, \"slow\"); a }";
+        let slow = "[lib]\ncrate-type = [\"cdylib\"]\n[profile.release]\nopt-level = 0\n";
+        let slow = package(&format!("{PACKAGE}{slow}"), source);
+        assert!(refused(slow.path()).contains("makes no operator"));
+        let core = slow.path().join("target/wasm32-unknown-unknown/release/tried.wasm");
+        let operators = operators(&fs::read(core).unwrap());
+        // Returns its parameter, without a trip over the stack.
+        assert!(operators.len() < 5, "{operators:?}");
+    }
+
+    #[test]
+    fn a_module_that_was_made_for_another_text_of_the_contract_is_told_what_to_do() {
+        let module = format!("{PACKAGE}[lib]\ncrate-type = [\"cdylib\"]");
+        let source = "#[used]\n#[unsafe(link_section = \"wasmill:contract\")]\nstatic TEXT: [u8; 4] = *b\"0123\";";
+        let told = refused(package(&module, source).path());
+        assert!(told.contains("was built for the contract with digest 0123"), "{told}");
+        assert!(told.ends_with("build it again with the SDK that belongs to this host"), "{told}");
     }
 
     #[test]

@@ -132,8 +132,10 @@ enum PluginVerb {
 struct Setting {
     output: Output,
     cache: PathBuf,
-    /// Whether stderr may have colour and moving lines.
+    /// Whether stderr may have moving lines.
     terminal: bool,
+    /// Whether stderr may have colour.
+    colour: bool,
 }
 
 /// Why a verb failed.
@@ -176,7 +178,7 @@ fn load(path: &Path, setting: &Setting) -> Result<(Spec, Graph), Failed> {
 /// What is wrong with a file, told the way the user asked for.
 fn wrong(told: &Diagnostics, setting: &Setting) -> Failed {
     match setting.output {
-        Output::Text => Failed::Input(told.render(setting.terminal)),
+        Output::Text => Failed::Input(told.render(setting.colour)),
         Output::Json => {
             println!("{}", told.to_json());
             let (count, end) = (told.errors(), if told.errors() == 1 { "" } else { "s" });
@@ -203,8 +205,9 @@ pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("WASMILL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal).init();
-    let setting = Setting { output: cli.output, cache: cli.cache.unwrap_or_else(cache_dir), terminal };
+    let colour = terminal && may_have_colour();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).init();
+    let setting = Setting { output: cli.output, cache: cli.cache.unwrap_or_else(cache_dir), terminal, colour };
     let result = match cli.verb {
         Verb::New(args) => new::run(&args, &setting),
         Verb::Build(args) => build::run(&args, &setting),
@@ -238,6 +241,11 @@ pub(crate) fn main() -> ExitCode {
             failed.exit_code()
         }
     }
+}
+
+/// Whether whoever sits at the terminal has not said that there shall be no colour.
+fn may_have_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 fn cache_dir() -> PathBuf {

@@ -66,32 +66,19 @@ pub(crate) enum NewError {
 
 const NAME_CHARACTERS_MAX: usize = 64;
 
-/// Names that a Rust package cannot have, or that the SDK's own packages have.
-const RUST_NAMES: [&str; 20] = [
-    "alloc",
-    "async",
-    "break",
-    "build",
-    "const",
-    "core",
-    "crate",
-    "enum",
-    "false",
-    "impl",
-    "match",
-    "proc_macro",
-    "serde",
-    "static",
-    "std",
-    "test",
-    "trait",
-    "true",
-    "wasmill",
-    "wasmill-macros",
-];
+/// Names that a Rust package cannot have, or that what it needs has already, sorted.
+const RUST_NAMES: &str = "\
+    abstract alloc as async await become box break build build-script-build const continue core crate deps do dyn else \
+    enum examples extern false final fn for gen if impl in incremental let log loop macro match memchr mod move mut \
+    override priv proc-macro proc_macro pub ref return self serde serde_json static std struct super test trait true \
+    try type typeof union unsafe unsized use virtual wasmill wasmill-macros wasmill-test where while yield";
 
-/// Names that a Go module cannot have.
-const GO_NAMES: [&str; 6] = ["cmd", "go", "main", "std", "vendor", "wasmill"];
+/// Names that a Go module cannot have: what is for Go itself, and the packages that come with it, sorted.
+const GO_NAMES: &str = "\
+    all archive arena bufio builtin bytes c cmd cmp compress container context crypto database debug embed encoding \
+    errors expvar flag fmt go hash html image index internal io iter log main maps math mime net os path plugin \
+    reflect regexp runtime simd slices sort std strconv strings structs sync syscall testing text time tool unicode \
+    unique unsafe vendor wasmill weak work";
 
 fn check_name(name: &str, of: &'static str) -> Result<(), NewError> {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
@@ -108,14 +95,18 @@ fn check_name(name: &str, of: &'static str) -> Result<(), NewError> {
 /// The name is no good, the folder exists, or a file cannot be written.
 pub(crate) fn plugin(base: &Path, name: &str, language: Language, kind: Kind) -> Result<(), NewError> {
     check_name(name, "an operator")?;
-    let (taken, called): (&[&str], _) = match language {
-        Language::Rust => (&RUST_NAMES, "Rust"),
-        Language::Go => (&GO_NAMES, "Go"),
+    let (taken, called) = match language {
+        Language::Rust => (RUST_NAMES, "Rust"),
+        Language::Go => (GO_NAMES, "Go"),
     };
-    if taken.contains(&name) {
+    if taken.split_whitespace().any(|taken| taken == name) {
         return Err(NewError::Taken(name.to_owned(), called));
     }
-    let folder = new_folder(&base.join(name))?;
+    in_new_folder(&base.join(name), |folder| fill(folder, name, (language, called), kind))
+}
+
+/// Writes the files of a project.
+fn fill(folder: &Path, name: &str, (language, called): (Language, &str), kind: Kind) -> Result<(), NewError> {
     let (cases, kind_name, key) = match kind {
         Kind::Transform => (include_str!("../templates/transform.yaml"), "a function of a row", ""),
         Kind::Keyed => (include_str!("../templates/keyed.yaml"), "with state for each key", ", key: sensor"),
@@ -132,7 +123,7 @@ pub(crate) fn plugin(base: &Path, name: &str, language: Language, kind: Kind) ->
     for (path, text) in files {
         write(&folder.join(path), &text.replace("NAME", name))?;
     }
-    sdk::refresh(&folder).map_err(|(path, reason)| NewError::File { path, reason })
+    sdk::refresh(folder).map_err(|(path, reason)| NewError::File { path, reason })
 }
 
 /// Adds the files of a project in Rust; answers where its operator is.
@@ -168,13 +159,17 @@ fn go(kind: Kind, files: &mut Vec<(&'static str, String)>) -> &'static str {
     "main.go"
 }
 
-/// Makes a folder that is not there.
-fn new_folder(path: &Path) -> Result<PathBuf, NewError> {
+/// Makes a folder that is not there and fills it; where that fails, nothing is left of it.
+fn in_new_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<(), NewError>) -> Result<(), NewError> {
     match fs::create_dir(path) {
-        Ok(()) => Ok(path.to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(NewError::Exists(path.to_owned())),
-        Err(reason) => Err(NewError::File { path: path.to_owned(), reason }),
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(NewError::Exists(path.to_owned())),
+        Err(reason) => return Err(NewError::File { path: path.to_owned(), reason }),
     }
+    fill(path).inspect_err(|_| {
+        // What went wrong is what the user has to know; a rest that cannot be removed shows itself.
+        fs::remove_dir_all(path).ok();
+    })
 }
 
 fn write(path: &Path, text: &str) -> Result<(), NewError> {
@@ -196,7 +191,23 @@ mod tests {
         }
         let told = plugin(folder.path(), "core", Language::Rust, Kind::Keyed).unwrap_err().to_string();
         assert!(told.contains("Rust has something of that name") && told.contains("my-core"), "{told}");
+        for (name, language) in [("fn", Language::Rust), ("loop", Language::Rust), ("math", Language::Go)] {
+            let told = plugin(folder.path(), name, language, Kind::Keyed).unwrap_err().to_string();
+            assert!(told.contains("has something of that name"), "{told}");
+        }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+    }
+
+    #[test]
+    fn a_project_that_cannot_be_written_whole_is_not_left_in_part() {
+        let folder = tempfile::tempdir().unwrap();
+        let full = |folder: &Path| {
+            write(&folder.join("src/lib.rs"), "")?;
+            write(&folder.join("src"), "a file in the place of a folder")
+        };
+        let told = in_new_folder(&folder.path().join("mean"), full).unwrap_err().to_string();
+        assert!(told.starts_with("cannot write "), "{told}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -110,19 +110,31 @@ fn write_if_other(path: &Path, text: &str) -> io::Result<()> {
     }
     let folder = path.parent().expect("a file of the copy lies in a folder");
     fs::create_dir_all(folder)?;
-    let mut aside = tempfile::NamedTempFile::new_in(folder)?;
+    let mut aside = aside(folder)?;
     aside.write_all(text.as_bytes())?;
     aside.persist(path)?;
     Ok(())
 }
 
-/// Removes the files that an older SDK had.
+/// What files begin with that are being written.
+const ASIDE: &str = ".new-";
+
+/// A file to be moved to its name, which others may read as far as the user lets them.
+fn aside(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(ASIDE);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
+}
+
+/// Removes the files that an older SDK had, and leaves those that another process is writing.
 fn remove_others(folder: &Path, kept: &BTreeSet<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
         if !entry.file_type()?.is_dir() {
-            if !kept.contains(&path) {
+            if !kept.contains(&path) && !entry.file_name().to_string_lossy().starts_with(ASIDE) {
                 fs::remove_file(&path)?;
             }
         } else if kept.iter().any(|file| file.starts_with(&path)) {
@@ -159,7 +171,11 @@ mod tests {
         fs::write(home.join("src/gone/old.rs"), "of an older version").unwrap();
         fs::write(home.join("src/text.rs"), "of an older version").unwrap();
         fs::write(home.join(MARKER), "another digest").unwrap();
+        let other = aside(&home.join("src")).unwrap();
         refresh(folder.path()).unwrap();
+        assert!(other.path().exists(), "what another process writes is left to it");
+        let mode = |path: &Path| std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).unwrap().permissions());
+        assert_eq!(mode(&home.join("src/text.rs")), mode(&manifest), "as any file that the user writes");
         assert!(!home.join("src/gone").exists());
         assert_eq!(Some(&*read("src/text.rs")), Sdk::Rust.file("src/text.rs"));
         assert_eq!(old("src/lib.rs"), untouched, "what is the same is not written again");

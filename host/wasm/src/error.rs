@@ -14,7 +14,7 @@ pub enum ComponentError {
          `wasmill:operator/keyed@0.1.0#process`: it has no operator; has the SDK's macro been applied to a function?"
     )]
     NoOperatorInCore,
-    /// Building: made with another text of the contract.
+    /// Building or loading: made with another text of the contract.
     #[error(
         "the guest was built for the contract with digest {built}, this host speaks {ours}: build it again with the \
          SDK that belongs to this host"

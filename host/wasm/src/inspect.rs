@@ -95,6 +95,13 @@ fn walk(bytes: &[u8]) -> Result<Sections, ComponentError> {
                 found.core_modules += 1;
             }
             Payload::ComponentSection { .. } => depth += 1,
+            // What an SDK of another text made would link and then misread its input.
+            Payload::CustomSection(section) if section.name() == wit::CONTRACT_SECTION => {
+                let (built, ours) = (String::from_utf8_lossy(section.data()).into_owned(), wit::contract_digest());
+                if built != ours {
+                    return Err(ComponentError::OtherContractText { built, ours });
+                }
+            }
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::InstanceSection(instances) => found.core_instances += u64::from(instances.count()),
             Payload::ComponentImportSection(imports) if depth == 0 => {

@@ -34,7 +34,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
     let file = args.pipeline.display().to_string();
-    let (name, text) = spec::name(&args.pipeline).map_err(|wrong| Failed::Input(wrong.render(setting.terminal)))?;
+    let (name, text) = spec::name(&args.pipeline).map_err(|wrong| Failed::Input(wrong.render(setting.colour)))?;
     let path = std::path::absolute(&args.pipeline).context("the current folder is gone")?;
     let base = path.parent().unwrap_or(&path).display().to_string();
     let (client, path) = (args.server.client(), format!("/api/v1/pipelines/{}", escaped(&name)));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{Failed, Output, Setting};
+use super::{Failed, Output, Setting, progress};
 use crate::build::Options;
 
 const EXAMPLES: &str = "\
@@ -26,7 +26,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
-    let built = crate::build::build(&args.folder, &Options { output: args.to.clone(), ..Options::default() })?;
+    let options = Options { output: args.to.clone(), ..Options::default() };
+    let built = progress::built(&args.folder, &options, setting)?;
     let bytes = std::fs::read(&built.path)?;
     let limits = wasmill_wasm::Limits {
         component_bytes_max: wasmill_wasm::COMPONENT_BYTES_WITH_RUNTIME,

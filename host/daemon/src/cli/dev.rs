@@ -11,7 +11,7 @@ use wasmill_engine::operator::SharedFactory;
 use super::remote::Server;
 use super::swap;
 use super::test::{CASES, colour, operator, reason, tried};
-use super::{Failed, Output, Setting};
+use super::{Failed, Output, Setting, progress};
 use crate::assemble::World;
 use crate::cases::{self, Outcome};
 use crate::difference::{self, Difference};
@@ -58,6 +58,9 @@ pub(super) struct Args {
     once: bool,
 }
 
+/// The exit code of a command that was interrupted, as shells have it.
+const INTERRUPTED: i32 = 130;
+
 /// Rows of a port that are shown of a first run, at most.
 const ROWS_SHOWN: usize = 20;
 
@@ -74,10 +77,13 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
         );
         return Err(Failed::Input(what));
     }
-    ctrlc::set_handler(|| std::process::exit(0)).context("cannot listen for interrupts")?;
-    let more: Vec<PathBuf> = args.sample.iter().chain(&args.pipeline).cloned().collect();
+    // To be interrupted is how it ends, but where it should end by itself nothing has come of it.
+    let interrupted = if args.once { INTERRUPTED } else { 0 };
+    ctrlc::set_handler(move || std::process::exit(interrupted)).context("cannot listen for interrupts")?;
+    let named: Vec<PathBuf> = args.sample.iter().chain(&args.pipeline).cloned().collect();
     let mut before: Vec<(String, Outcome)> = Vec::new();
     for number in 1_u64.. {
+        let more = [&named[..], &watch::beside(&args.folder)].concat();
         let seen = watch::look(&args.folder, &more);
         let began = Instant::now();
         let round = round(args, setting);
@@ -144,15 +150,15 @@ struct Run {
 fn round(args: &Args, setting: &Setting) -> Result<Vec<Run>, String> {
     let world = World::new(&setting.cache);
     if let Some(pipeline) = &args.pipeline {
-        build::build(&args.folder, &build::Options::default()).map_err(|error| error.to_string())?;
-        let outcome = rehearsal::run(pipeline, &world).map_err(|told| told.render(setting.terminal))?;
+        progress::built(&args.folder, &build::Options::default(), setting).map_err(|error| error.to_string())?;
+        let outcome = rehearsal::run(pipeline, &world).map_err(|told| told.render(setting.colour))?;
         return Ok(vec![Run { name: pipeline.display().to_string(), outcome, passed: None }]);
     }
     let factory = operator(&world, &args.folder, setting)?;
     match &args.sample {
         Some(file) => sampled(args, file, &factory).map(|run| vec![run]),
         None => {
-            let told = |told: Diagnostics| told.render(setting.terminal);
+            let told = |told: Diagnostics| told.render(setting.colour);
             let cases = cases::read(&args.folder.join(CASES)).map_err(told)?;
             cases.check_key(factory.kind()).map_err(told)?;
             let run = |case: &cases::Case| {

@@ -2,11 +2,13 @@
 //!
 //! Always true: it goes to the standard error stream and is gone when the work ends. Neighbours: the verbs.
 
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Setting;
+use crate::build::{self, BuildError, Built, Options};
 
 /// Between two turns.
 const TURN: Duration = Duration::from_millis(150);
@@ -30,6 +32,17 @@ pub(super) fn during<T>(setting: &Setting, what: &str, work: impl FnOnce() -> T)
     let result = work();
     bar.finish_and_clear();
     result
+}
+
+/// Builds an operator. Cargo shows how far it is by itself, other compilers say nothing.
+///
+/// # Errors
+/// As those of the build itself.
+pub(super) fn built(folder: &Path, options: &Options, setting: &Setting) -> Result<Built, BuildError> {
+    if build::is_told(folder) {
+        return build::build(folder, options);
+    }
+    during(setting, &format!("building {}", folder.display()), || build::build(folder, options))
 }
 
 /// So much of a whole.

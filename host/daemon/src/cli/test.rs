@@ -50,7 +50,8 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
     let world = World::new(&setting.cache);
     let mut operators = Operators { world: &world, setting, loaded: HashMap::new() };
     let mut told = Told { setting, cases: Vec::new(), passed: 0, failed: 0, rewritten: 0 };
-    let files: Vec<(PathBuf, PathBuf)> = args.paths.iter().map(|path| located(path)).collect::<Result<_, _>>()?;
+    let files: Vec<(PathBuf, PathBuf)> =
+        args.paths.iter().map(|path| located(path, setting)).collect::<Result<_, _>>()?;
     let read = |(file, folder): &(PathBuf, PathBuf)| match cases::read(file) {
         Ok(cases) => Ok((cases, args.plugin.clone().unwrap_or_else(|| folder.clone()))),
         Err(wrong) => Err(super::wrong(&wrong, setting)),
@@ -64,14 +65,22 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
     told.end()
 }
 
+/// There is nothing to test: told the way the user asked for.
+fn unusable(what: &str, setting: &Setting) -> Failed {
+    if setting.output == Output::Json {
+        println!("{}", json!({ "error": what, "passed": 0, "failed": 0, "rewritten": 0, "cases": [] }));
+    }
+    Failed::Input(format!("error: {what}"))
+}
+
 /// The case file that a path means, and the folder that it is in.
-fn located(path: &Path) -> Result<(PathBuf, PathBuf), Failed> {
+fn located(path: &Path, setting: &Setting) -> Result<(PathBuf, PathBuf), Failed> {
     if path.is_dir() {
         let file = path.join(CASES);
         let file = file.strip_prefix(".").map(Path::to_owned).unwrap_or(file);
         if !path.join(CASES).is_file() {
-            let what = format!("error: {} has no {CASES}; write one, or name a case file", path.display());
-            return Err(Failed::Input(what));
+            let what = format!("{} has no {CASES}; write one, or name a case file", path.display());
+            return Err(unusable(&what, setting));
         }
         return Ok((file, path.to_owned()));
     }
@@ -91,8 +100,8 @@ impl Operators<'_> {
         if let Some(factory) = self.loaded.get(plugin) {
             return Ok(factory.clone());
         }
-        let factory =
-            operator(self.world, plugin, self.setting).map_err(|message| Failed::Input(format!("error: {message}")))?;
+        let built = operator(self.world, plugin, self.setting);
+        let factory = built.map_err(|message| unusable(&message, self.setting))?;
         self.loaded.insert(plugin.to_owned(), factory.clone());
         Ok(factory)
     }
@@ -104,7 +113,7 @@ impl Operators<'_> {
 /// A sentence that says what is missing or wrong.
 pub(super) fn operator(world: &World, plugin: &Path, setting: &Setting) -> Result<SharedFactory, String> {
     let path = if plugin.is_dir() && plugins::is_project(plugin) {
-        build::build(plugin, &build::Options::default()).map_err(|error| error.to_string())?.path
+        progress::built(plugin, &build::Options::default(), setting).map_err(|error| error.to_string())?.path
     } else {
         plugins::built(plugin)?
     };
@@ -148,12 +157,15 @@ impl Told<'_> {
         let mut outcomes = Vec::new();
         for (position, case) in cases.cases.iter().enumerate() {
             let outcome = tried(factory, cases, case);
-            if let Ok(outcome) = &outcome {
-                check_ports(cases, case, outcome).map_err(|wrong| super::wrong(&wrong, self.setting))?;
-            }
+            let ports = outcome.as_ref().map_or(Ok(()), |outcome| check_ports(cases, case, outcome));
+            // A port that is gone is among what an update puts right.
+            let gone = match ports {
+                Err(wrong) if !update => return Err(super::wrong(&wrong, self.setting)),
+                ports => ports.is_err(),
+            };
             let result = outcome.map(|outcome| (difference::differences(&case.expected, &outcome), outcome));
             match result {
-                Ok((differences, mut outcome)) if update && !differences.is_empty() => {
+                Ok((differences, mut outcome)) if update && (gone || !differences.is_empty()) => {
                     outcome.state = outcome.state.filter(|_| case.expected.state.is_some());
                     outcomes.push((position, outcome));
                 }
@@ -232,7 +244,7 @@ impl Told<'_> {
 
 /// Whether what goes to the standard output may have colour.
 pub(super) fn colour() -> bool {
-    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    io::stdout().is_terminal() && super::may_have_colour()
 }
 
 /// That a case names no port that the operator does not have.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use wasmill_engine::codec::Format;
 use wasmill_engine::schema::{Field, Kind};
 
-use super::{NewError, check_name, new_folder, write};
+use super::{NewError, check_name, in_new_folder, write};
 use crate::row::Plain;
 use crate::sample;
 
@@ -27,10 +27,11 @@ pub(crate) fn pipeline(base: &Path, name: &str, from: Option<&Path>) -> Result<(
             source(&from_folder, &seen.format, &columns, seen.rows.len())
         }
     };
-    let folder = new_folder(&base.join(name))?;
-    let text = include_str!("../../templates/pipeline/pipeline.yaml");
-    write(&folder.join("pipeline.yaml"), &text.replace("NAME", name).replace("SOURCE\n", &source))?;
-    write(&folder.join(".gitignore"), "/out/\n/dead/\n")
+    in_new_folder(&base.join(name), |folder| {
+        let text = include_str!("../../templates/pipeline/pipeline.yaml");
+        write(&folder.join("pipeline.yaml"), &text.replace("NAME", name).replace("SOURCE\n", &source))?;
+        write(&folder.join(".gitignore"), "/out/\n/dead/\n")
+    })
 }
 
 /// A source that reads a file.
