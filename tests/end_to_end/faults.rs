@@ -3,7 +3,7 @@
 
 use std::io::Read as _;
 use std::process::Command;
-use std::{fs, iter};
+use std::{fs, iter, thread};
 
 use serde_json::{Value, json};
 use wasmill_tests::process::{Folder, Running, until, wasmill};
@@ -211,7 +211,10 @@ fn on_a_full_disk_an_upload_an_apply_and_a_swap_change_nothing_and_say_so() {
     let server = Server::with_faults(&folder, &[]);
     server.apply(&folder, "followed", "pipeline.yaml").with(200);
     let named = |name: &str| {
-        let text = FOLLOWED.replace("followed", name).replace("out/", name).replace("dead/", &format!("{name}-dead"));
+        let text = FOLLOWED
+            .replace("followed", name)
+            .replace("out/", &format!("{name}/"))
+            .replace("dead/", &format!("{name}-dead/"));
         folder.write(&format!("{name}.yaml"), text);
         format!("{name}.yaml")
     };
@@ -253,6 +256,69 @@ fn on_a_full_disk_an_upload_an_apply_and_a_swap_change_nothing_and_say_so() {
     server.swap("followed", "pass", &other, "").with(200);
     server.kill();
     assert_eq!(one_version(&Server::with_faults(&folder, &[])), other);
+}
+
+#[test]
+fn changes_of_all_kinds_at_once_leave_each_pipeline_whole_and_kill_9_leaves_the_same() {
+    let folder = followed();
+    for number in 0..4 {
+        folder.write(&format!("guest{number}.wasm"), relabelled(&passing(), number));
+    }
+    let server = Server::start(&folder);
+    let apply = |name: &str, guest: usize, more: &str| {
+        let text = FOLLOWED
+            .replace("followed", name)
+            .replace("out/", &format!("{name}/"))
+            .replace("dead/", &format!("{name}-dead/"));
+        let text = text.replace("guest.wasm", &format!("guest{guest}.wasm"));
+        let path = format!("/api/v1/pipelines/{name}{more}base={}", folder.path().display());
+        server.send(if more == "?" { "PUT" } else { "POST" }, &path, "", text.as_bytes())
+    };
+    thread::scope(|scope| {
+        for seed in 1..5_u64 {
+            let (apply, server) = (&apply, &server);
+            scope.spawn(move || {
+                let mut state = seed;
+                for _ in 0..16 {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    let (what, guest) = (state >> 60, (state >> 40) as usize % 4);
+                    let name = ["one", "two"][(state >> 50) as usize % 2];
+                    let path = format!("/api/v1/pipelines/{name}");
+                    let answer = match what {
+                        0..8 => apply(name, guest, "?"),
+                        8..10 => apply(name, guest, "/plan?"),
+                        10 => server.send("PUT", &path, "", b"name: nonsense"),
+                        11 => server.send("POST", &format!("{path}/pause"), "", b""),
+                        12 => server.send("POST", &format!("{path}/resume"), "", b""),
+                        13 => server.get(&path),
+                        _ => server.send("DELETE", &path, "", b""),
+                    };
+                    assert!([200, 204, 404, 409, 422].contains(&answer.status), "{what}: {answer:#?}");
+                }
+            });
+        }
+    });
+    apply("one", 1, "?").with(200);
+    let all = |server: &Server| -> Vec<(Value, Value, String)> {
+        let names = server.get("/api/v1/pipelines").with(200).body;
+        let whole = |of: &Value| {
+            let pipeline = server.pipeline(of["name"].as_str().unwrap());
+            (of["name"].clone(), pipeline["state"].clone(), live(&pipeline, "pass"))
+        };
+        names.as_array().unwrap().iter().map(whole).collect()
+    };
+    let before = all(&server);
+    assert!(!before.is_empty() && before.iter().all(|(_, state, _)| state == "running" || state == "paused"));
+    server.kill();
+    let server = Server::start(&folder);
+    assert_eq!(all(&server), before);
+    for (name, ..) in &before {
+        server.send("DELETE", &format!("/api/v1/pipelines/{}", name.as_str().unwrap()), "", b"").with(204);
+    }
+    for plugin in server.get("/api/v1/plugins").with(200).body.as_array().unwrap() {
+        server.send("DELETE", &format!("/api/v1/plugins/{}", plugin["digest"].as_str().unwrap()), "", b"").with(204);
+    }
+    server.stop().with_code(0);
 }
 
 #[test]
