@@ -24,7 +24,7 @@ use nix::unistd::Pid;
 
 use crate::compile::{Artefact, compile, engine};
 use crate::error::ComponentError;
-use crate::limits::{COMPILE_THREADS_MAX, Limits};
+use crate::limits::{COMPILE_PATIENCE, COMPILE_THREADS_MAX, Limits};
 use crate::wit;
 
 /// Where components are compiled.
@@ -111,9 +111,8 @@ fn answer(stack_bytes_max: u64) -> io::Result<()> {
 /// Lets `compiler`, a program whose `main` begins with [`compile_if_asked`], compile a component.
 pub(crate) fn ask(mut compiler: Command, bytes: &[u8], limits: &Limits) -> Result<Artefact, ComponentError> {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(COMPILE_THREADS_MAX);
-    // The clock that counts is the parent's. This one is for a child whose parent has died.
-    let seconds = limits.compile_ms_max.div_ceil(1_000).saturating_mul(threads as u64).saturating_add(1);
-    let seconds = at_most(Resource::RLIMIT_CPU, seconds);
+    let seconds = at_most(Resource::RLIMIT_CPU, limits.compile_ms_max.div_ceil(1_000));
+    let deadline = Duration::from_millis(limits.compile_ms_max.saturating_mul(COMPILE_PATIENCE));
     let memory = at_most(Resource::RLIMIT_AS, limits.compile_memory_bytes_max);
     compiler.arg(VERB).args([limits.stack_bytes_max, memory, seconds].map(|number| number.to_string()));
     compiler.env_clear().env("RAYON_NUM_THREADS", threads.to_string());
@@ -137,7 +136,7 @@ pub(crate) fn ask(mut compiler: Command, bytes: &[u8], limits: &Limits) -> Resul
     };
     let (answer, ended) = thread::scope(|scope| {
         let started = thread::Builder::new().name("compiling".into()).spawn_scoped(scope, exchange);
-        let answer = started.map(|_| answer.recv_timeout(Duration::from_millis(limits.compile_ms_max)).ok());
+        let answer = started.map(|_| answer.recv_timeout(deadline).ok());
         // Whoever has answered is ending, and is not waited for if it is not. Nor is anybody that it has started.
         killpg(group, Signal::SIGKILL).ok();
         (answer, child.wait())
@@ -224,11 +223,11 @@ mod tests {
 
     #[test]
     fn a_child_that_goes_on_is_killed_at_the_deadline_whatever_it_has_said() {
-        let limits = Limits { compile_ms_max: 100, compile_memory_bytes_max: 1 << 20, ..Limits::default() };
-        let late = ComponentError::CompileTime { allowed_ms: 100 };
+        let limits = Limits { compile_ms_max: 25, compile_memory_bytes_max: 1 << 20, ..Limits::default() };
+        let late = ComponentError::CompileTime { allowed_ms: 25 };
         assert_eq!(told("while :; do :; done", &limits), late);
         assert_eq!(told("cat > /dev/null; echo code; while :; do :; done", &limits), late);
-        assert_eq!(told("kill -XCPU $$", &limits), late, "it has a clock of its own, for when its parent is gone");
+        assert_eq!(told("kill -XCPU $$", &limits), late, "it has used up its own limit");
         let closed = told("cat > /dev/null; exec >&-; while :; do :; done", &limits);
         assert!(matches!(closed, ComponentError::CompilerDied(_)), "it is not waited for: {closed}");
         let endless = told("cat > /dev/null; while :; do echo code; done", &limits);

@@ -94,9 +94,9 @@ pub enum ComponentError {
     /// Compiling: the compiler gave up in an unforeseen way. Ours to mend.
     #[error("the compiler failed on this component, which is a defect of the host: {0}")]
     CompilerPanic(String),
-    /// Compiling: it takes too long. Trying again helps where the machine was busy.
+    /// Compiling: it takes too long. Trying again helps only where the machine was very busy.
     #[error(
-        "the component exceeds compile_ms_max: limit {allowed_ms} ms, and it was not compiled by then; make it smaller"
+        "the component exceeds compile_ms_max: limit {allowed_ms} ms, after which it was still not compiled; make it smaller"
     )]
     CompileTime {
         /// The limit.

@@ -12,7 +12,8 @@ pub struct Limits {
     pub core_modules_max: u64,
     /// Core instances that instantiating a component makes. Python's makes 107.
     pub core_instances_max: u64,
-    /// Milliseconds that compiling a component in a child may take. One in Go, 3.4 MB, takes three seconds of a core.
+    /// Milliseconds of a core, in started seconds, that compiling a component in a child may take; and by the clock
+    /// `COMPILE_PATIENCE` times as many. One in Go, 3.4 MB, takes three seconds of a core.
     pub compile_ms_max: u64,
     /// Bytes of addresses that a child that compiles may map, itself and its threads included.
     pub compile_memory_bytes_max: u64,
@@ -50,6 +51,9 @@ pub const INPUT_ROWS: u64 = 1_024;
 
 /// Milliseconds between two ticks of the clock that ends calls: short beside any sensible deadline, free beside work.
 pub const TICK_MS: u64 = 5;
+
+/// By the clock, a child may compile so many times as long as it may compute: a machine has other work.
+pub(crate) const COMPILE_PATIENCE: u64 = 4;
 
 /// Threads that a child compiles with: a component should not take every core from the rows that flow meanwhile.
 pub(crate) const COMPILE_THREADS_MAX: usize = 4;
