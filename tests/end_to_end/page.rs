@@ -107,7 +107,7 @@ fn the_page_fits_a_phone_and_is_dark_where_that_is_wanted() {
                  document.querySelector('.letters .said') !== null";
     let widths = "['main', 'section.letters', 'section.logs', '.tiles', '.tile'].map(one => \
                   document.querySelector(one).getBoundingClientRect().width)";
-    let mut seen = |browser: &mut Browser, look: &Look| {
+    let seen = |browser: &mut Browser, look: &Look| {
         browser.open(&address, look);
         until("the page is drawn", || browser.ask(drawn) == true);
         let widths = browser.ask(widths);

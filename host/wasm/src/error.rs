@@ -96,7 +96,8 @@ pub enum ComponentError {
     CompilerPanic(String),
     /// Compiling: it takes too long. Trying again helps only where the machine was very busy.
     #[error(
-        "the component exceeds compile_ms_max: limit {allowed_ms} ms, after which it was still not compiled; make it smaller"
+        "the component exceeds compile_ms_max: limit {allowed_ms} ms, after which it was still not compiled; make it \
+         smaller"
     )]
     CompileTime {
         /// The limit.
