@@ -9,6 +9,8 @@
 mod guests;
 #[path = "end_to_end/serve.rs"]
 mod serve;
+#[path = "end_to_end/plans.rs"]
+mod plans;
 #[path = "end_to_end/seen.rs"]
 mod seen;
 #[path = "end_to_end/faults.rs"]

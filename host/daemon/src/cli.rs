@@ -12,6 +12,7 @@ mod graph;
 mod inspect;
 mod man;
 mod new;
+mod planned;
 mod progress;
 mod remote;
 mod run;

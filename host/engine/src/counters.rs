@@ -22,6 +22,11 @@ impl Counter {
         self.0.store(to, Ordering::Relaxed);
     }
 
+    /// Has one lane's part of a number that lanes have together go from one to another.
+    pub fn shift(&self, from: u64, to: u64) {
+        self.add(to.wrapping_sub(from));
+    }
+
     /// The number now.
     #[must_use]
     pub fn get(&self) -> u64 {
@@ -120,6 +125,10 @@ pub struct Counters {
     pub failures: Counter,
     /// Rows that were tried again.
     pub retries: Counter,
+    /// Keys of a stage's state.
+    pub state_keys: Counter,
+    /// Bytes of memory that it takes.
+    pub state_bytes: Counter,
     /// Rows of committed epochs, for a sink.
     pub committed: Counter,
     /// How far a source has come, in bytes or rows, where its end is known.

@@ -283,6 +283,11 @@ pub trait Factory: Send + Sync {
     /// What dead letters and status call this code: a component's digest, `native` otherwise.
     fn digest(&self) -> &str;
 
+    /// What this code asks of the host, by the names that it uses; nothing where it is not a component.
+    fn imports(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Opens an operator. With the same arguments the plan is the same each time.
     ///
     /// # Errors

@@ -66,6 +66,10 @@ impl Factory for Component {
         &self.info.digest
     }
 
+    fn imports(&self) -> Vec<String> {
+        self.info.imports.clone()
+    }
+
     fn open(&self, config: &Value, input: &[Field]) -> Result<(OperatorPlan, Box<dyn Operator>), Refusal> {
         let config = if config.is_null() { "{}".into() } else { config.to_string() };
         let opened = Opened::new(self.code.clone(), config, input)?;

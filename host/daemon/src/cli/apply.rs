@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use serde_json::Value;
 
 use super::remote::{Server, print};
 use super::{Failed, Output, Setting};
@@ -54,11 +55,13 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
     if setting.output == Output::Json {
         return print(&planned);
     }
-    for change in planned["changes"].as_array().into_iter().flatten() {
-        println!("{}", change.as_str().unwrap_or_default());
+    if args.plan {
+        print!("{}", super::planned::text(&planned));
+    } else {
+        changes(&planned);
     }
-    for (stage, state) in planned["state"].as_object().into_iter().flatten() {
-        println!("stage {stage}: {}", state.as_str().unwrap_or_default());
+    if let Some(why) = planned["refused"].as_str() {
+        return Err(anyhow::anyhow!("pipeline {name}: this would be refused: {why}").into());
     }
     let (way, revision) = (planned["way"].as_str().unwrap_or_default(), &planned["revision"]);
     if args.plan {
@@ -67,4 +70,14 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
         println!("pipeline {name}: {way}, revision {revision}");
     }
     Ok(())
+}
+
+/// What was done, in lines.
+fn changes(planned: &Value) {
+    for change in planned["changes"].as_array().into_iter().flatten() {
+        println!("{}", change.as_str().unwrap_or_default());
+    }
+    for (stage, state) in planned["state"].as_object().into_iter().flatten() {
+        println!("stage {stage}: {}", state.as_str().unwrap_or_default());
+    }
 }

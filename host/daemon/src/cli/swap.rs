@@ -15,6 +15,7 @@ const EXAMPLES: &str = "\
 Examples:
   wasmill swap sensor-alerts/score ./my-anomaly       build the folder, and put it to work
   wasmill swap sensor-alerts/score my_anomaly.wasm
+  wasmill swap sensor-alerts/score my_anomaly.wasm --plan   say what that would come to
   wasmill swap sensor-alerts/score --back             the version before";
 
 /// Put other code into a stage of a running pipeline: no row is lost or doubled, and its state is carried over. Code
@@ -30,11 +31,17 @@ pub(super) struct Args {
     /// Go back to the version before
     #[arg(long, conflicts_with = "plugin")]
     back: bool,
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    plan: bool,
     #[command(flatten)]
     server: Server,
 }
 
 pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
+    if args.plan {
+        return plan(args, setting);
+    }
     let swapped = match &args.plugin {
         None => back(&args.stage, &args.server)?,
         Some(plugin) => into(&args.stage, plugin, &args.server)?,
@@ -46,6 +53,32 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Says what it would come to; without code, to go back.
+fn plan(args: &Args, setting: &Setting) -> Result<(), Failed> {
+    let (client, path, revision) = found(&args.stage, &args.server)?;
+    let planned = match &args.plugin {
+        Some(plugin) => client.ask("POST", &format!("{path}/plan"), &component(plugin)?, revision)?,
+        None => client.ask("POST", &format!("{path}/plan?back=true"), b"", revision)?,
+    };
+    let planned = planned.body;
+    if setting.output == Output::Json {
+        return print(&planned);
+    }
+    print!("{}", super::planned::text(&planned));
+    if let Some(why) = planned["refused"].as_str() {
+        return Err(anyhow::anyhow!("{}: this would be refused: {why}", args.stage).into());
+    }
+    let way = planned["way"].as_str().unwrap_or_default();
+    println!("{}: this would be a {way}; nothing was changed", args.stage);
+    Ok(())
+}
+
+/// The bytes of a component, or of what a folder builds to.
+fn component(plugin: &Path) -> Result<Vec<u8>, Failed> {
+    let path = if plugin.is_dir() { build::build(plugin, &Options::default())?.path } else { plugin.to_owned() };
+    Ok(std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?)
+}
+
 fn back(place: &str, server: &Server) -> Result<Value, Failed> {
     let (client, path, revision) = found(place, server)?;
     Ok(client.ask("POST", &format!("{path}/back"), b"", revision)?.body)
@@ -54,9 +87,7 @@ fn back(place: &str, server: &Server) -> Result<Value, Failed> {
 /// Puts a component, or a folder that is built first, to work in a stage: what the server says of it.
 pub(super) fn into(place: &str, plugin: &Path, server: &Server) -> Result<Value, Failed> {
     let (client, path, revision) = found(place, server)?;
-    let component = if plugin.is_dir() { build::build(plugin, &Options::default())?.path } else { plugin.to_owned() };
-    let bytes = std::fs::read(&component).with_context(|| format!("cannot read {}", component.display()))?;
-    let uploaded = client.ask("POST", "/api/v1/plugins", &bytes, None)?;
+    let uploaded = client.ask("POST", "/api/v1/plugins", &component(plugin)?, None)?;
     let body = json!({"digest": uploaded.body["digest"]}).to_string();
     Ok(client.ask("PUT", &format!("{path}/plugin"), body.as_bytes(), revision)?.body)
 }

@@ -38,6 +38,7 @@ pub(crate) fn router(server: Arc<Server>) -> Router {
         .route("/pipelines/{name}/dead-letters", get(pipelines::dead_letters))
         .route("/pipelines/{name}/stages/{stage}/versions", get(stages::versions))
         .route("/pipelines/{name}/stages/{stage}/plugin", put(stages::swap))
+        .route("/pipelines/{name}/stages/{stage}/plan", post(stages::plan))
         .route("/pipelines/{name}/stages/{stage}/back", post(stages::back))
         .route("/pipelines/{name}/stages/{stage}/tap", get(stages::tap))
         .route("/events", get(events));

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use wasmill_engine::graph::Graph;
 use wasmill_engine::plan::{Action, Plan};
 use wasmill_engine::runtime::Controls;
 use wasmill_engine::runtime::change::Change;
 
 use super::disk::{Aside, Desired, DiskError, Goal};
+use super::planned::Planned;
 use super::problem::Problem;
 use super::registry::{Pipeline, Server, shorten};
 use super::running::{End, Running};
@@ -39,23 +39,6 @@ pub(crate) struct Applied {
     pub(crate) text: String,
     /// Whether a pipeline that cannot be changed while it runs is drained and started anew.
     pub(crate) replace: bool,
-}
-
-/// What an apply would do, or did.
-#[derive(Debug, Serialize)]
-pub(crate) struct Planned {
-    /// The pipeline.
-    pub(crate) pipeline: String,
-    /// Its revision.
-    pub(crate) revision: u64,
-    /// How it gets there: `start`, `swap`, `restart` or `nothing`.
-    pub(crate) way: &'static str,
-    /// The changes, in the order of a record's way.
-    pub(crate) changes: Vec<String>,
-    /// For each stage whose code changes what becomes of its state.
-    pub(crate) state: BTreeMap<String, String>,
-    /// What is allowed and probably not meant.
-    pub(crate) warnings: Value,
 }
 
 fn checked(name: &str) -> Result<(), Problem> {
@@ -98,12 +81,14 @@ impl Server {
         let alive = pipeline.view().alive();
         let Wanted { spec, graph, found, desired, mut planned } = self.wanted(pipeline, alive.as_ref(), applied)?;
         let change = match (&alive, planned.way) {
-            (Some(alive), "swap") => {
-                let (change, _) = self.prepare(alive, |_| Ok(graph.clone()), false)?;
-                planned.state =
-                    change.carries().iter().map(|(of, carry)| (of.to_string(), carry.to_string())).collect();
-                Some(change)
-            }
+            (Some(alive), "swap") => match self.prepare(alive, |_| Ok(graph.clone()), false) {
+                Ok((change, _)) => {
+                    planned.carries(&change);
+                    Some(change)
+                }
+                Err(problem) if dry => return Ok(planned.refused(&problem)),
+                Err(problem) => return Err(problem),
+            },
             _ => None,
         };
         if dry {
@@ -173,14 +158,10 @@ impl Server {
             Some(_) if changes.changes().is_empty() => "nothing",
             Some(_) => "swap",
         };
-        let planned = Planned {
-            pipeline: name.clone(),
-            revision: before.as_ref().map_or(0, |before| before.revision),
-            way,
-            changes: changes.changes().iter().map(ToString::to_string).collect(),
-            state: BTreeMap::new(),
-            warnings: serde_json::to_value(&spec.warnings.diagnostics).unwrap_or_default(),
-        };
+        let revision = before.as_ref().map_or(0, |before| before.revision);
+        let planned = self.planned((name, revision), alive.map(|alive| &**alive), &graph, (way, false))?;
+        let warnings = serde_json::to_value(&spec.warnings.diagnostics).unwrap_or_default();
+        let planned = Planned { warnings, ..planned };
         let last = before.as_ref().map_or_else(|| self.revisions.load(Ordering::SeqCst), |before| before.revision);
         let plugins = digests(before.as_ref(), &found.digests);
         let goal =

@@ -12,7 +12,7 @@ use super::status::{Node, Whole, whole};
 type Metric = (&'static str, &'static str, &'static str, fn(&Node) -> f64);
 
 /// The metrics of a node. Names are here and nowhere else.
-const NODE_METRICS: [Metric; 8] = [
+const NODE_METRICS: [Metric; 10] = [
     ("wasmill_rows_in_total", "counter", "Rows that came in.", |node| node.line.rows_in as f64),
     ("wasmill_rows_out_total", "counter", "Rows that went out.", |node| node.line.rows_out as f64),
     ("wasmill_rows_filtered_total", "counter", "Rows that went nowhere, by the operator's choice.", |node| {
@@ -27,6 +27,8 @@ const NODE_METRICS: [Metric; 8] = [
     ("wasmill_retries_total", "counter", "Rows that were tried again.", |node| node.line.retries as f64),
     ("wasmill_batches_total", "counter", "Batches that took effect.", |node| node.line.batches as f64),
     ("wasmill_bytes_total", "counter", "Bytes read or written.", |node| node.line.bytes as f64),
+    ("wasmill_state_keys", "gauge", "Keys of a stage's state.", |node| node.keys as f64),
+    ("wasmill_state_bytes", "gauge", "Bytes of memory that a stage's state takes.", |node| node.state_bytes as f64),
 ];
 const UP: &str = "wasmill_up_seconds";
 const PIPELINES: &str = "wasmill_pipelines";

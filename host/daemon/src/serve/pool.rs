@@ -165,6 +165,11 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
+    /// Threads that there are.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.len()
+    }
+
     /// A pool of so many threads.
     ///
     /// # Errors

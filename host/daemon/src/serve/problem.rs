@@ -34,6 +34,11 @@ impl Problem {
         Self { kind, status: status.as_u16(), detail: detail.into(), diagnostics: None, rendered: None }
     }
 
+    /// What is wrong, where, and what to do.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// 400: the request makes no sense.
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed", detail)

@@ -84,6 +84,9 @@ pub(crate) struct Node {
     /// For a stage and a sink how old rows were, since they were read, when they left it, or reached it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) age: Option<Times>,
+    /// For a keyed stage its keys, and the bytes of memory that they take.
+    pub(crate) keys: u64,
+    pub(crate) state_bytes: u64,
     /// For a stage its versions since the pipeline was started, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) versions: Vec<VersionOf>,
@@ -231,6 +234,8 @@ fn nodes(running: &Running, rates: &[Rate]) -> Vec<Node> {
                 batch_us: mean(&status.counters),
                 took: (status.part == Part::Stage).then(|| Times::of(&status.counters.took)),
                 age: matches!(status.part, Part::Stage | Part::Sink).then(|| Times::of(&status.counters.age)),
+                keys: status.counters.state_keys.get(),
+                state_bytes: status.counters.state_bytes.get(),
                 versions: versions.iter().map(version).collect(),
             }
         };

@@ -16,8 +16,10 @@ use wasmill_engine::node::order::{Side, Tap};
 use wasmill_engine::operator::Factory as _;
 use wasmill_engine::runtime::change::{Change, ChangeError, Trial};
 use wasmill_engine::runtime::stages::StageEvent;
+use wasmill_wasm::Component;
 
 use super::disk::{Aside, Desired};
+use super::planned::Planned;
 use super::problem::Problem;
 use super::registry::{Pipeline, Server, shorten};
 use super::running::Running;
@@ -85,28 +87,67 @@ impl Server {
         self.in_turn(name, false, expected, |pipeline| self.swap_in_turn(pipeline, stage, digest, false))
     }
 
+    /// What it would come to to put other code into a stage; nothing is changed or kept. Without code it is about the
+    /// way back to the code before.
+    ///
+    /// # Errors
+    /// There is no such pipeline, stage or code, or somebody else was first. That the code does not fit is told.
+    pub(crate) fn plan_swap(
+        &self,
+        name: &str,
+        stage: &str,
+        code: Option<&[u8]>,
+        expected: Option<u64>,
+    ) -> Result<Planned, Problem> {
+        let pipeline = self.find(name)?;
+        pipeline.unchanged(expected)?;
+        let running = alive(&pipeline)?;
+        let unusable = |why: String| Problem::wrong("unusable-plugin", why);
+        let component = match code {
+            Some(code) => {
+                let engine = self.world.engine().map_err(Problem::failed)?;
+                engine.load(code).map_err(|error| unusable(error.to_string()))?
+            }
+            None => {
+                let before = before(&pipeline, stage)?;
+                self.shelf(&pipeline, BTreeMap::new()).load(stage, &before).map_err(unusable)?
+            }
+        };
+        let graph = running.ask(|controls| controls.graph().clone());
+        let (number, back) = (number(name, &graph, stage)?, code.is_none());
+        let revision = pipeline.view().desired.as_ref().map_or(0, |desired| desired.revision);
+        let wanted = match with_code(&graph, number, &component) {
+            Ok(wanted) => wanted,
+            Err(problem) => {
+                let planned = self.planned((name, revision), Some(&running), &graph, ("swap", back))?;
+                return Ok(planned.refused(&problem));
+            }
+        };
+        let mut planned = self.planned((name, revision), Some(&running), &wanted, ("swap", back))?;
+        if planned.changes.is_empty() {
+            return Ok(Planned { way: "nothing", ..planned });
+        }
+        match self.prepare(&running, |_| Ok(wanted.clone()), back) {
+            Ok((change, _)) => planned.carries(&change),
+            Err(problem) => return Ok(planned.refused(&problem)),
+        }
+        Ok(planned)
+    }
+
     /// Puts the code before back into a stage.
     ///
     /// # Errors
     /// As [`Self::swap`]; or there is no code before.
     pub(crate) fn back(&self, name: &str, stage: &str, expected: Option<u64>) -> Result<Swapped, Problem> {
         self.in_turn(name, false, expected, |pipeline| {
-            let digests = pipeline.view().desired.as_ref().and_then(|desired| desired.plugins.get(stage).cloned());
-            let digests = digests.unwrap_or_default();
-            let Some(before) = digests.iter().rev().nth(1) else {
-                let detail = format!("stage {stage} of {name} has no version before; swap it first");
-                return Err(Problem::conflict("no-version-before", detail));
-            };
-            self.swap_in_turn(pipeline, stage, before, true)
+            let before = before(pipeline, stage)?;
+            self.swap_in_turn(pipeline, stage, &before, true)
         })
     }
 
     fn swap_in_turn(&self, pipeline: &Pipeline, stage: &str, digest: &str, back: bool) -> Result<Swapped, Problem> {
         let name = &pipeline.name;
-        let Some(running) = pipeline.view().alive() else {
-            let detail = format!("pipeline {name} does not run; apply it first");
-            return Err(Problem::conflict("not-running", detail));
-        };
+        let running = alive(pipeline)?;
         // It must not be deleted before it is written down who uses it.
         let _pin = self.pins.pin(&self.disk, digest);
         if !self.disk.has_plugin(digest) {
@@ -116,29 +157,13 @@ impl Server {
         let component = self.shelf(pipeline, BTreeMap::new()).load(stage, digest);
         let component = component.map_err(|why| Problem::wrong("unusable-plugin", why))?;
         let graph = running.ask(|controls| controls.graph().clone());
-        let Some(number) = graph.stages.iter().position(|of| *of.name == *stage) else {
-            let names = graph.stages.iter().map(|of| &*of.name);
-            let hint = wasmill_engine::graph::suggest::hint(stage, names);
-            return Err(Problem::unknown("unknown-stage", format!("pipeline {name} has no stage `{stage}`{hint}")));
-        };
-        let old = &graph.stages[number];
-        let from = old.factory.digest().to_owned();
+        let number = number(name, &graph, stage)?;
+        let from = graph.stages[number].factory.digest().to_owned();
         if from == digest {
             let detail = format!("stage {stage} of {name} runs {digest} already");
             return Err(Problem::conflict("same-plugin", detail));
         }
-        if old.factory.kind() != component.kind() {
-            let (running, wanted) = (old.factory.kind().to_string(), component.kind().to_string());
-            return Err(refused(&ChangeError::Kind { stage: stage.into(), running, wanted }));
-        }
-        let wanted = |graph: &Graph| {
-            let mut wanted = graph.clone();
-            let with = graph.stages[number].with_code(Arc::new(component.clone()));
-            let not_opened = |message| ChangeError::Open { stage: stage.into(), message };
-            wanted.stages[number] = with.map_err(|message| refused(&not_opened(message)))?.0;
-            Ok(wanted)
-        };
-        let (change, carried) = self.prepare(&running, wanted, back)?;
+        let (change, carried) = self.prepare(&running, |graph| with_code(graph, number, &component), back)?;
         // First on disk, so that a disk that is full changes nothing.
         let (desired, aside) = self.noted(pipeline, stage, digest, back)?;
         let (_, version) = install(&running, change)?.remove(0);
@@ -245,6 +270,45 @@ impl Server {
         })?;
         Ok((desired, aside))
     }
+}
+
+/// The start of a pipeline that runs.
+fn alive(pipeline: &Pipeline) -> Result<Arc<Running>, Problem> {
+    pipeline.view().alive().ok_or_else(|| {
+        let detail = format!("pipeline {} does not run; apply it first", pipeline.name);
+        Problem::conflict("not-running", detail)
+    })
+}
+
+/// The digest of the code that a stage had before.
+fn before(pipeline: &Pipeline, stage: &str) -> Result<String, Problem> {
+    let digests = pipeline.view().desired.as_ref().and_then(|desired| desired.plugins.get(stage).cloned());
+    digests.unwrap_or_default().into_iter().rev().nth(1).ok_or_else(|| {
+        let detail = format!("stage {stage} of {} has no version before; swap it first", pipeline.name);
+        Problem::conflict("no-version-before", detail)
+    })
+}
+
+/// The number of a stage in the graph.
+fn number(pipeline: &str, graph: &Graph, stage: &str) -> Result<usize, Problem> {
+    graph.stages.iter().position(|of| *of.name == *stage).ok_or_else(|| {
+        let hint = wasmill_engine::graph::suggest::hint(stage, graph.stages.iter().map(|of| &*of.name));
+        Problem::unknown("unknown-stage", format!("pipeline {pipeline} has no stage `{stage}`{hint}"))
+    })
+}
+
+/// The same with other code in that stage.
+fn with_code(graph: &Graph, number: usize, component: &Component) -> Result<Graph, Problem> {
+    let old = &graph.stages[number];
+    if old.factory.kind() != component.kind() {
+        let (running, wanted) = (old.factory.kind().to_string(), component.kind().to_string());
+        return Err(refused(&ChangeError::Kind { stage: old.name.clone(), running, wanted }));
+    }
+    let with = old.with_code(Arc::new(component.clone()));
+    let not_opened = |message| refused(&ChangeError::Open { stage: old.name.clone(), message });
+    let mut wanted = graph.clone();
+    wanted.stages[number] = with.map_err(not_opened)?.0;
+    Ok(wanted)
 }
 
 /// A few batches that come into a stage now; none where none come.

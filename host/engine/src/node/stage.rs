@@ -4,6 +4,7 @@
 //! becomes one message on each port, once every row of it is emitted, filtered, or given up. Neighbours:
 //! [`crate::node::code`] calls, [`crate::node::work`] orders tries, [`watch`] changes the code between two messages.
 
+mod held;
 mod watch;
 
 use std::sync::Arc;
@@ -73,6 +74,8 @@ pub struct StageNode {
     /// The code before, while the one that works is watched.
     watch: Option<Watch>,
     taps: Vec<Tap>,
+    /// Keys and bytes of the state, as they were told last.
+    held: [u64; 2],
 }
 
 impl StageNode {
@@ -94,6 +97,7 @@ impl StageNode {
             sweep_at: Micros::MIN,
             watch: None,
             taps: Vec::new(),
+            held: [0; 2],
         }
     }
 
@@ -288,6 +292,7 @@ impl StageNode {
         if now >= self.sweep_at {
             state.sweep(now, SWEEP_KEYS);
             self.sweep_at = now.saturating_add(SWEEP_EVERY_MICROS);
+            self.tell_held();
         }
         Some(self.sweep_at)
     }
@@ -304,6 +309,7 @@ impl StageNode {
         if !self.letters.is_empty() {
             self.parts.outbox.dead(std::mem::take(&mut self.letters));
         }
+        self.tell_held();
         self.busy = false;
     }
 }
@@ -480,13 +486,14 @@ mod tests {
         let batches = vec![Batch::new(Arc::new(records), layout)];
         input.send(Message::Rows(Parcel { batches, watermark: Micros::MIN })).unwrap();
         while node.step(&clock) == Step::Progressed {}
-        assert_eq!(node.parts.state.as_ref().unwrap().len(), KEYS as usize);
+        assert_eq!(node.parts.counters.state_keys.get(), KEYS as u64);
         clock.advance(TTL_MS as i64 * 1_000);
         let mut looks = 0;
         while let Step::Idle { until: Some(until) } = node.step(&clock) {
             clock.advance(until - clock.now());
             looks += 1;
         }
+        assert_eq!(node.parts.counters.state_keys.get(), 0);
         assert!(node.parts.state.as_ref().unwrap().is_empty(), "and then it has nothing to wake for");
         assert!(looks >= 3, "{looks} looks, each at a slice");
     }

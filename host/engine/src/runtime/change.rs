@@ -208,7 +208,7 @@ fn swap(
 ) -> Result<(Swap, Carry), ChangeError> {
     let old = &running.stages[number];
     let stage = old.name.clone();
-    let carry = check(old, wanted, trial.may_drop)?;
+    let carry = fits(old, wanted, trial.may_drop)?;
     // Everything around the stage was planned with the old one's layouts.
     let wanted = Stage { shapes: old.shapes.clone(), ..wanted.clone() };
     if let Some(column) = running.undecoded(number, &wanted) {
@@ -247,8 +247,12 @@ fn try_on(code: &mut Code, batch: &Batch, now: Micros) -> Result<(), CallError> 
     code.call(state.as_mut(), batch, context).map(drop)
 }
 
-/// Whether new code can take the place of the old.
-fn check(old: &Stage, new: &Stage, may_drop: bool) -> Result<Carry, ChangeError> {
+/// Whether new code can take the place of the old, and what becomes of the state then. Fields of it may be dropped
+/// where `may_drop`.
+///
+/// # Errors
+/// It is of another kind, has other ports, or has another idea of the state.
+pub fn fits(old: &Stage, new: &Stage, may_drop: bool) -> Result<Carry, ChangeError> {
     let stage = || old.name.clone();
     let (running, wanted) = (old.factory.kind(), new.factory.kind());
     if running != wanted {
@@ -260,8 +264,8 @@ fn check(old: &Stage, new: &Stage, may_drop: bool) -> Result<Carry, ChangeError>
     }
     carry(&old.plan.tables, &new.plan.tables, may_drop).map_err(|problem| ChangeError::State {
         stage: stage(),
-        running: shown(&old.plan.tables, table),
-        wanted: shown(&new.plan.tables, table),
+        running: schema(&old.plan.tables),
+        wanted: schema(&new.plan.tables),
         problem,
     })
 }
@@ -294,6 +298,12 @@ fn carry(old: &[Table], new: &[Table], may_drop: bool) -> Result<Carry, String> 
         }
     }
     Ok(Carry::Reshaped { added, dropped })
+}
+
+/// State in words: its tables with versions and columns.
+#[must_use]
+pub fn schema(tables: &[Table]) -> String {
+    shown(tables, table)
 }
 
 fn shown<T>(items: &[T], show: impl Fn(&T) -> String) -> String {

@@ -14,6 +14,7 @@ use futures_util::stream;
 use serde::Deserialize;
 use serde_json::json;
 use wasmill_engine::node::order::{Side, Tap};
+use wasmill_wasm::COMPONENT_BYTES_WITH_RUNTIME;
 
 use super::ask::{Answer, Asked, answer, apart, body, expected};
 use crate::serve::problem::Problem;
@@ -83,6 +84,34 @@ pub(super) async fn back(
     apart(move || {
         let swapped = server.back(&name, &stage, expected)?;
         Ok(answer(&swapped, Some(swapped.revision)))
+    })
+    .await
+}
+
+/// What a plan of a swap is about, where no code is sent.
+#[derive(Debug, Deserialize)]
+pub(super) struct Way {
+    /// To the code before.
+    #[serde(default)]
+    back: bool,
+}
+
+/// What it would come to to swap to the component that is sent.
+pub(super) async fn plan(
+    State(server): State<Arc<Server>>,
+    Path((name, stage)): Path<(String, String)>,
+    Asked(way): Asked<Way>,
+    headers: HeaderMap,
+    sent: Body,
+) -> Answer {
+    let expected = expected(&headers)?;
+    let bytes = body(sent, COMPONENT_BYTES_WITH_RUNTIME, "the component").await?;
+    if way.back != bytes.is_empty() {
+        return Err(Problem::malformed("send a component, or ask with `?back=true` and send nothing"));
+    }
+    apart(move || {
+        let planned = server.plan_swap(&name, &stage, (!way.back).then_some(&bytes[..]), expected)?;
+        Ok(answer(&planned, Some(planned.revision)))
     })
     .await
 }
