@@ -259,6 +259,26 @@ fn on_a_full_disk_an_upload_an_apply_and_a_swap_change_nothing_and_say_so() {
 }
 
 #[test]
+fn a_switch_that_cannot_be_written_down_is_told_and_written_down_as_soon_as_it_can_be() {
+    let folder = followed();
+    let server = Server::with_faults(&folder, &[]);
+    server.apply(&folder, "followed", "pipeline.yaml").with(200);
+    let other = server.upload(&relabelled(&passing(), 1));
+    folder.write("fault", "stuck");
+    let told = server.swap("followed", "pass", &other, "").with(500);
+    told.says(&["now, but that could not be written down, and the code before runs after a restart", "cannot write"]);
+    assert_eq!(live(&server.pipeline("followed"), "pass"), other);
+    server.send("DELETE", &format!("/api/v1/plugins/{other}"), "", b"").with(409).says(&["is used by followed"]);
+    folder.write("guest.wasm", relabelled(&passing(), 2));
+    let told = server.apply(&folder, "followed", "pipeline.yaml").with(500);
+    told.says(&["pipeline followed was not applied, and nothing was changed"]);
+    fs::remove_file(folder.path().join("fault")).unwrap();
+    until("it is written down", || server.pipeline("followed")["revision"] == 2);
+    server.kill();
+    assert_eq!(one_version(&Server::with_faults(&folder, &[])), other);
+}
+
+#[test]
 fn changes_of_all_kinds_at_once_leave_each_pipeline_whole_and_kill_9_leaves_the_same() {
     let folder = followed();
     for number in 0..4 {

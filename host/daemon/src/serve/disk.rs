@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 use wasmill_wasm::digest;
 
-use super::step::{Step, reach, space};
+use super::step::{Step, place, reach, space};
 
 /// The folders, and the file of revisions.
 const PLUGINS: &str = "plugins";
@@ -291,7 +291,7 @@ impl Aside {
     /// # Errors
     /// That is not possible, or not known to be durable.
     pub(crate) fn keep(self) -> Result<(), DiskError> {
-        let renamed = fs::rename(&self.aside, &self.path);
+        let renamed = place().and_then(|()| fs::rename(&self.aside, &self.path));
         let kept = renamed.and_then(|()| {
             reach(Step::Renamed(self.of));
             File::open(&self.folder)?.sync_all()

@@ -2,7 +2,8 @@
 //! promised to survive both at each of them.
 //!
 //! Always true: without the variable [`FAULT`] nothing happens here. With it, the file that it names says what happens
-//! from now on: `die STEP`, the process ends as `kill -9` does; `full`, no file can be written.
+//! from now on: `die STEP`, the process ends as `kill -9` does; `full`, no file can be written; `stuck`, none can be
+//! put in its place.
 
 use std::fmt;
 use std::io;
@@ -75,6 +76,17 @@ pub(crate) fn reach(step: Step) {
 pub(crate) fn space() -> io::Result<()> {
     match armed() {
         Some(fault) if fault.trim() == "full" => Err(io::ErrorKind::StorageFull.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Asks to put a file in its place.
+///
+/// # Errors
+/// A test has it that this fails.
+pub(crate) fn place() -> io::Result<()> {
+    match armed() {
+        Some(fault) if fault.trim() == "stuck" => Err(io::Error::other("a test has it so")),
         _ => Ok(()),
     }
 }
