@@ -3,6 +3,7 @@ package wasmill_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -192,7 +193,10 @@ func TestACounterCountsACallAndAGaugeStays(t *testing.T) {
 		for _, price := range prices {
 			rows = append(rows, wasmilltest.Row{"price": price})
 		}
-		return process(t, run, rows...).Metrics
+		found := process(t, run, rows...).Metrics
+		// Those of the examples are the package's, too.
+		maps.DeleteFunc(found, func(name string, _ float64) bool { return name != "handled_rows" && name != "last_price" })
+		return found
 	}
 	same(t, "first", metrics(5, 7), map[string]float64{"handled_rows": 2, "last_price": 7})
 	same(t, "second", metrics(1), map[string]float64{"handled_rows": 1, "last_price": 7})
