@@ -17,7 +17,7 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
-use wasmill_tests::house::{built, go_is_here, house, shelve};
+use wasmill_tests::house::{aloud, built, go_is_here, house, shelve};
 use wasmill_tests::process::{Ended, Folder, binary, ended, in_setting, repository, rows, wasmill};
 
 /// Held by who runs an example: two runs of a pipeline do not share their output.
@@ -72,7 +72,7 @@ fn an_example_runs_as_it_stands_and_comes_to_what_it_says() {
         let name = example.strip_prefix(house()).unwrap().display().to_string();
         assert!(example.join("README.md").is_file(), "{name} has no README.md");
         if needs_go(&example) && !go_is_here() {
-            println!("skipped {name}: there is no `go` on the path");
+            aloud(&format!("skipped {name}: there is no `go` on the path"));
             continue;
         }
         let is_plugin = |folder: &&PathBuf| ["Cargo.toml", "go.mod"].iter().any(|file| folder.join(file).is_file());

@@ -8,6 +8,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
+use wasmill_tests::house::aloud;
 use wasmill_tests::process::Folder;
 
 /// What is always told to the browser.
@@ -18,7 +19,7 @@ pub(crate) fn is_here() -> bool {
     let here = Command::new("chromium").arg("--version").stdout(Stdio::null()).status().is_ok();
     assert!(here || env::var("CI").as_deref() != Ok("true"), "there is no `chromium` on the path");
     if !here {
-        println!("skipped: there is no `chromium` on the path");
+        aloud("skipped: there is no `chromium` on the path");
     }
     here
 }

@@ -5,9 +5,10 @@
 //! run to run. Neighbour: [`crate::process`] runs `wasmill`.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, Once, OnceLock, PoisonError};
 use std::{env, fs, io};
 
 use crate::process::{ended, kept, repository, wasmill};
@@ -77,7 +78,16 @@ pub fn built(folder: &str) -> PathBuf {
 pub fn go_is_here() -> bool {
     let here = Command::new("go").arg("version").output().is_ok();
     assert!(here || env::var("CI").as_deref() != Ok("true"), "there is no `go` on the path");
+    static SAID: Once = Once::new();
+    if !here {
+        SAID.call_once(|| aloud("skipped what is about Go: there is no `go` on the path; `setup/go` gets one"));
+    }
     here
+}
+
+/// Says a line where people see it: what a test prints is shown only when it fails, this always.
+pub fn aloud(line: &str) {
+    writeln!(std::io::stderr(), "{line}").expect("there is a stderr");
 }
 
 /// Builds the plugins that ship that a text names, as `filter@1`, and puts them on the shelf `plugins` of the copy,

@@ -1,18 +1,21 @@
-//! The guide to Go: the files that it shows are a project that builds, its other snippets compile.
+//! The guide to Go: its commands and the files that it shows do what it says, from `wasmill new` on; its other snippets
+//! compile in the project that comes of it.
 //!
-//! A block of code whose fence names a file, as in "go main.go", is that file. Neighbour: [`crate::terminal`] runs the
-//! commands that the guide shows, in the folder of those files.
+//! Neighbour: [`crate::terminal`] runs the commands and writes the files.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use wasmill_tests::house::go_is_here;
 use wasmill_tests::process::{ended, repository};
 
 use crate::terminal;
 
 const GUIDE: &str = "docs/go.md";
+/// The project that it makes.
+const PROJECT: &str = "score";
 
 /// The packages that a snippet may use without saying so.
 const PACKAGES: [(&str, &str); 8] = [
@@ -53,31 +56,24 @@ fn package(snippet: &str) -> String {
 
 #[test]
 fn the_guide_to_go_is_a_project_that_does_what_it_says() {
-    if Command::new("go").arg("version").output().is_err() {
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "there is no `go` on the path");
+    if !go_is_here() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let write = |path: &str, text: &str| {
-        let path = folder.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    };
-    let sdk = repository().join("sdk/go");
-    for (number, (fence, text)) in blocks(&fs::read_to_string(repository().join(GUIDE)).unwrap()).iter().enumerate() {
-        match (fence.split_once(' '), &**fence) {
-            (Some((_, path)), _) => write(path, &text.replace("=> SDK", &format!("=> {}", sdk.display()))),
-            (None, "go") if text.contains("func Test") => write(&format!("snippet{number}/a_test.go"), &package(text)),
-            (None, "go") => write(&format!("snippet{number}/a.go"), &package(text)),
-            _ => {}
-        }
-    }
-    fs::copy(sdk.join("go.sum"), folder.path().join("go.sum")).unwrap();
-    let go = |arguments: &[&str]| ended(Command::new("go").args(arguments).current_dir(folder.path())).with_code(0);
-    go(&["vet", "./..."]);
     assert!(terminal::check_in(GUIDE, folder.path()) > 0);
-    let dead = text_of(&folder.path().join("dead"));
+    let project = folder.path().join(PROJECT);
+    let dead = text_of(&project.join("dead"));
     assert!(dead.contains("the reading has no site"), "{dead}");
+    for (number, (fence, text)) in blocks(&fs::read_to_string(repository().join(GUIDE)).unwrap()).iter().enumerate() {
+        if fence != "go" {
+            continue;
+        }
+        let snippet = project.join(format!("snippet{number}"));
+        fs::create_dir_all(&snippet).unwrap();
+        let file = if text.contains("func Test") { "a_test.go" } else { "a.go" };
+        fs::write(snippet.join(file), package(text)).unwrap();
+    }
+    ended(Command::new("go").args(["vet", "./..."]).current_dir(project)).with_code(0);
 }
 
 /// The text of the visible files of a folder.

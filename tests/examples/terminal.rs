@@ -62,15 +62,11 @@ fn is(pattern: &str, text: &str) -> bool {
 /// Runs the commands that a document shows, one after the other, in the copy of the repository, and writes the files
 /// between them; answers how many commands.
 pub(crate) fn check(document: &str) -> usize {
-    run(document, house(), true)
+    check_in(document, house())
 }
 
-/// The same in a folder in which the document's files are already.
+/// The same in another folder.
 pub(crate) fn check_in(document: &str, folder: &Path) -> usize {
-    run(document, folder, false)
-}
-
-fn run(document: &str, folder: &Path, writes: bool) -> usize {
     let mut commands = 0;
     let tools = std::env::join_paths(
         [binary().parent().unwrap().to_owned()]
@@ -82,9 +78,7 @@ fn run(document: &str, folder: &Path, writes: bool) -> usize {
         let (line, command, seen) = match step {
             Step::Command { line, command, seen } => (line, command, seen),
             Step::File { path, text } => {
-                if writes {
-                    fs::write(folder.join(path), text).unwrap();
-                }
+                fs::write(folder.join(path), text).unwrap();
                 continue;
             }
         };

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
+use wasmill_tests::house::aloud;
+
 /// A language that has an SDK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Language {
@@ -26,7 +28,7 @@ const WASI: (&str, &str) = ("wasi_snapshot_preview1", include_str!("../../sdk/ad
 pub(crate) fn component(language: Language, guest: &str) -> Option<Vec<u8>> {
     if let Some(missing) = missing(language) {
         assert_ne!(env::var("CI").as_deref(), Ok("true"), "{language:?} guests cannot be built: {missing}");
-        println!("skipped the {language:?} guest `{guest}`: {missing}");
+        aloud(&format!("skipped the {language:?} guest `{guest}`: {missing}"));
         return None;
     }
     let core = match language {
