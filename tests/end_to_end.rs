@@ -17,6 +17,10 @@ mod seen;
 mod faults;
 #[path = "end_to_end/browser.rs"]
 mod browser;
+#[path = "end_to_end/codes.rs"]
+mod codes;
+#[path = "end_to_end/clients.rs"]
+mod clients;
 #[path = "end_to_end/page.rs"]
 mod page;
 #[path = "end_to_end/bad_lines.rs"]

@@ -6,6 +6,11 @@ use wasmill_wasm::encode;
 
 /// A component that passes every row on, but does `attack` where the int64 `n` is `poison` and the condition holds.
 fn attacking(poison: u64, condition: &str, attack: &str) -> Vec<u8> {
+    with(poison, condition, attack, "(func $outer (call $inner)) (func $inner unreachable)")
+}
+
+/// The same with these further definitions.
+fn with(poison: u64, condition: &str, attack: &str, extra: &str) -> Vec<u8> {
     let mut image = Image::default();
     let (read, port) = (image.read("n", "int64"), image.port("main", &[]));
     let plan = image.plan(&[read], &[port], &[]);
@@ -22,7 +27,6 @@ fn attacking(poison: u64, condition: &str, attack: &str) -> Vec<u8> {
            (br $next)))
          (i32.const {good})"
     );
-    let extra = "(func $outer (call $inner)) (func $inner unreachable)";
     encode(&image.guest(OperatorKind::Transform, plan, &body, extra), None).expect("it fits the contract")
 }
 
@@ -44,4 +48,11 @@ pub(crate) fn poisoned_once_by(poison: u64) -> Vec<u8> {
 /// A guest that passes every row on.
 pub(crate) fn passing() -> Vec<u8> {
     attacking(0, "(i32.const 0)", "unreachable")
+}
+
+/// A guest that warns with that text when the row comes by.
+pub(crate) fn speaking_at(n: u64, text: &str) -> Vec<u8> {
+    // Where nothing else of the guest's memory is.
+    let data = format!("(data (i32.const 64) \"{text}\")");
+    with(n, "(i32.const 1)", &format!("(call $log (i32.const 3) (i32.const 64) (i32.const {}))", text.len()), &data)
 }

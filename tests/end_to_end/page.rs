@@ -188,7 +188,7 @@ fn the_page_is_for_this_machine_only_and_loads_nothing_from_elsewhere() {
         }
         server.send("GET", path, "host: evil.example\r\n", b"").with(403);
         server.send("GET", path, "origin: http://evil.example\r\n", b"").with(403);
-        server.send("POST", path, "", b"").with(400);
+        server.send("POST", path, "", b"").with(405);
     }
 }
 

@@ -108,7 +108,7 @@ impl Server {
         let mut stream = TcpStream::connect(&self.address).expect("the server listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a second is a timeout");
         let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
-        if !headers.to_ascii_lowercase().contains("host:") {
+        if !headers.to_ascii_lowercase().lines().any(|line| line.starts_with("host:")) {
             write!(head, "host: {}\r\n", self.address).expect("a text can be written to");
         }
         write!(head, "content-length: {}\r\n{headers}\r\n", body.len()).expect("a text can be written to");

@@ -1,6 +1,6 @@
 //! Asks a server over its admin API, and says helpfully when there is none.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -13,6 +13,15 @@ const ANSWER_BYTES_MAX: u64 = 256 << 20;
 /// Time between two looks whether a server is there.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// How long a server may take to take a connection, to take more of a request, and to give more of an answer. A drain
+/// or a swap of a large component takes a minute or two; a tap without rows gives a sign of life each second.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+const SEND_WITHIN: Duration = Duration::from_secs(60);
+const ANSWER_WITHIN: Duration = Duration::from_secs(300);
+
+/// How long a connection is kept for another request: less than a server keeps it.
+const CONNECTION_KEPT: Duration = Duration::from_secs(5);
+
 /// Why there is no good answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
@@ -24,6 +33,17 @@ pub(crate) enum ClientError {
         /// Where it should be.
         address: String,
         /// What the system says.
+        reason: String,
+    },
+    /// It was asked, and does not answer: nobody knows whether it did what it was asked.
+    #[error(
+        "the server at {address} was asked and gave no answer ({reason}); look with `wasmill status` what it has done \
+         before you ask it again"
+    )]
+    Silent {
+        /// Where it is.
+        address: String,
+        /// What happened.
         reason: String,
     },
     /// The server refuses.
@@ -72,7 +92,9 @@ pub(crate) struct Client {
 impl Client {
     /// A way to the server at that address, which is waited for so long.
     pub(crate) fn new(address: &str, wait: Duration) -> Self {
-        let config = Agent::config_builder().http_status_as_error(false).proxy(None).build();
+        let config = Agent::config_builder().http_status_as_error(false).proxy(None);
+        let config = config.timeout_connect(Some(CONNECT_WITHIN)).timeout_per_write(Some(SEND_WITHIN));
+        let config = config.timeout_per_read(Some(ANSWER_WITHIN)).max_idle_age(CONNECTION_KEPT).build();
         Self { agent: Agent::new_with_config(config), address: address.to_owned(), patience: Instant::now() + wait }
     }
 
@@ -152,15 +174,7 @@ impl Client {
             request.body(body).map(|request| self.agent.run(request))
         };
         let sent = made.map_err(|error| self.strange(&error.to_string()))?;
-        let mut response = sent.map_err(|error| match error {
-            ureq::Error::Io(error) => {
-                ClientError::NoServer { address: self.address.clone(), reason: error.to_string() }
-            }
-            ureq::Error::ConnectionFailed | ureq::Error::HostNotFound => {
-                ClientError::NoServer { address: self.address.clone(), reason: error.to_string() }
-            }
-            error => self.strange(&error.to_string()),
-        })?;
+        let mut response = sent.map_err(|error| self.unanswered(error))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -173,6 +187,20 @@ impl Client {
 
     fn json(&self, text: &[u8]) -> Result<Value, ClientError> {
         serde_json::from_slice(text).map_err(|error| self.strange(&error.to_string()))
+    }
+
+    /// Only where nobody can have heard the request it may be sent again without a word.
+    fn unanswered(&self, error: ureq::Error) -> ClientError {
+        let (address, reason) = (self.address.clone(), error.to_string());
+        match error {
+            ureq::Error::ConnectionFailed | ureq::Error::HostNotFound => ClientError::NoServer { address, reason },
+            ureq::Error::Timeout(ureq::Timeout::Connect) => ClientError::NoServer { address, reason },
+            ureq::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                ClientError::NoServer { address, reason }
+            }
+            ureq::Error::Io(_) | ureq::Error::Timeout(_) => ClientError::Silent { address, reason },
+            _ => ClientError::Strange { address, reason },
+        }
     }
 
     fn strange(&self, reason: &str) -> ClientError {
@@ -188,6 +216,8 @@ pub(crate) fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+
     use super::*;
 
     #[test]
@@ -202,5 +232,29 @@ mod tests {
             panic!("somebody answered")
         };
         assert!(error.to_string().contains("start one with `wasmill serve --data DIR`"), "{error}");
+    }
+
+    #[test]
+    fn what_a_server_has_heard_is_not_sent_again_however_long_one_is_waited_for() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let heard = std::thread::spawn(move || {
+            let mut heard = 0;
+            loop {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = [0; 4];
+                stream.read_exact(&mut request).unwrap();
+                if &request == b"over" {
+                    return heard;
+                }
+                heard += 1;
+            }
+        });
+        let Err(error) = Client::new(&address, Duration::from_secs(60)).ask("POST", "/x", b"body", None) else {
+            panic!("there was no answer")
+        };
+        assert!(error.to_string().contains("was asked and gave no answer"), "{error}");
+        std::net::TcpStream::connect(&address).unwrap().write_all(b"over").unwrap();
+        assert_eq!(heard.join().unwrap(), 1);
     }
 }

@@ -27,6 +27,7 @@ mod rows;
 mod guard;
 mod page;
 mod api;
+mod listen;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -38,6 +39,7 @@ use anyhow::Context as _;
 
 use crate::driver;
 use disk::Disk;
+use listen::Patience;
 use registry::Server;
 
 pub(crate) use guard::address;
@@ -83,7 +85,7 @@ pub(crate) fn serve(options: &Options) -> anyhow::Result<bool> {
     tracing::info!("listening on http://{address}");
     let router = api::router(server.clone());
     let drained = runtime.block_on(async {
-        let serving = tokio::spawn(async move { axum::serve(listener, router).await });
+        let serving = tokio::spawn(listen::serve(listener, router, Patience::default()));
         stop.notified().await;
         let (server, deadline) = (server.clone(), options.drain);
         let (tell, told) = tokio::sync::oneshot::channel();

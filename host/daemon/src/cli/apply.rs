@@ -63,6 +63,10 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
     if let Some(why) = planned["refused"].as_str() {
         return Err(anyhow::anyhow!("pipeline {name}: this would be refused: {why}").into());
     }
+    for swapped in planned["swapped"].as_array().into_iter().flatten() {
+        let waited = swapped["waited_us"].as_f64().unwrap_or(0.0) / 1e3;
+        println!("stage {}: rows waited {waited:.1} ms", swapped["stage"].as_str().unwrap_or_default());
+    }
     let (way, revision) = (planned["way"].as_str().unwrap_or_default(), &planned["revision"]);
     if args.plan {
         println!("pipeline {name}: this would be a {way}; nothing was changed");

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::metrics;
-use super::problem::Problem;
+use super::problem::{self, Problem};
 use super::registry::Server;
 use super::{guard, page};
 use ask::{Answer, Asked, answer, apart};
@@ -50,7 +50,8 @@ pub(crate) fn router(server: Arc<Server>) -> Router {
         .route("/version", get(version))
         .route("/metrics", get(metrics))
         .fallback(async || Problem::unknown("unknown-path", "there is nothing here; the API is under /api/v1"))
-        .method_not_allowed_fallback(async || Problem::malformed("this path does not take this method"))
+        .method_not_allowed_fallback(async || Problem::method())
+        .layer(middleware::map_response(problem::formed))
         .layer(middleware::from_fn(guard::local))
         .with_state(server)
 }

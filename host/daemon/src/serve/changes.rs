@@ -17,13 +17,13 @@ use wasmill_engine::runtime::Controls;
 use wasmill_engine::runtime::change::Change;
 
 use super::disk::{Aside, Desired, DiskError, Goal};
-use super::planned::Planned;
+use super::planned::{Planned, Switched};
 use super::problem::Problem;
 use super::registry::{Pipeline, Server, shorten};
 use super::running::{End, Running};
 use super::shelf::Found;
 use super::step::{Step, reach};
-use super::swap::install;
+use super::swap::{install, short};
 use crate::spec::{self, Spec};
 
 /// How long a drain is waited for before it is told that it goes on.
@@ -73,7 +73,8 @@ impl Server {
         dry: bool,
     ) -> Result<Planned, Problem> {
         checked(name)?;
-        self.in_turn(name, true, expected, |pipeline| self.apply_in_turn(pipeline, applied, dry))
+        let done = self.in_turn(name, true, expected, |pipeline| self.apply_in_turn(pipeline, applied, dry));
+        if dry { done } else { self.tell_refused(name, "an apply", done) }
     }
 
     fn apply_in_turn(&self, pipeline: &Pipeline, applied: Applied, dry: bool) -> Result<Planned, Problem> {
@@ -109,13 +110,12 @@ impl Server {
         };
         match (&alive, change) {
             (Some(alive), Some(change)) => {
-                let swapped = self.swap_all(alive, change);
+                let swapped = self.swap_all(pipeline, alive, change);
                 found.all().filter(|digest| alive.has(digest)).for_each(|digest| self.pins.claim(digest));
-                if let Err(problem) = swapped {
+                planned.swapped = swapped.inspect_err(|_| {
                     // Some may have switched: what shall be is what is. If it cannot be written now, it is later.
                     drop(self.write_down(pipeline));
-                    return Err(problem);
-                }
+                })?;
                 aside.keep().map_err(|error| not_written(error, &format!("pipeline {name} has the new code now")))?;
                 pipeline.view().desired = Some(desired);
                 applied();
@@ -171,12 +171,23 @@ impl Server {
     }
 
     /// Hands a change over, and waits until every stage of it has switched.
-    fn swap_all(&self, alive: &Running, change: Change) -> Result<(), Problem> {
+    fn swap_all(&self, pipeline: &Pipeline, alive: &Running, change: Change) -> Result<Vec<Switched>, Problem> {
         let installed = install(alive, change)?;
         reach(Step::Installed);
-        installed.iter().try_for_each(|(stage, version)| self.switched(alive, stage, *version).map(drop))?;
+        let switched = |(stage, version): (String, u64)| {
+            let (waited_us, keys, _) = self.switched(alive, &stage, version)?;
+            let live = alive.ask(|controls| controls.stages().live(&stage));
+            let to = live.map_or_else(String::new, |(live, _)| live.digest().to_owned());
+            let facts = json!({"stage": stage, "to": to, "waited_us": waited_us, "keys": keys});
+            let waited = format!("rows waited {:.1} ms", waited_us as f64 / 1e3);
+            let name = &pipeline.name;
+            let message = format!("stage {stage} of {name} was swapped to {}: {waited}", short(&to));
+            self.event(name, "swapped", message, facts);
+            Ok(Switched { stage, to, waited_us, keys })
+        };
+        let switched = installed.into_iter().map(switched).collect::<Result<_, Problem>>()?;
         reach(Step::Switched);
-        Ok(())
+        Ok(switched)
     }
 
     /// Whether sources and sinks are configured as before: the plan knows their rows only.

@@ -145,9 +145,10 @@ impl Server {
         match notice {
             Notice::Stage(StageEvent::Settled { .. }) => return false,
             Notice::Stage(StageEvent::Switched { .. }) => {}
-            Notice::Stage(StageEvent::WentBack { stage, version, to, why, .. }) => {
+            Notice::Stage(StageEvent::WentBack { stage, version, to, why, waited }) => {
                 let message = format!("stage {stage} went back from version {version} to {to}: {why}");
-                self.event(name, "went-back", message, json!({"stage": &**stage, "version": version, "to": to}));
+                let facts = json!({"stage": &**stage, "version": version, "to": to, "waited_us": waited});
+                self.event(name, "went-back", message, facts);
             }
             Notice::Ended(end) => {
                 let message = match end {

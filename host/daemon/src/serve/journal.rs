@@ -10,6 +10,9 @@ use serde_json::Value;
 use wasmill_engine::clock::Micros;
 use wasmill_engine::sink::{Block, Progress, Promise, SinkError, SinkWriter, Wants};
 
+/// Bytes of each text in a dead letter that is kept: of a letter, its record, its reason and its backtrace can be long.
+const LETTER_TEXT_BYTES_MAX: usize = 4 << 10;
+
 /// The last few of something, each with a number counted from 1.
 pub(crate) struct Recent<T> {
     items: Mutex<(u64, VecDeque<(u64, T)>)>,
@@ -108,6 +111,19 @@ pub(crate) struct Letter {
     letter: Value,
 }
 
+/// A dead letter whose long texts are cut, with a note: what is kept in memory is for people who look, and the sink has
+/// all of it.
+fn cut(letter: Value) -> Value {
+    match letter {
+        Value::String(text) if text.len() > LETTER_TEXT_BYTES_MAX => {
+            let start = &text[..text.floor_char_boundary(LETTER_TEXT_BYTES_MAX)];
+            format!("{start}... (cut here; the sink has all {} bytes)", text.len()).into()
+        }
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, cut(value))).collect(),
+        other => other,
+    }
+}
+
 impl SinkWriter for Remembering {
     fn wants(&self) -> Wants {
         self.inner.wants()
@@ -128,7 +144,7 @@ impl SinkWriter for Remembering {
             for (start, end) in starts.zip(block.ends).skip(block.ends.len().saturating_sub(self.last.most)) {
                 let text = String::from_utf8_lossy(&block.bytes[start as usize..*end as usize]);
                 let letter = serde_json::from_str(&text).unwrap_or_else(|_| Value::from(text.trim_end()));
-                self.last.add(Letter { letter });
+                self.last.add(Letter { letter: cut(letter) });
             }
         }
         Ok(progress)
@@ -159,5 +175,18 @@ mod tests {
         assert_eq!(shown(recent.after(0, 9, |_| true)), [(4, 13), (5, 14), (6, 15)]);
         assert_eq!(shown(recent.after(4, 9, |_| true)), [(5, 14), (6, 15)]);
         assert_eq!(shown(recent.after(0, 1, |item| *item < 15)), [(5, 14)]);
+    }
+
+    #[test]
+    fn what_is_kept_of_a_dead_letter_is_short_and_says_that_it_was_cut() {
+        let letter = serde_json::json!({"line": 7, "reason": "too long", "record": "ä".repeat(1 << 19)});
+        let kept = cut(letter);
+        assert_eq!((&kept["line"], &kept["reason"]), (&7.into(), &"too long".into()));
+        let record = kept["record"].as_str().unwrap();
+        assert!(
+            record.ends_with("ä... (cut here; the sink has all 1048576 bytes)") && record.len() < 4_200,
+            "{record}"
+        );
+        assert_eq!(cut("x".repeat(5_000).into()).as_str().map(|text| text.contains("all 5000 bytes")), Some(true));
     }
 }

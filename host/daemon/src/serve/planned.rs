@@ -38,11 +38,25 @@ pub(crate) struct Planned {
     pub(crate) threads: usize,
     /// Whether it has to be applied with `replace`: what runs is drained, its state dropped, its sources read anew.
     pub(crate) needs_replace: bool,
+    /// What the change of code has cost, where it was done.
+    pub(crate) swapped: Vec<Switched>,
     /// Why it would be refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) refused: Option<String>,
     /// What is allowed and probably not meant.
     pub(crate) warnings: Value,
+}
+
+/// A stage whose code an apply has changed.
+#[derive(Debug, Serialize)]
+pub(crate) struct Switched {
+    pub(crate) stage: String,
+    /// The digest of its code.
+    pub(crate) to: String,
+    /// The longest that rows of a lane waited.
+    pub(crate) waited_us: i64,
+    /// Keys whose state was carried over.
+    pub(crate) keys: u64,
 }
 
 /// What becomes of a stage.
@@ -226,6 +240,7 @@ impl Server {
             stages,
             threads: self.pool.threads(),
             needs_replace: way == "restart",
+            swapped: Vec::new(),
             refused: None,
             warnings: Value::Array(Vec::new()),
         })

@@ -11,6 +11,12 @@ use serde_json::Value;
 use super::disk::DiskError;
 use crate::spec::Diagnostics;
 
+/// The form of all refusals.
+const CONTENT_TYPE: &str = "application/problem+json";
+
+/// Bytes of a reason that is not ours.
+const REASON_BYTES_MAX: usize = 4 << 10;
+
 /// A refusal.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Problem {
@@ -54,6 +60,17 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, kind, detail)
     }
 
+    /// 405: not with this method.
+    pub(crate) fn method() -> Self {
+        let detail = "this path does not take this method; `allow` in the head of this answer has those that it takes";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "other-method", detail)
+    }
+
+    /// 408: it did not come in time.
+    pub(crate) fn slow(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "slow", detail)
+    }
+
     /// 409: not in this state.
     pub(crate) fn conflict(kind: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, kind, detail)
@@ -88,6 +105,11 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", detail)
     }
 
+    /// The word for scripts.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.kind
+    }
+
     /// The same after a sentence about what was done nevertheless.
     pub(crate) fn after(self, sentence: &str) -> Self {
         Self { detail: format!("{sentence}: {}", self.detail), ..self }
@@ -96,6 +118,11 @@ impl Problem {
     /// 503: too much at once.
     pub(crate) fn busy(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-changes", detail)
+    }
+
+    /// 503: more is being sent than there is room for.
+    pub(crate) fn crowded(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-bytes", detail)
     }
 
     /// 503: the server is on its way down.
@@ -117,10 +144,21 @@ impl From<DiskError> for Problem {
     }
 }
 
+/// What was refused before any code of ours saw it, in the form of all refusals.
+pub(crate) async fn formed(response: Response) -> Response {
+    let status = response.status();
+    let told = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == CONTENT_TYPE);
+    if told || !status.is_client_error() {
+        return response;
+    }
+    let text = axum::body::to_bytes(response.into_body(), REASON_BYTES_MAX).await.unwrap_or_default();
+    Problem::new(status, "malformed", String::from_utf8_lossy(&text)).into_response()
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self).expect("texts and numbers can always be written as JSON");
-        (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+        (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response()
     }
 }

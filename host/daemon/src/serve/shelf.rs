@@ -180,6 +180,15 @@ impl Shelf<'_> {
     }
 }
 
+/// Refuses the streams of a process as ends of a pipeline: a server has them for itself, and one set for all.
+fn not_own(connector: &str) -> Result<(), ConfigError> {
+    if !["stdin", "stdout"].contains(&connector) {
+        return Ok(());
+    }
+    let message = format!("`{connector}` would be the server's own; use `file`, or `wasmill run`");
+    Err(ConfigError { path: String::new(), message })
+}
+
 impl Outside for Shelf<'_> {
     fn source_names(&self) -> Vec<&'static str> {
         self.world.source_names()
@@ -190,10 +199,12 @@ impl Outside for Shelf<'_> {
     }
 
     fn check_source(&self, connector: &str, config: &Value) -> Result<(), ConfigError> {
+        not_own(connector)?;
         self.world.check_source(connector, config)
     }
 
     fn check_sink(&self, connector: &str, config: &Value) -> Result<(), ConfigError> {
+        not_own(connector)?;
         self.world.check_sink(connector, config)
     }
 

@@ -29,6 +29,12 @@ use crate::driver::MachineClock;
 /// How long a swap waits for rows to try new code on. A stage that is idle has none.
 const SAMPLES_WITHIN: Duration = Duration::from_millis(200);
 
+/// Batches that new code is tried on.
+const SAMPLES: usize = 4;
+
+/// How often a swap looks whether the one before it is done.
+const BUSY_LOOK_EVERY: Duration = Duration::from_millis(5);
+
 /// How long a swap waits for every lane to switch: as long as the longest batch in flight.
 const SWITCH_WITHIN: Duration = Duration::from_secs(30);
 
@@ -84,7 +90,8 @@ impl Server {
         digest: &str,
         expected: Option<u64>,
     ) -> Result<Swapped, Problem> {
-        self.in_turn(name, false, expected, |pipeline| self.swap_in_turn(pipeline, stage, digest, false))
+        let done = self.in_turn(name, false, expected, |pipeline| self.swap_in_turn(pipeline, stage, digest, false));
+        self.tell_refused(name, &format!("a swap of stage {stage}"), done)
     }
 
     /// What it would come to to put other code into a stage; nothing is changed or kept. Without code it is about the
@@ -139,9 +146,20 @@ impl Server {
     /// # Errors
     /// As [`Self::swap`]; or there is no code before.
     pub(crate) fn back(&self, name: &str, stage: &str, expected: Option<u64>) -> Result<Swapped, Problem> {
-        self.in_turn(name, false, expected, |pipeline| {
+        let done = self.in_turn(name, false, expected, |pipeline| {
             let before = before(pipeline, stage)?;
             self.swap_in_turn(pipeline, stage, &before, true)
+        });
+        self.tell_refused(name, &format!("a way back of stage {stage}"), done)
+    }
+
+    /// Notes what a change came to, where it was refused; that a stage went back by itself is told as that.
+    pub(super) fn tell_refused<T>(&self, name: &str, what: &str, done: Result<T, Problem>) -> Result<T, Problem> {
+        done.inspect_err(|problem| {
+            if problem.kind() != "went-back" && self.find(name).is_ok() {
+                let message = format!("{what} of {name} was refused: {}", problem.detail());
+                self.event(name, "refused", message, json!({"type": problem.kind()}));
+            }
         })
     }
 
@@ -214,7 +232,7 @@ impl Server {
         let back = |why: &str| {
             let detail =
                 format!("the new code of stage {stage} failed, so the old one works on and nothing is lost: {why}");
-            Err(Problem::conflict("went-back", detail))
+            Problem::conflict("went-back", detail)
         };
         let is = |of: &Arc<str>, number: &u64| **of == *stage && *number == version;
         let switched = running.wait(SWITCH_WITHIN, |events, end| {
@@ -222,33 +240,26 @@ impl Server {
                 StageEvent::Switched { stage, version, waited, keys } if is(stage, version) => {
                     Some(Ok((*waited, *keys)))
                 }
-                StageEvent::WentBack { stage, version, why, .. } if is(stage, version) => Some(Err(why.clone())),
+                StageEvent::WentBack { stage, version, why, .. } if is(stage, version) => Some(Err(back(why))),
                 _ => None,
             });
-            event.or_else(|| end.map(|_| Err("the pipeline ended".to_owned())))
+            event.or_else(|| end.map(|_| Err(ended(stage))))
         });
-        let (waited, keys) = match switched {
-            Some(Ok(switched)) => switched,
-            Some(Err(why)) => return back(&why),
-            None => {
-                let seconds = SWITCH_WITHIN.as_secs();
-                let detail =
-                    format!("stage {stage} has not switched within {seconds} s: a batch in flight takes longer");
-                return Err(Problem::conflict("busy", detail));
-            }
-        };
+        let (waited, keys) = switched.unwrap_or_else(|| {
+            let seconds = SWITCH_WITHIN.as_secs();
+            let detail = format!("stage {stage} has not switched within {seconds} s: a batch in flight takes longer");
+            Err(Problem::conflict("busy", detail))
+        })?;
         let settled = running.wait(WATCH_WITHIN, |events, end| {
             let event = events.iter().rev().find_map(|event| match event {
                 StageEvent::Settled { stage, version } if is(stage, version) => Some(Ok(())),
-                StageEvent::WentBack { stage, version, why, .. } if is(stage, version) => Some(Err(why.clone())),
+                StageEvent::WentBack { stage, version, why, .. } if is(stage, version) => Some(Err(back(why))),
                 _ => None,
             });
             event.or_else(|| end.map(|_| Ok(())))
         });
-        match settled {
-            Some(Err(why)) => back(&why),
-            settled => Ok((waited, keys, settled.is_none())),
-        }
+        let watched = settled.is_none();
+        settled.unwrap_or(Ok(())).map(|()| (waited, keys, watched))
     }
 
     /// What a pipeline shall be with other code in a stage, written down aside.
@@ -311,12 +322,19 @@ fn with_code(graph: &Graph, number: usize, component: &Component) -> Result<Grap
     Ok(wanted)
 }
 
-/// A few batches that come into a stage now; none where none come.
+/// The next few batches that come into a stage; none where none come.
 fn samples(running: &Running, stage: &str) -> Vec<Batch> {
-    let (to, from) = sync_channel(4);
+    let (to, from) = sync_channel(SAMPLES);
     running.with(|controls| controls.stages().tap(stage, || Tap { side: Side::In, to: to.clone() }));
     drop(to);
-    from.recv_timeout(SAMPLES_WITHIN).into_iter().map(|tapped| tapped.batch).collect()
+    let deadline = Instant::now() + SAMPLES_WITHIN;
+    let next = || from.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok();
+    std::iter::from_fn(next).take(SAMPLES).map(|tapped| tapped.batch).collect()
+}
+
+fn ended(stage: &str) -> Problem {
+    let detail = format!("the pipeline ended before stage {stage} had switched; apply it to start it anew");
+    Problem::conflict("not-running", detail)
 }
 
 /// Hands a change over as soon as its stages are done with the last one; the new versions.
@@ -338,8 +356,10 @@ pub(super) fn install(running: &Running, change: Change) -> Result<Vec<(String, 
         });
         match tried {
             Ok(versions) => return Ok(versions),
-            Err(ChangeError::Busy { .. }) if Instant::now() < deadline => {
-                running.wait(Duration::from_millis(2), |_, end| end.map(|_| ()));
+            Err(ChangeError::Busy { stage, .. }) if Instant::now() < deadline => {
+                if running.wait(BUSY_LOOK_EVERY, |_, end| end.cloned()).is_some() {
+                    return Err(ended(&stage));
+                }
             }
             Err(error) => return Err(refused(&error)),
         }

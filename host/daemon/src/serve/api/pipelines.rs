@@ -55,7 +55,7 @@ fn nameless() -> String {
 
 async fn applied(file: File, sent: Body) -> Result<Applied, Problem> {
     let bytes = body(sent, FILE_BYTES_MAX as u64, "the pipeline file").await?;
-    let text = String::from_utf8(bytes).map_err(|_| Problem::malformed("the pipeline file is not UTF-8"))?;
+    let text = str::from_utf8(&bytes).map_err(|_| Problem::malformed("the pipeline file is not UTF-8"))?.to_owned();
     let File { file, base, replace } = file;
     let base = base.unwrap_or_else(|| PathBuf::from("/"));
     if !base.is_absolute() {

@@ -33,6 +33,9 @@ const TAPPED_ROWS: usize = 5;
 /// Batches that wait for a slow reader of a tap.
 const TAPPED_BATCHES: usize = 4;
 
+/// How often a tap without rows gives a sign of life, by which a reader that is gone is noticed.
+const SIGN_EVERY: Duration = Duration::from_secs(1);
+
 /// How often a tap without rows looks whether its reader is still there.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -175,5 +178,5 @@ pub(super) async fn tap(
         let row = receive.recv().await?;
         Some((Ok::<_, Infallible>(Event::default().data(row)), receive))
     });
-    Ok(Sse::new(rows).keep_alive(KeepAlive::default()).into_response())
+    Ok(Sse::new(rows).keep_alive(KeepAlive::new().interval(SIGN_EVERY)).into_response())
 }
