@@ -266,6 +266,13 @@ fn a_build_that_fails_shows_what_the_compiler_says() {
         let told = in_folder(&folder, &[verb]).with_code(code);
         told.says(&["no field `coldst` on type `&Config`", "src/lib.rs:", "does not compile, see above"]);
     }
+    edit(&folder.join("src/lib.rs"), "config.coldst", "config.coldest");
+    let second = "mod second {\n    #[wasmill::prelude::transform]\n    fn other(_: super::Reading) -> bool {\n        \
+                  true\n    }\n}\n\n#[cfg(test)]";
+    edit(&folder.join("src/lib.rs"), "#[cfg(test)]", second);
+    in_folder(&folder, &["build"])
+        .with_code(1)
+        .says(&["the name `a_package_has_one_operator` is defined multiple times"]);
     let told = in_folder(&folder, &["test", "--output", "json"]).with_code(2).json();
     assert!(told["error"].as_str().unwrap().ends_with("does not compile, see above"), "{told:#}");
 }

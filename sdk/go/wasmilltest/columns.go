@@ -109,7 +109,8 @@ func nested(flat Row) Row {
 }
 
 // plain is a value as this driver has those of its kind: int64, float64, bool, string; bytes as []byte, times as
-// RFC 3339, json as its text. What does not fit stays as it is, for the message.
+// RFC 3339 (of whole numbers they are milliseconds), json as its text. What does not fit stays as it is, for the
+// message.
 func plain(kind batch.Kind, value any) any {
 	switch value := value.(type) {
 	case int:
@@ -119,7 +120,8 @@ func plain(kind batch.Kind, value any) any {
 		case batch.KindFloat64:
 			return float64(value)
 		case batch.KindTimestamp:
-			return batch.Timestamp(value).String()
+			// As in NDJSON.
+			return batch.Timestamp(value * 1_000).String()
 		}
 	case time.Time:
 		return batch.TimestampOf(value).String()
@@ -169,6 +171,9 @@ func (r *Run) column(read batch.Read, rows []Row) (batch.Column, error) {
 		}
 		if number, is := value.(float64); is && read.Kind != batch.KindFloat64 {
 			value = int64(number)
+		}
+		if micros, is := value.(int64); is && read.Kind == batch.KindTimestamp {
+			value = batch.Timestamp(micros)
 		}
 		fallback = plain(read.Kind, value)
 	}

@@ -162,14 +162,30 @@ impl<O: Keyed + 'static> Instance<O> {
 #[macro_export]
 macro_rules! export {
     (transform $operator:ty) => {
+        $crate::__only!();
         const _: () = {
     $crate::__export!(Transform $operator);
         };
     };
     (keyed $operator:ty) => {
+        $crate::__only!();
         const _: () = {
     $crate::__export!(Keyed $operator);
         };
+    };
+}
+
+/// Has a name that a package can have once, so that of a second operator the compiler says what is wrong with it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __only {
+    () => {
+        #[cfg(target_arch = "wasm32")]
+        #[doc(hidden)]
+        #[macro_export]
+        macro_rules! a_package_has_one_operator {
+            () => {};
+        }
     };
 }
 

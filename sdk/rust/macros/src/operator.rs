@@ -156,6 +156,7 @@ pub(crate) fn expand(kind: Kind, arguments: &Arguments, mut function: ItemFn) ->
         #[doc(hidden)]
         #[expect(non_camel_case_types, reason = "named like its function")]
         #visibility struct #name { config: #config, metrics: ::core::cell::RefCell<#metrics> }
+        ::wasmill::__only!();
         const _: () = { #checks #operator };
     })
 }

@@ -8,7 +8,7 @@ use wasmill::column::Kind;
 use wasmill::native::Operator;
 use wasmill::plan::{Field, Plan, Read};
 
-use crate::datum::{Datum, get, moment};
+use crate::datum::{Datum, get, moment, put};
 
 /// What every row has beside its columns: name, kind, whether it may be null.
 const METADATA: [(&str, Kind, bool); 6] = [
@@ -99,6 +99,18 @@ pub(crate) fn check(plan: &Plan, fields: &[Field], key: &[String], rows: &[Value
         }
     }
     Ok(())
+}
+
+/// Writes timestamps that are numbers as texts, as they leave the host.
+pub(crate) fn write_moments(fields: &[Field], rows: &mut [Value]) {
+    for field in fields.iter().filter(|field| field.kind == Kind::Timestamp.name()) {
+        for row in rows.iter_mut() {
+            let number = get(row, &field.name).filter(|value| value.is_number());
+            if let Some(at) = number.and_then(|number| Datum::read(number, Kind::Timestamp)) {
+                put(row, &field.name, at.show(Kind::Timestamp));
+            }
+        }
+    }
 }
 
 /// Checks that a read finds what it wants.

@@ -69,11 +69,12 @@ fn called<O: Operator>(suite: &Suite, key: &[String], case: &Case) -> Result<Cam
         (false, false) => return Err("the operator has no state, and so no key; remove `key`".to_owned()),
         _ => {}
     }
-    let rows: Vec<Value> = case.input().iter().map(row::nested).collect();
+    let mut rows: Vec<Value> = case.input().iter().map(row::nested).collect();
     let config = case.config();
     let fields = input::columns::<O>(&config, &suite.columns.0, key, &rows)?;
     let driver = Driver::<O>::over(config, &fields).map_err(input::refused)?;
     input::check(driver.plan(), &fields, key, &rows)?;
+    input::write_moments(&fields, &mut rows);
     let mut driver = driver.key(key.iter().map(String::as_str));
     driver.set_now(case.now());
     let mut all = Done::default();

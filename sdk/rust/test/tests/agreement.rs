@@ -1,5 +1,4 @@
 //! The files that all drivers of cases agree on: `sdk/cases`, with the operator of the guest `judge`.
-#![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 #[path = "../../../../tests/guests/rust/judge/src/lib.rs"]
 mod judge;
