@@ -104,9 +104,14 @@ func Transform[I, C, T any](each func(I, *C, *Out[T]) error, options ...Option) 
 			if answer := each(rows[number], config, out); answer != nil {
 				out.refuse(answer)
 			}
-			if !whole || len(out.main.rows) != number+1 {
-				whole = out.note()
+			if whole && len(out.main.rows) == number+1 {
+				continue
 			}
+			if whole {
+				whole = false
+				out.main.scattered(out.row)
+			}
+			out.main.note(out.row)
 		}
 	})
 }
@@ -137,9 +142,14 @@ func Keyed[I, S, C, T any](each func(I, *S, *C, *Out[T]) error, options ...Optio
 				*own = before
 				out.refuse(answer)
 			}
-			if !whole || len(out.main.rows) != number+1 {
-				whole = out.note()
+			if whole && len(out.main.rows) == number+1 {
+				continue
 			}
+			if whole {
+				whole = false
+				out.main.scattered(out.row)
+			}
+			out.main.note(out.row)
 		}
 		return batch.Step{Effects: out.effects(given.Count), Tables: state.store(given, out.rejects)}, nil
 	}

@@ -22,7 +22,7 @@ type Out[T any] struct {
 
 // Emit sends a row to the main port. It may be called any number of times for an input row.
 func (o *Out[T]) Emit(row T) {
-	// So little that it is compiled into its callers; which row it comes from, note finds out.
+	// So little that it is compiled into its callers; which row it comes from is noted after the call.
 	o.main.rows = append(o.main.rows, row)
 }
 
@@ -78,25 +78,6 @@ func (o *Out[T]) begin(context batch.Context) {
 	}
 }
 
-// note is called after a row whose number is not that of the last row of the main port, and after each row from then
-// on: it writes down where rows of that port come from. It answers whether they still are one of each row.
-func (o *Out[T]) note() bool {
-	main, row := &o.main, int(o.row)
-	if main.each && len(main.rows) == row+1 {
-		return true
-	}
-	if main.each {
-		main.each = false
-		for before := range row {
-			main.from = append(main.from, uint32(before))
-		}
-	}
-	for len(main.from) < len(main.rows) {
-		main.from = append(main.from, o.row)
-	}
-	return false
-}
-
 // refuse takes back what was sent for the row at hand.
 func (o *Out[T]) refuse(answer error) {
 	o.rejects = append(o.rejects, verdict(answer, o.row))
@@ -135,6 +116,21 @@ type port[T any] struct {
 	// from is the number of the input row that each row comes from.
 	from    []uint32
 	writers []writer
+}
+
+// scattered is called after the first row that was not sent once and to this port: all before it were.
+func (p *port[T]) scattered(row uint32) {
+	p.each = false
+	for before := range row {
+		p.from = append(p.from, before)
+	}
+}
+
+// note writes down that what was sent since the last row is from this one.
+func (p *port[T]) note(row uint32) {
+	for len(p.from) < len(p.rows) {
+		p.from = append(p.from, row)
+	}
 }
 
 func (p *port[T]) takeBack(row uint32) {
