@@ -276,6 +276,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_opened_while_the_server_stops_is_not_started_and_what_was_before_is_drained() {
+        let folder = tempfile::tempdir().unwrap();
+        let (server, _) = Server::new(Disk::open(folder.path()).unwrap(), folder.path(), 1).unwrap();
+        let text = "name: p\nsources: { s: { generator: { kind: nexmark, only: bids, rate: 0.001 } } }\n\
+                    sinks: { o: { from: s, file: { path: o/ } } }\n";
+        let desired = Desired { text: text.to_owned(), base: folder.path().into(), ..server.unreadable("p") };
+        let started = |name: &str| {
+            let pipeline = Pipeline::new(name, None);
+            server.pipelines().insert(name.to_owned(), pipeline.clone());
+            server.start(&pipeline, desired.clone()).unwrap();
+            pipeline
+        };
+        let before = started("before");
+        assert!(before.view().alive().is_some());
+        server.stopping.store(true, Ordering::SeqCst);
+        assert!(started("late").view().running.is_none());
+        assert!(server.stop(Duration::MAX));
+        assert_eq!(before.view().running.as_ref().and_then(|running| running.end()), Some(End::Done));
+    }
+
+    #[test]
     fn a_stage_that_went_back_loses_its_last_digest_and_one_that_switched_late_gets_one_more() {
         let followed = |digests: &str, live: char, went_back: bool| {
             let mut digests: Vec<String> = digests.chars().map(String::from).collect();
