@@ -170,6 +170,7 @@ pub(crate) fn grown<'w, T: Plain>(values: &mut &'w mut [T], buffers: &'w Buffers
 
 macro_rules! fixed_value {
     ($value:ty, $kind:literal, $stored:ty, $load:expr, $store:expr) => {
+        #[diagnostic::do_not_recommend]
         impl<'a> Value<'a> for $value {
             const KIND: &'static str = $kind;
             const FIXED: bool = true;
@@ -306,6 +307,7 @@ fn pieces<const N: usize>(from: &[u8], to: &mut [u8]) {
 
 macro_rules! span_value {
     ($value:ty, $kind:literal, $load:expr, $bytes:expr) => {
+        #[diagnostic::do_not_recommend]
         impl<'a> Value<'a> for $value {
             const KIND: &'static str = $kind;
             const FIXED: bool = false;
@@ -363,6 +365,7 @@ impl<T: AsRef<str>> Json<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<'a, T: Value<'a>> Value<'a> for Option<T> {
     const KIND: &'static str = {
         assert!(!T::NULLABLE, "an `Option` within an `Option` cannot be a field of a row");

@@ -76,6 +76,7 @@ fn numbers<T: Plain>(column: StateColumn<'_>, keys: usize) -> &mut [T] {
 
 macro_rules! fixed_cell {
     ($value:ty, $kind:literal, $stored:ty, $load:expr, $store:expr) => {
+        #[diagnostic::do_not_recommend]
         impl Cell for $value {
             const KIND: &'static str = $kind;
             type Column<'a> = &'a mut [$stored];
@@ -108,6 +109,7 @@ fixed_cell!(Timestamp, "timestamp", i64, Timestamp, |Timestamp(value)| value);
 
 macro_rules! span_cell {
     ($value:ty, $kind:literal, $owned:ty, $own:expr, $bytes:ident $(, $inner:tt)?) => {
+        #[diagnostic::do_not_recommend]
         impl Cell for $value {
             const KIND: &'static str = $kind;
             type Column<'a> = Vec<$owned>;
@@ -149,6 +151,7 @@ pub struct NullableCells<'a, C> {
     keys: usize,
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Cell + Default> Cell for Option<T> {
     const KIND: &'static str = {
         assert!(!T::NULLABLE, "an `Option` within an `Option` cannot be a field of a state");
