@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{Column, GraphError, Sink, Source, Stage};
 use crate::batch::{Layout, Place};
-use crate::codec::{Format, Needs};
+use crate::codec::{Format, Needs, ndjson};
 use crate::schema::{Field, Kind, Schema};
 
 /// Rows of one source under one layout, arriving at a stage or a sink.
@@ -73,26 +73,19 @@ impl Demand {
     }
 }
 
-/// Whether an encoder can copy the records of such rows, from a source of the same format, and replace values in them:
-/// the fields of the source whose values it must find. None = it has to write every field anew.
+/// Whether an encoder can copy the records of such rows, from a source of the same format: the fields of the source
+/// whose values it must find. None = it writes every field anew. NDJSON's encoder says itself what it can do, so that
+/// what is planned and what is done never differ.
 fn can_splice(layout: &Layout, format: &Format) -> Option<Vec<usize>> {
-    // A line of CSV means something only under its own file's header.
-    if !layout.whole || matches!(format, Format::Csv { .. }) {
-        return None;
-    }
-    let made = layout.schema.fields().iter().zip(&layout.places).filter(|(_, place)| matches!(place, Place::Made(_)));
-    let mut located = Vec::new();
-    for (field, _) in made {
-        let inside = format!("{}.", field.name);
-        let beside = |other: &Field| other.name.starts_with(&inside);
-        match layout.source.position(&field.name) {
-            _ if *format != Format::Ndjson => return None,
-            Some(position) => located.push(position),
-            None if field.name.contains('.') || layout.source.fields().iter().any(beside) => return None,
-            None => {}
+    match format {
+        Format::Ndjson => ndjson::can_splice(layout, format),
+        // A line of CSV means something only under its own file's header.
+        Format::Csv { .. } => None,
+        Format::Raw => {
+            let untouched = layout.places.iter().all(|place| matches!(place, Place::Record(_)));
+            (layout.whole && untouched).then(Vec::new)
         }
     }
-    Some(located)
 }
 
 /// Whether a format can hold such rows when every field is written.

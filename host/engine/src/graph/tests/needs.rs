@@ -1,6 +1,10 @@
 //! What of a source is filled, and what is located because a sink copies records and replaces values in them.
 
+use arrow_array::{ArrayRef, Int64Array};
+
 use super::*;
+use crate::batch::{Batch, PADDING};
+use crate::codec::{self, Chunk};
 
 const BIDS: [&str; 4] = ["auction: int64", "price: int64", "url: utf8", "at: timestamp"];
 
@@ -108,4 +112,52 @@ fn raw_lines_are_copied_while_nobody_made_a_column() {
     assert_eq!(needs(&graph), (vec![], vec![]));
     assert!(raw(transform(&["line: utf8"], &["line: utf8"])).is_ok(), "one text column can be written as lines");
     assert!(raw(transform(&["line: utf8"], &["n: int64"])).is_err(), "two columns cannot");
+}
+
+/// Rows that a stage made `made` over, decoded as the graph plans it and encoded as its sink does.
+fn written(graph: &Graph, lines: &str, made: ArrayRef) -> String {
+    let plan = graph.sources[0].decode.clone().expect("the source has a format");
+    let data = [lines.as_bytes(), &[0; PADDING]].concat().into();
+    let (source, partition, len) = ("bids".into(), "p".into(), lines.len());
+    let chunk = Chunk { source, partition, data, len, offset: 0, line: 1, header: None, broken: None };
+    let decoded = codec::decoder(plan).decode(&chunk);
+    assert_eq!(decoded.bad, vec![]);
+    let batch = Batch::new(Arc::new(decoded.records), graph.sources[0].layout.clone());
+    let port = &graph.stages[0].shapes[0].ports[0];
+    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+    let batch = batch.derive(None, vec![made], &port.keeps, &port.layout);
+    codec::encoder(&Format::Ndjson).encode(&batch, &mut bytes, &mut ends);
+    String::from_utf8(bytes).expect("the encoder writes text")
+}
+
+#[test]
+fn a_nested_field_that_may_be_missing_is_made_anew_with_all_that_stands_beside_it() {
+    let source = source("bids", &["id: int64", "site.size: int64?"]);
+    let stage = stage("stage", &["bids"], transform(&["id: int64"], &["site.size: int64"]));
+    let graph = built(draft(vec![source], vec![stage], vec![sink("out", &["stage"])]));
+    assert_eq!(needs(&graph), (vec!["id"], vec![]));
+    let lines = "{\"id\":1,\"site\":{\"size\":4}}\n{\"id\":2}\n";
+    let made = Arc::new(Int64Array::from(vec![10, 20]));
+    let expected = "{\"id\":1,\"site\":{\"size\":10}}\n{\"id\":2,\"site\":{\"size\":20}}\n";
+    assert_eq!(written(&graph, lines, made), expected);
+}
+
+#[test]
+fn a_required_nested_field_is_replaced_in_a_copy_of_its_record() {
+    let source = source("bids", &["id: int64", "site.size: int64"]);
+    let stage = stage("stage", &["bids"], transform(&[], &["site.size: int64"]));
+    let graph = built(draft(vec![source], vec![stage], vec![sink("out", &["stage"])]));
+    assert_eq!(needs(&graph), (vec![], vec!["site.size"]));
+    let made = Arc::new(Int64Array::from(vec![10]));
+    let lines = "{\"x\": [], \"site\":{\"size\":4, \"y\":5},\"id\":1}\n";
+    assert_eq!(written(&graph, lines, made), lines.replace('4', "10"));
+}
+
+#[test]
+fn an_object_that_is_made_while_a_field_within_it_is_declared_is_refused_before_anything_runs() {
+    let source = source("bids", &["site: json", "site.name: utf8"]);
+    let stage = stage("stage", &["bids"], transform(&[], &["site: json"]));
+    let said = errors(draft(vec![source], vec![stage], vec![sink("out", &["stage"])]));
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("cannot write both `site` and `site.name`"), "{said:?}");
 }
