@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, StringArray, TimestampMicrosecondArray, UInt32Array};
 use arrow_array::{new_null_array, types::Int64Type};
 use arrow_buffer::{Buffer, NullBuffer, ScalarBuffer};
@@ -335,8 +336,69 @@ impl Batch {
         batch
     }
 
+    /// The batch in pieces of at most so many rows: itself, where it has no more.
+    pub fn pieces(self, most: usize) -> impl Iterator<Item = Self> {
+        let (rows, whole) = (self.rows(), self.rows() <= most);
+        (0..rows.div_ceil(most).max(1)).map(move |number| match whole {
+            true => self.clone(),
+            false => {
+                let piece = number * most..rows.min((number + 1) * most);
+                self.pick(&UInt32Array::from_iter_values(piece.map(|row| row as u32)))
+            }
+        })
+    }
+
+    /// Bytes that these rows bring with them, one as often as it stands there: their records, and the values made
+    /// earlier that `keeps` names, as [`Self::derive`] has it.
+    #[must_use]
+    pub fn carried_bytes(&self, rows: &[u32], keeps: &[usize]) -> u64 {
+        let records = &*self.records;
+        let made: Vec<Lengths<'_>> = keeps.iter().filter_map(|at| Lengths::of(&self.made[*at])).collect();
+        let columns: Vec<Lengths<'_>> = match &records.raw {
+            Some(raw) => vec![Lengths::Spans(&raw.spans)],
+            None => records.columns.iter().flatten().filter_map(Lengths::of).collect(),
+        };
+        let of_row = |row: &u32| {
+            let record = self.record(*row as usize);
+            let made: u64 = made.iter().map(|lengths| lengths.get(*row as usize)).sum();
+            made + columns.iter().map(|lengths| lengths.get(record)).sum::<u64>()
+        };
+        rows.iter().map(of_row).sum()
+    }
+
     fn select(&self, column: &ArrayRef) -> ArrayRef {
         self.selection.as_ref().map_or_else(|| column.clone(), |selection| gather(column, selection))
+    }
+}
+
+/// How long each value is.
+enum Lengths<'a> {
+    Spans(&'a [Span]),
+    Offsets(&'a [i32]),
+}
+
+impl<'a> Lengths<'a> {
+    /// Of a column whose values have lengths.
+    fn of(column: &'a ArrayRef) -> Option<Self> {
+        let text = column.as_string_opt::<i32>().map(|text| text.value_offsets());
+        text.or_else(|| column.as_binary_opt::<i32>().map(|bytes| bytes.value_offsets())).map(Self::Offsets)
+    }
+
+    fn get(&self, at: usize) -> u64 {
+        match self {
+            Self::Spans(spans) => u64::from(spans[at].end - spans[at].start),
+            Self::Offsets(offsets) => (offsets[at + 1] - offsets[at]).unsigned_abs().into(),
+        }
+    }
+}
+
+/// Bytes of a column's values.
+#[must_use]
+pub fn bytes_of(column: &ArrayRef) -> u64 {
+    match Lengths::of(column) {
+        Some(Lengths::Offsets([first, .., last])) => (last - first).unsigned_abs().into(),
+        Some(_) => 0,
+        None => 8 * column.len() as u64,
     }
 }
 

@@ -13,6 +13,7 @@ use arrow_array::{ArrayRef, UInt32Array};
 use serde_json::Value;
 
 use crate::clock::Micros;
+use crate::limits::RETRIES_MAX;
 use crate::schema::{Field, Kind};
 
 /// A column that an operator wants to see.
@@ -204,6 +205,23 @@ pub struct Effects {
     pub metrics: Vec<f64>,
     /// One entry a table, or empty.
     pub tables: Vec<TableChanges>,
+}
+
+impl Effects {
+    /// The rows that the operator wants to be called with again, each with the milliseconds before that.
+    pub fn retries(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.rejects.iter().filter_map(|reject| match reject.action {
+            Action::Retry(after_ms) => Some((reject.row, after_ms)),
+            Action::DeadLetter | Action::Stop => None,
+        })
+    }
+
+    /// Whether nothing of this is done yet, because a row is tried again and others must not overtake it. After too
+    /// many tries it is not.
+    #[must_use]
+    pub fn wait(&self, attempt: u32) -> bool {
+        attempt < RETRIES_MAX && self.retries().next().is_some()
+    }
 }
 
 /// Why a call had no effect.

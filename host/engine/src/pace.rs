@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::clock::Micros;
-use crate::limits::{BATCH_ROWS_MAX, BATCH_ROWS_START, READ_BYTES_MAX};
+use crate::limits::{BATCH_ROWS_MAX, BATCH_ROWS_START, READ_BYTES_MAX, WARM_UP_BATCHES};
 
 /// What a source's record is taken to be long before any was decoded, in bytes.
 const BYTES_PER_ROW_START: u32 = 256;
@@ -16,24 +16,39 @@ const BYTES_PER_ROW_START: u32 = 256;
 /// The bounds that the stages behind one source set.
 #[derive(Debug)]
 pub struct Pace {
+    /// One for each lane of those stages; 0 = it had no row yet.
     bounds: Vec<AtomicU32>,
     bytes_per_row: AtomicU32,
+    /// Batches so far.
+    batches: AtomicU32,
 }
 
 impl Pace {
     /// A pace for a source with so many stages (and lanes of stages) behind it.
     #[must_use]
     pub fn new(stages: usize) -> Arc<Self> {
-        let start = u32::try_from(BATCH_ROWS_START).expect("a limit fits u32");
-        let bounds = (0..stages).map(|_| AtomicU32::new(start)).collect();
-        Arc::new(Self { bounds, bytes_per_row: AtomicU32::new(BYTES_PER_ROW_START) })
+        let bounds = (0..stages).map(|_| AtomicU32::new(0)).collect();
+        Arc::new(Self { bounds, bytes_per_row: AtomicU32::new(BYTES_PER_ROW_START), batches: AtomicU32::new(0) })
     }
 
     /// Rows that the next batch may have.
     #[must_use]
     pub fn rows(&self) -> usize {
-        let bound = self.bounds.iter().map(|bound| bound.load(Ordering::Relaxed)).min();
-        bound.map_or(BATCH_ROWS_START, |rows| rows as usize).clamp(1, BATCH_ROWS_MAX)
+        let warm = self.batches.load(Ordering::Relaxed) >= WARM_UP_BATCHES;
+        let bounds = self.bounds.iter().map(|bound| bound.load(Ordering::Relaxed) as usize);
+        // A lane that still has no row will probably get none: it must not hold back the others for good.
+        let known = bounds.filter_map(|rows| match rows {
+            0 => (!warm).then_some(BATCH_ROWS_START),
+            rows => Some(rows),
+        });
+        known.min().unwrap_or(BATCH_ROWS_START).clamp(1, BATCH_ROWS_MAX)
+    }
+
+    /// A batch is on its way to the stages.
+    pub fn sent(&self) {
+        if self.batches.load(Ordering::Relaxed) < WARM_UP_BATCHES {
+            self.batches.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Bytes that the next chunk may have.
@@ -100,6 +115,16 @@ mod tests {
         for _ in 0..50 {
             slow.took(10, 1);
         }
+        assert_eq!(pace.rows(), BATCH_ROWS_MAX);
+    }
+
+    #[test]
+    fn a_lane_that_never_has_a_row_holds_batches_small_at_the_beginning_only() {
+        let pace = Pace::new(2);
+        let mut fed = Throttle::new(vec![(pace.clone(), 0)], 10_000);
+        fed.took(1_024, 10);
+        assert_eq!(pace.rows(), BATCH_ROWS_START, "the other may be slow");
+        (0..WARM_UP_BATCHES).for_each(|_| pace.sent());
         assert_eq!(pace.rows(), BATCH_ROWS_MAX);
     }
 

@@ -14,6 +14,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use crate::coordinator::{Coordinator, Order, Recipient, Report};
 use crate::counters::{Flow, OperatorMetrics, SharedCounters};
 use crate::graph::Graph;
+use crate::limits::{EMITTED_BYTES_MAX, LATENCY_MICROS, STATE_BYTES_MAX};
 use crate::node::Node;
 use crate::plan::{Part, Plan};
 use crate::sink::{SinkError, SinkWriter};
@@ -34,15 +35,17 @@ pub struct Connectors {
 /// Settings of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Bytes of state that one lane of a stage may hold.
+    /// Bytes of keyed state that the pipeline may hold. Each lane of each keyed stage gets the same share.
     pub state_bytes_max: u64,
+    /// Bytes that the rows which an operator answers to one message may stand for.
+    pub emitted_bytes_max: u64,
     /// How long a batch may take in a stage that says nothing itself, in microseconds.
     pub latency_micros: i64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { state_bytes_max: 1 << 30, latency_micros: 10_000 }
+        Self { state_bytes_max: STATE_BYTES_MAX, emitted_bytes_max: EMITTED_BYTES_MAX, latency_micros: LATENCY_MICROS }
     }
 }
 

@@ -51,6 +51,9 @@ pub use encode::header;
 /// Most bytes of a value that a reason shows.
 const SHOWN_BYTES_MAX: usize = 64;
 
+/// Why records cannot be read where a partition's header is too long, or could not be had any more.
+const NO_HEADER: &str = "the header of the partition was not read, so it is not known which column is which";
+
 /// How a source of that format is cut.
 pub(crate) fn framing(separator: u8, header: bool) -> impl Framing {
     record::Cuts { cutter: Cutter::new(separator), header }
@@ -104,11 +107,8 @@ impl CsvDecoder {
         let fill = |field: usize| needs.fill[field] || plan.event_time == Some(field);
         let columns = schema.fields().iter().enumerate().map(|(i, field)| Column::new(field, fill(i))).collect();
         let width = schema.fields().len();
-        let found = if header {
-            Err("the header of the partition was not read, so it is not known which column is which".to_owned())
-        } else {
-            Ok(Columns { width, at: (0..width).map(Some).collect() })
-        };
+        let found =
+            if header { Err(NO_HEADER.to_owned()) } else { Ok(Columns { width, at: (0..width).map(Some).collect() }) };
         Self {
             format: plan.format.clone(),
             locate: (0..width).filter(|field| needs.locate[*field]).collect(),
@@ -262,9 +262,14 @@ impl CsvDecoder {
 
 impl Decoder for CsvDecoder {
     fn decode(&mut self, chunk: &Chunk) -> Decoded {
-        if let Some(header) = chunk.header.as_ref().filter(|header| self.header.as_ref() != Some(header)) {
-            self.found = self.read_header(header);
-            self.header = Some(header.clone());
+        let has_header = matches!(self.format, Format::Csv { header: true, .. });
+        if has_header && self.header != chunk.header {
+            // What an earlier partition's header said holds for that partition alone.
+            self.found = match &chunk.header {
+                Some(header) => self.read_header(header),
+                None => Err(NO_HEADER.to_owned()),
+            };
+            self.header.clone_from(&chunk.header);
         }
         let mut done = self.records(chunk, &chunk.data[..chunk.len]);
         let rows = done.spans.len();

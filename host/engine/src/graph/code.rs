@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::reads::{self, Input};
-use super::{Column, Graph, Stage, Upstream};
-use crate::batch::Place;
+use super::{Column, Graph, Shape, Stage, Upstream};
+use crate::batch::{Batch, Place};
 use crate::operator::{Operator, SharedFactory};
 use crate::schema::Kind;
 
@@ -13,6 +13,13 @@ impl Stage {
     #[must_use]
     pub fn key_kinds(&self) -> Vec<Kind> {
         self.key.iter().map(|field| self.schema.fields()[*field].kind).collect()
+    }
+
+    /// What each port makes of the rows of a batch; none where the plan does not know its layout.
+    #[must_use]
+    pub fn shape(&self, batch: &Batch) -> Option<&Shape> {
+        let same = |shape: &&Shape| Arc::ptr_eq(&shape.input, batch.layout());
+        self.shapes.iter().find(same).or_else(|| self.shapes.iter().find(|shape| shape.input == *batch.layout()))
     }
 
     /// This stage with other code, opened. Its shapes are those of the old code: they are right where the ports are
@@ -59,8 +66,9 @@ impl Graph {
         missing.next().map(|field| self.stages[number].schema.fields()[field].name.to_string())
     }
 
-    /// The sources that a stage's rows are from.
-    fn sources_of(&self, number: usize) -> Vec<usize> {
+    /// The sources that a stage's rows are from, in order.
+    #[must_use]
+    pub fn sources_of(&self, number: usize) -> Vec<usize> {
         let mut sources = Vec::new();
         for input in &self.stages[number].inputs {
             match input {

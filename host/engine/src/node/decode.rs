@@ -1,6 +1,6 @@
 //! The decode node: one lane of a source, from bytes to a batch.
 //!
-//! Good records become one batch a chunk; bad ones go to the dead letters, or stop the pipeline where it has none. The
+//! Good records become one batch a chunk, or several where there are very many; bad ones go to the dead letters, or stop the pipeline where it has none. The
 //! lane's watermark is the largest event time that it has seen, less the lateness that the source allows.
 
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use crate::codec::{Chunk, Decoder};
 use crate::counters::SharedCounters;
 use crate::dead_letter::DeadLetter;
 use crate::edge::{Delivery, Inbox, Message, Parcel};
+use crate::limits::BATCH_ROWS_MAX;
 use crate::node::outbox::Outbox;
 use crate::node::{Node, Step, failed};
 use crate::pace::Pace;
@@ -69,8 +70,13 @@ impl DecodeNode {
         for (records, read_at) in records.into_iter().filter(|(records, _)| records.rows > 0) {
             self.observe(&records);
             self.counters.rows_out.add(records.rows as u64);
-            self.counters.batches.add(1);
-            batches.push(Batch::new(Arc::new(records), self.layout.clone()).read_then(read_at));
+            self.pace.sent();
+            let batch = Batch::new(Arc::new(records), self.layout.clone()).read_then(read_at);
+            // How many rows a read brings is a guess, far off where lines are much shorter than the last.
+            for batch in batch.pieces(BATCH_ROWS_MAX) {
+                self.counters.batches.add(1);
+                batches.push(batch);
+            }
         }
         self.outbox.rows(0, Parcel { batches, watermark: self.watermark });
     }
@@ -124,5 +130,46 @@ impl Node for DecodeNode {
 
     fn name(&self) -> &str {
         &self.name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::PADDING;
+    use crate::clock::ManualClock;
+    use crate::codec::{self, DecodePlan, Format, Needs};
+    use crate::edge::edge;
+    use crate::node::outbox::{Receiver, Split};
+    use crate::schema::{Field, Kind, Schema};
+
+    #[test]
+    fn lines_far_shorter_than_expected_come_in_several_batches_of_one_message() {
+        const ROWS: usize = 131_072;
+        let schema = Schema::new(vec![Field::required("line", Kind::Utf8)]);
+        let needs = Needs { fill: vec![true], locate: vec![false] };
+        let plan = DecodePlan { format: Format::Raw, schema: schema.clone(), needs, event_time: None };
+        let ((to, inbox), (out, rows)) = (edge(), edge());
+        let mut node = DecodeNode {
+            name: "lines".into(),
+            inbox: Inbox::new(vec![vec![inbox]]),
+            decoder: Some(codec::decoder(plan)),
+            layout: Arc::new(Layout::of_source(&schema)),
+            event_time: None,
+            outbox: Outbox::new(vec![vec![Receiver { split: Split::Whole, lanes: vec![out] }]], None),
+            pace: Pace::new(0),
+            counters: Arc::default(),
+            watermark: Micros::MIN,
+        };
+        let (len, data) = (2 * ROWS, ["a\n".repeat(ROWS).as_bytes(), &[0; PADDING]].concat().into());
+        let (source, partition) = ("lines".into(), "p".into());
+        let chunk = Chunk { source, partition, data, len, offset: 0, line: 1, header: None, broken: None };
+        to.send(Message::Chunk(chunk)).unwrap();
+        assert_eq!(node.step(&ManualClock::default()), Step::Progressed);
+        let Some(Message::Rows(parcel)) = rows.receive() else { panic!("a chunk becomes one message") };
+        let sizes: Vec<usize> = parcel.batches.iter().map(Batch::rows).collect();
+        assert_eq!(sizes, [BATCH_ROWS_MAX; ROWS / BATCH_ROWS_MAX]);
+        assert_eq!(parcel.batches[15].records().line(parcel.batches[15].record(0)), Some(15 * 8_192 + 1));
+        assert!(rows.receive().is_none());
     }
 }

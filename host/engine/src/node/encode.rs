@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::codec::Encoder;
 use crate::dead_letter;
 use crate::edge::{Delivery, Encoded, Inbox, Message};
+use crate::limits::BATCH_ROWS_MAX;
 use crate::node::outbox::Outbox;
 use crate::node::{Node, Step};
 
@@ -44,7 +45,8 @@ impl EncodeNode {
     }
 
     fn encode_all(&mut self, batches: Vec<Batch>) {
-        let blocks = batches.into_iter().map(|batch| self.encode(batch)).collect();
+        let pieces = batches.into_iter().flat_map(|batch| batch.pieces(BATCH_ROWS_MAX));
+        let blocks = pieces.map(|batch| self.encode(batch)).collect();
         self.outbox.only(0, Message::Encoded(blocks));
     }
 }

@@ -40,8 +40,8 @@ pub struct Outbox {
     dead: Option<Tx>,
     /// What found no room: the receiver's address and the message.
     waiting: VecDeque<(Address, Message)>,
-    /// Messages sent so far, for [`Split::Turn`].
-    sent: usize,
+    /// Messages sent to each port so far, for [`Split::Turn`].
+    sent: Vec<usize>,
     ended: bool,
 }
 
@@ -55,7 +55,8 @@ impl Outbox {
     /// An outbox with the receivers of each port, and the edge to the dead letters.
     #[must_use]
     pub fn new(ports: Vec<Vec<Receiver>>, dead: Option<Tx>) -> Self {
-        Self { ports, dead, waiting: VecDeque::new(), sent: 0, ended: false }
+        let sent = vec![0; ports.len()];
+        Self { ports, dead, waiting: VecDeque::new(), sent, ended: false }
     }
 
     /// Whether there is a place for dead letters.
@@ -82,14 +83,14 @@ impl Outbox {
 
     /// Sends rows of one message to the receivers of a port.
     pub fn rows(&mut self, port: usize, parcel: Parcel) {
-        self.sent += 1;
+        self.sent[port] += 1;
         let receivers = self.ports[port].len();
         for receiver in 0..receivers {
             let Receiver { split, lanes } = &self.ports[port][receiver];
             let lanes = lanes.len();
             let shares = match split {
                 Split::Whole => vec![parcel.batches.clone()],
-                Split::Turn => turn(&parcel.batches, self.sent % lanes, lanes),
+                Split::Turn => turn(&parcel.batches, self.sent[port] % lanes, lanes),
                 Split::Key(fields) => by_key(&parcel.batches, fields, lanes),
             };
             for (lane, batches) in shares.into_iter().enumerate() {
@@ -187,4 +188,42 @@ fn by_key(batches: &[Batch], fields: &[usize], lanes: usize) -> Vec<Vec<Batch>> 
         }
     }
     shares
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::batch::{Layout, Records};
+    use crate::edge::{Rx, edge};
+    use crate::schema::Schema;
+
+    /// Rows without fields.
+    fn rows(rows: usize) -> Vec<Batch> {
+        let (source, partition) = ("s".into(), "p".into());
+        let (columns, event_time, message, raw) = (Vec::new(), None, None, None);
+        let records = Records { source, partition, rows, columns, event_time, message, raw, first: 0 };
+        vec![Batch::new(Arc::new(records), Arc::new(Layout::of_source(&Schema::new(Vec::new()))))]
+    }
+
+    #[test]
+    fn every_port_gives_its_rows_to_all_lanes_in_turn() {
+        let port = || {
+            let (lanes, receivers): (Vec<Tx>, Vec<Rx>) = (0..2).map(|_| edge()).unzip();
+            (vec![Receiver { split: Split::Turn, lanes }], receivers)
+        };
+        let (ports, receivers): (Vec<_>, Vec<_>) = (0..2).map(|_| port()).unzip();
+        let mut outbox = Outbox::new(ports, None);
+        for _ in 0..4 {
+            (0..2).for_each(|port| outbox.rows(port, Parcel { batches: rows(3), watermark: 0 }));
+        }
+        for lane in receivers.iter().flatten() {
+            let messages = std::iter::from_fn(|| lane.receive());
+            let fed = messages.map(|message| matches!(message, Message::Rows(parcel) if !parcel.batches.is_empty()));
+            let fed: Vec<bool> = fed.collect();
+            assert_eq!(fed.len(), 4, "an empty message where there are no rows");
+            assert_eq!(fed.iter().filter(|fed| **fed).count(), 2, "every second one has rows: {fed:?}");
+        }
+    }
 }

@@ -63,4 +63,18 @@ impl Work {
             self.again(Task { batch: task.batch.pick(&rows), ..task.clone() });
         }
     }
+    /// Puts the task back in stretches: rows that have a time in `due` are tried again, the latest of their stretch's
+    /// times; those between them are called as if nothing had been.
+    pub fn wait(&mut self, task: &Task, due: &[Option<Micros>]) {
+        let mut end = task.batch.rows();
+        for stretch in due.chunk_by(|a, b| a.is_some() == b.is_some()).rev() {
+            let rows = UInt32Array::from_iter_values((end - stretch.len()..end).map(|row| row as u32));
+            end -= stretch.len();
+            let batch = task.batch.pick(&rows);
+            self.again(match stretch.iter().flatten().max() {
+                Some(due) => Task { batch, attempt: task.attempt + 1, due: *due, ..task.clone() },
+                None => Task { batch, ..task.clone() },
+            });
+        }
+    }
 }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use crate::batch::Batch;
 use crate::clock::Micros;
 use crate::graph::{Graph, Stage};
-use crate::node::code::{Code, Version};
+use crate::limits::EMITTED_BYTES_MAX;
+use crate::node::code::{Code, Room, Version};
 use crate::operator::{CallError, Context, Operator, Port, Table};
 use crate::plan::{Action, Part, Plan};
 use crate::state::KeyedState;
@@ -244,7 +245,7 @@ fn try_on(code: &mut Code, batch: &Batch, now: Micros) -> Result<(), CallError> 
     let key = stage.key_kinds();
     let mut state = (!key.is_empty()).then(|| KeyedState::new(&key, &stage.plan.tables, TRIAL_STATE_BYTES_MAX));
     let context = Context { batch: 0, attempt: 0, watermark: Micros::MIN, now, seed: 0 };
-    code.call(state.as_mut(), batch, context).map(drop)
+    code.call(state.as_mut(), batch, context, &mut Room::of(EMITTED_BYTES_MAX)).map(drop)
 }
 
 /// Whether new code can take the place of the old, and what becomes of the state then. Fields of it may be dropped

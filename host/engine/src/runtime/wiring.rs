@@ -68,6 +68,10 @@ struct Wiring<'a> {
     lanes: Vec<Lanes>,
     promises: Vec<Promise>,
     paces: Vec<Arc<Pace>>,
+    /// For each source how many lanes have a hand on its pace so far.
+    bounds: Vec<usize>,
+    /// Bytes of state that a lane may hold.
+    state_bytes_max: u64,
 }
 
 /// Nodes for a graph, over its connectors.
@@ -76,7 +80,6 @@ pub(super) fn wire(graph: &Graph, connectors: Connectors, settings: &Settings) -
     assert_eq!((sources.len(), sinks.len()), (graph.sources.len(), graph.sinks.len()), "a connector for each end");
     let (reports, received) = channel();
     let (stage_reports, stages_received) = channel();
-    let lanes: usize = graph.stages.iter().map(|stage| stage.lanes as usize).sum();
     let mut wiring = Wiring {
         graph,
         sources: graph.sources.iter().map(|source| Ends::lanes(source.lanes, 1)).collect(),
@@ -90,7 +93,9 @@ pub(super) fn wire(graph: &Graph, connectors: Connectors, settings: &Settings) -
         stage_reports,
         lanes: Vec::new(),
         promises: Vec::new(),
-        paces: graph.sources.iter().map(|_| Pace::new(lanes)).collect(),
+        paces: (0..graph.sources.len()).map(|source| Pace::new(lanes_behind(graph, source))).collect(),
+        bounds: vec![0; graph.sources.len()],
+        state_bytes_max: settings.state_bytes_max / keyed_lanes(graph).max(1),
     };
     let dead_edges = wiring.connect_dead_letters();
     wiring.connect_stages();
@@ -98,9 +103,8 @@ pub(super) fn wire(graph: &Graph, connectors: Connectors, settings: &Settings) -
     for (number, reader) in sources.into_iter().enumerate() {
         wiring.source(number, &graph.sources[number], reader);
     }
-    let mut bound = 0;
     for (number, stage) in graph.stages.iter().enumerate() {
-        wiring.stage(number, stage, settings, &mut bound)?;
+        wiring.stage(number, stage, settings)?;
     }
     for ((sink, (edges, inputs)), writer) in graph.sinks.iter().zip(sink_edges).zip(sinks) {
         wiring.sink(sink, edges, inputs, writer)?;
@@ -203,13 +207,7 @@ impl Wiring<'_> {
         }
     }
 
-    fn stage(
-        &mut self,
-        number: usize,
-        stage: &Stage,
-        settings: &Settings,
-        bound: &mut usize,
-    ) -> Result<(), RuntimeError> {
+    fn stage(&mut self, number: usize, stage: &Stage, settings: &Settings) -> Result<(), RuntimeError> {
         let version = Arc::new(Version::new(1, Arc::new(stage.clone())));
         let inputs = std::mem::take(&mut self.inputs[number]);
         let counters = self.counters(Part::Stage, &stage.name, Some(version.metrics.clone()), inputs);
@@ -222,9 +220,10 @@ impl Wiring<'_> {
                 return Err(refused("the operator declared another plan than when the pipeline was checked".into()));
             }
             let key = stage.key_kinds();
-            let state = || KeyedState::new(&key, &stage.plan.tables, settings.state_bytes_max);
+            let state = || KeyedState::new(&key, &stage.plan.tables, self.state_bytes_max);
+            let state = (!key.is_empty()).then(state);
+            let throttle = self.throttle(number, stage.latency.unwrap_or(settings.latency_micros));
             let ends = &mut self.stages[number][lane as usize];
-            let target = stage.latency.unwrap_or(settings.latency_micros);
             let (order, received) = channel();
             orders.push(order);
             let node = stage::StageNode::new(
@@ -232,21 +231,30 @@ impl Wiring<'_> {
                     number,
                     lane,
                     code: Code { version: version.clone(), operator },
-                    state: (!key.is_empty()).then(state),
+                    state,
                     inbox: ends.inbox(),
                     outbox: ends.outbox(),
-                    throttle: Throttle::new(self.paces.iter().map(|pace| (pace.clone(), *bound)).collect(), target),
+                    emitted_bytes_max: settings.emitted_bytes_max,
+                    throttle,
                     counters: counters.clone(),
                     orders: received,
                     reports: self.stage_reports.clone(),
                 },
                 stage.inputs.len(),
             );
-            *bound += 1;
             self.place(Station::Lane(lane), node);
         }
         self.lanes.push(Lanes::new(version, orders));
         Ok(())
+    }
+
+    /// A hand on the paces of the sources whose rows come to that stage, and of no others.
+    fn throttle(&mut self, number: usize, target: Micros) -> Throttle {
+        let hand = |source: usize| {
+            self.bounds[source] += 1;
+            (self.paces[source].clone(), self.bounds[source] - 1)
+        };
+        Throttle::new(self.graph.sources_of(number).into_iter().map(hand).collect(), target)
     }
 
     fn sink(
@@ -350,6 +358,17 @@ impl Wiring<'_> {
     fn place(&mut self, station: Station, node: impl crate::node::Node + 'static) {
         self.nodes.push(Placed { station, node: Box::new(node) });
     }
+}
+
+/// Lanes of the stages that rows of that source come to.
+fn lanes_behind(graph: &Graph, source: usize) -> usize {
+    let behind = |(number, _): &(usize, &Stage)| graph.sources_of(*number).contains(&source);
+    graph.stages.iter().enumerate().filter(behind).map(|(_, stage)| stage.lanes as usize).sum()
+}
+
+/// Lanes that keep state.
+fn keyed_lanes(graph: &Graph) -> u64 {
+    graph.stages.iter().filter(|stage| !stage.key.is_empty()).map(|stage| u64::from(stage.lanes)).sum()
 }
 
 /// An edge from each sending lane; one entry a receiving lane.

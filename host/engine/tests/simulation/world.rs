@@ -39,8 +39,9 @@ pub(crate) fn value_of(id: i64) -> (i64, i64) {
 /// Rows of the value that makes a call fail as a whole, and of the one that is rejected.
 pub(crate) const POISON: i64 = 961;
 pub(crate) const REJECTED: i64 = 372;
-/// Rows of this value are rejected with a wish to be tried again, the first time.
+/// Rows of this value are rejected with a wish to be tried again, the first time; and so by the keyed stage.
 pub(crate) const SHY: i64 = 248;
+const SHY_OF_KEYED: i64 = 2 * 341;
 
 /// A source of so many rows.
 pub(crate) struct Numbers {
@@ -258,7 +259,13 @@ impl Operator for Sum {
         let table = &keys.tables[0];
         let [mut n, mut sum] = [0, 1].map(|column| ints(&table.columns[column]).to_vec());
         let (mut out_n, mut out_sum) = (Vec::new(), Vec::new());
-        for (slot, value) in keys.slots.iter().zip(ints(&call.columns[0])) {
+        let (mut origin, mut rejects) = (Vec::new(), Vec::new());
+        for (row, (slot, value)) in (0u32..).zip(keys.slots.iter().zip(ints(&call.columns[0]))) {
+            if *value == SHY_OF_KEYED && call.context.attempt == 0 {
+                rejects.push(Reject { row, action: Action::Retry(7), reason: "later".into() });
+                continue;
+            }
+            origin.push(row);
             let slot = *slot as usize;
             n[slot] += 1;
             sum[slot] += value;
@@ -266,8 +273,9 @@ impl Operator for Sum {
             out_sum.push(sum[slot]);
         }
         let column = |values: Vec<i64>| Arc::new(Int64Array::from(values)) as ArrayRef;
-        let emit = Emit { port: 0, origin: None, columns: vec![column(out_n), column(out_sum)] };
+        let origin = Some(UInt32Array::from(origin));
+        let emit = Emit { port: 0, origin, columns: vec![column(out_n), column(out_sum)] };
         let tables = vec![TableChanges { forget: Vec::new(), columns: vec![column(n), column(sum)] }];
-        Ok(Effects { emits: vec![emit], tables, ..Effects::default() })
+        Ok(Effects { emits: vec![emit], rejects, tables, ..Effects::default() })
     }
 }

@@ -7,6 +7,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use proptest::prelude::*;
 
+use super::NO_HEADER;
 use crate::batch::{Batch, Layout, PADDING, Records, Span};
 use crate::codec::{Chunk, DecodePlan, Decoded, Needs, decoder, encoder, header};
 use crate::schema::{Field, Format, Kind, Schema};
@@ -75,6 +76,15 @@ fn the_header_of_one_partition_is_not_that_of_another() {
     for (decoded, sensor) in [(first, "a"), (second, "b"), (again, "c")] {
         assert_eq!(texts(decoded.records.columns[0].as_ref().unwrap()), [Some(sensor)]);
     }
+}
+
+#[test]
+fn without_a_header_of_its_own_a_partition_is_not_read_under_that_of_another() {
+    let mut decoder = decoder(plan(FORMAT, &reading()));
+    assert_eq!(decoder.decode(&chunk(b"a,1,x\n", Some(b"sensor,value,note\n"))).records.rows, 1);
+    let unknown = decoder.decode(&chunk(b"b,2,y\n", None));
+    assert_eq!((unknown.records.rows, reasons(&unknown)), (0, vec![NO_HEADER]));
+    assert_eq!(decoder.decode(&chunk(b"a,1,x\n", Some(b"sensor,value,note\n"))).records.rows, 1);
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl Encoder for NdjsonEncoder {
             let mut copied = Copied::default();
             for row in 0..batch.rows() {
                 edits.write(row, batch.record(row), &mut self.edits, &mut self.tail, &mut copied, into);
-                ends.push((into.len() + copied.owed()) as u32);
+                ends.push(end(into.len() + copied.owed()));
             }
             copied.settle(&raw.data, into);
             return;
@@ -95,9 +95,14 @@ impl Encoder for NdjsonEncoder {
                 values.write(row, into);
             }
             into.extend_from_slice(&plan.last);
-            ends.push(into.len() as u32);
+            ends.push(end(into.len()));
         }
     }
+}
+
+/// The end of a row among the bytes of a batch.
+fn end(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("the rows of a batch are far smaller than 4 GiB, as stages hold them to a limit")
 }
 
 /// What is spliced into the records of a batch.
@@ -185,10 +190,8 @@ impl<'a> Edits<'a> {
     /// About how many bytes the rows will take.
     fn bytes(&self, batch: &Batch) -> usize {
         let span = |row: usize| self.raw.spans[batch.record(row)];
-        let sample = batch.rows().min(16);
-        let bytes: usize =
-            (0..sample).map(|row| (span(row).end - span(row).start) as usize + 1 + 24 * self.values.len()).sum();
-        bytes * batch.rows() / sample.max(1)
+        let copied: usize = (0..batch.rows()).map(|row| (span(row).end - span(row).start) as usize).sum();
+        copied + batch.rows() * (1 + 24 * self.values.len())
     }
 
     /// Writes a row, which is from that record.

@@ -97,9 +97,9 @@ impl StageNode {
             if !self.go_back(Some(&error), context.now, clock) {
                 return Err(error);
             }
-            return self.parts.code.call(self.parts.state.as_mut(), &task.batch, context);
+            return self.parts.code.call(self.parts.state.as_mut(), &task.batch, context, &mut self.room);
         }
-        match watch.before.call(self.parts.state.as_mut(), &task.batch, context) {
+        match watch.before.call(self.parts.state.as_mut(), &task.batch, context, &mut self.room) {
             Ok(effects) => {
                 self.go_back(Some(&error), context.now, clock);
                 Ok(effects)

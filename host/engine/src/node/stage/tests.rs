@@ -1,0 +1,241 @@
+//! A lane of a stage, stepped by hand.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, Int64Array, UInt32Array};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::batch::{Layout, PADDING};
+use crate::clock::ManualClock;
+use crate::codec::{self, Chunk, Format};
+use crate::edge::{Rx, Tx, edge};
+use crate::graph::{Draft, Graph, OnError, SinkDraft, SourceDraft, StageDraft};
+use crate::limits::EMITTED_BYTES_MAX;
+use crate::node::code::Version;
+use crate::node::outbox::{Receiver as To, Split};
+use crate::operator::{Action, Call, CallError, Effects, Emit, Factory, Operator, OperatorKind, OperatorPlan, Read};
+use crate::operator::{Port, Refusal, Reject, Table, TableChanges};
+use crate::schema::{Field, Kind, Schema};
+
+const TTL_MS: u64 = 1_000;
+
+type Process = fn(&Call<'_>) -> Result<Effects, CallError>;
+
+/// Code that reads `key`, with or without a table of a number a key.
+struct Native(OperatorKind, Process);
+
+impl Factory for Native {
+    fn kind(&self) -> OperatorKind {
+        self.0
+    }
+
+    fn digest(&self) -> &str {
+        "native"
+    }
+
+    fn open(&self, _: &Value, _: &[Field]) -> Result<(OperatorPlan, Box<dyn Operator>), Refusal> {
+        let columns = vec![Field::required("n", Kind::Int64)];
+        let table = Table { name: "seen".into(), version: 1, columns, ttl_ms: Some(TTL_MS) };
+        let tables = if self.0 == OperatorKind::Keyed { vec![table] } else { Vec::new() };
+        let reads = vec![Read { name: "key".into(), kind: Kind::Int64, nullable: false, fallback: None }];
+        let ports = vec![Port { name: "out".into(), carries: None, makes: Vec::new() }];
+        Ok((OperatorPlan { reads, ports, tables, metrics: Vec::new() }, Box::new(Self(self.0, self.1))))
+    }
+}
+
+impl Operator for Native {
+    fn process(&mut self, call: &Call<'_>) -> Result<Effects, CallError> {
+        (self.1)(call)
+    }
+}
+
+/// One lane of a stage, the edges to and from it, and how its source decodes.
+struct Lane {
+    node: StageNode,
+    to: Tx,
+    rows: Rx,
+    dead: Rx,
+    graph: Graph,
+    clock: ManualClock,
+}
+
+impl Lane {
+    fn of(factory: Native) -> Self {
+        let schema = Schema::new(vec![Field::required("key", Kind::Int64)]);
+        let from = |name: &str| vec![name.to_owned()];
+        let format = Some(Format::Ndjson);
+        let source = SourceDraft { name: "rows".into(), schema, format: format.clone(), event_time: None, lanes: 1 };
+        let key = if factory.0 == OperatorKind::Keyed { from("key") } else { Vec::new() };
+        let stage = StageDraft {
+            name: "stage".into(),
+            from: from("rows"),
+            factory: Arc::new(factory),
+            config: json!({}),
+            key,
+            lanes: None,
+            on_error: OnError::DeadLetter,
+            latency: None,
+        };
+        let sink = SinkDraft { name: "sink".into(), from: from("stage"), format: format.clone() };
+        let dead = SinkDraft { name: "dead".into(), from: Vec::new(), format };
+        let (sources, stages, sinks) = (vec![source], vec![stage], vec![sink]);
+        let draft = Draft { name: "t".into(), sources, stages, sinks, dead_letters: Some(dead) };
+        let graph = Graph::build(draft).unwrap();
+        let stage = graph.stages[0].clone();
+        let ((to, inbox), (out, rows), (letters, dead)) = (edge(), edge(), edge());
+        let operator = stage.factory.open(&stage.config, stage.schema.fields()).unwrap().1;
+        let state = || KeyedState::new(&[Kind::Int64], &stage.plan.tables, u64::MAX);
+        let parts = Parts {
+            number: 0,
+            lane: 0,
+            state: (!stage.key.is_empty()).then(state),
+            code: Code { version: Arc::new(Version::new(1, Arc::new(stage))), operator },
+            inbox: Inbox::new(vec![vec![inbox]]),
+            outbox: Outbox::new(vec![vec![To { split: Split::Whole, lanes: vec![out] }]], Some(letters)),
+            emitted_bytes_max: EMITTED_BYTES_MAX,
+            throttle: Throttle::new(Vec::new(), 10_000),
+            counters: Arc::default(),
+            orders: channel().1,
+            reports: channel().0,
+        };
+        Self { node: StageNode::new(parts, 1), to, rows, dead, graph, clock: ManualClock::default() }
+    }
+
+    /// Sends these records as one message, and steps until what came of it is there: the `key` of each row that went
+    /// out, and the dead letters.
+    fn send(&mut self, lines: &str) -> (Vec<i64>, Vec<DeadLetter>) {
+        let data = [lines.as_bytes(), &[0; PADDING]].concat().into();
+        let (source, partition, len) = ("rows".into(), "p".into(), lines.len());
+        let chunk = Chunk { source, partition, data, len, offset: 0, line: 1, header: None, broken: None };
+        let decoded = codec::decoder(self.graph.sources[0].decode.clone().unwrap()).decode(&chunk);
+        let layout: Arc<Layout> = self.graph.sources[0].layout.clone();
+        let batches = vec![Batch::new(Arc::new(decoded.records), layout)];
+        self.to.send(Message::Rows(Parcel { batches, watermark: Micros::MIN })).unwrap();
+        loop {
+            match self.node.step(&self.clock) {
+                Step::Progressed => {}
+                Step::Idle { until: Some(until) } if self.node.busy => self.clock.advance(until - self.clock.now()),
+                Step::Idle { .. } => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        let Some(Message::Rows(parcel)) = self.rows.receive() else { panic!("a message becomes a message") };
+        let keys = |batch: &Batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec();
+        let letters = match self.dead.receive() {
+            Some(Message::Dead(letters)) => letters,
+            _ => Vec::new(),
+        };
+        (parcel.batches.iter().flat_map(keys).collect(), letters)
+    }
+}
+
+fn lines(keys: impl Iterator<Item = i64>) -> String {
+    keys.map(|key| format!("{{\"key\":{key}}}\n")).collect()
+}
+
+/// All rows, as they are, but for these.
+fn all_but(call: &Call<'_>, rejects: Vec<Reject>) -> Effects {
+    let kept = (0..call.rows as u32).filter(|row| !rejects.iter().any(|reject| reject.row == *row));
+    let emit = Emit { port: 0, origin: Some(UInt32Array::from_iter_values(kept)), columns: Vec::new() };
+    Effects { emits: vec![emit], rejects, ..Effects::default() }
+}
+
+#[test]
+fn memory_of_keys_past_their_time_comes_back_though_nobody_touches_them() {
+    const KEYS: i64 = 3 * SWEEP_KEYS as i64;
+    let mut lane = Lane::of(Native(OperatorKind::Keyed, |call| {
+        let count = call.keys.expect("a keyed operator is called with keys").count as usize;
+        let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![1; count]))];
+        Ok(Effects { tables: vec![TableChanges { forget: Vec::new(), columns }], ..Effects::default() })
+    }));
+    lane.send(&lines(0..KEYS));
+    assert_eq!(lane.node.parts.state.as_ref().unwrap().len(), KEYS as usize);
+    lane.clock.advance(TTL_MS as i64 * 1_000);
+    let mut looks = 0;
+    while let Step::Idle { until: Some(until) } = lane.node.step(&lane.clock) {
+        lane.clock.advance(until - lane.clock.now());
+        looks += 1;
+    }
+    assert!(lane.node.parts.state.as_ref().unwrap().is_empty(), "and then it has nothing to wake for");
+    assert!(looks >= 3, "{looks} looks, each at a slice");
+}
+
+thread_local! {
+    /// What an operator has noted, of this test.
+    static NOTED: Cell<usize> = const { Cell::new(0) };
+}
+
+#[test]
+fn rows_that_are_tried_again_keep_their_place_and_no_row_is_called_more_than_once_again_for_them() {
+    const ROWS: i64 = 1_000;
+    let mut lane = Lane::of(Native(OperatorKind::Transform, |call| {
+        NOTED.set(NOTED.get() + call.rows);
+        let keys = call.columns[0].as_primitive::<Int64Type>().values();
+        let shy = |(row, key): (usize, &i64)| {
+            let again = call.context.attempt == 0 && key % 2 == 0;
+            again.then(|| Reject { row: row as u32, action: Action::Retry(5), reason: "later".into() })
+        };
+        Ok(all_but(call, keys.iter().enumerate().filter_map(shy).collect()))
+    }));
+    let (keys, letters) = lane.send(&lines(0..ROWS));
+    assert_eq!((keys, letters), ((0..ROWS).collect(), Vec::new()));
+    assert_eq!(NOTED.get(), 2 * ROWS as usize);
+    assert_eq!(lane.node.parts.counters.retries.get(), ROWS as u64 / 2);
+}
+
+#[test]
+fn a_call_that_wants_rows_tried_again_has_changed_no_state() {
+    let mut lane = Lane::of(Native(OperatorKind::Keyed, |call| {
+        let keys = call.keys.expect("a keyed operator is called with keys");
+        let before = keys.tables[0].columns[0].as_primitive::<Int64Type>().values();
+        let mut after = before.to_vec();
+        keys.slots.iter().for_each(|slot| after[*slot as usize] += 1);
+        NOTED.set(after[0] as usize);
+        let first = Reject { row: 0, action: Action::Retry(1), reason: "later".into() };
+        let again = if call.context.attempt == 0 && call.rows > 1 { vec![first] } else { Vec::new() };
+        let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(after))];
+        let tables = vec![TableChanges { forget: Vec::new(), columns }];
+        Ok(Effects { tables, ..all_but(call, again) })
+    }));
+    assert_eq!(lane.send(&lines([7, 7, 7].into_iter())).0, [7, 7, 7]);
+    assert_eq!(NOTED.get(), 3, "each row counts once");
+}
+
+/// Answers the first of the rows so often.
+fn repeated(times: usize) -> Effects {
+    let origin = Some(UInt32Array::from(vec![0; times]));
+    Effects { emits: vec![Emit { port: 0, origin, columns: Vec::new() }], ..Effects::default() }
+}
+
+#[test]
+fn rows_of_one_message_share_the_room_that_they_may_become_however_small_the_calls() {
+    // A record of a kilobyte, a thousand times from each of a hundred rows: 100 MB.
+    let mut lane = Lane::of(Native(OperatorKind::Transform, |call| match call.rows {
+        1 => Ok(repeated(1_000)),
+        _ => Err(CallError::Fault { message: "one at a time".into(), row: None }),
+    }));
+    let line = |key: i64| format!("{{\"key\":{key},\"text\":\"{}\"}}\n", "x".repeat(1_000));
+    let text: String = (0..100).map(line).collect();
+    let (keys, letters) = lane.send(&text);
+    let bytes = keys.len() * 1_000;
+    assert!(bytes <= EMITTED_BYTES_MAX as usize && bytes > EMITTED_BYTES_MAX as usize / 2, "{bytes} bytes");
+    assert_eq!(keys.len() / 1_000 + letters.len(), 100, "every row is answered or given up");
+    assert!(letters.iter().all(|letter| letter.reason.contains("exceeded emitted_bytes_max: limit 67108864 B")));
+    let (keys, letters) = lane.send(&text);
+    assert!(!keys.is_empty() && letters.len() < 100, "the next message has room again");
+}
+
+#[test]
+fn an_operator_is_called_with_no_more_rows_than_a_batch_may_have() {
+    let mut lane = Lane::of(Native(OperatorKind::Transform, |call| {
+        assert!(call.rows <= BATCH_ROWS_MAX, "{} rows", call.rows);
+        Ok(all_but(call, Vec::new()))
+    }));
+    let rows = 3 * BATCH_ROWS_MAX as i64 + 1;
+    assert_eq!(lane.send(&lines(0..rows)).0, (0..rows).collect::<Vec<_>>());
+}
