@@ -25,6 +25,8 @@ mod clients;
 mod page;
 #[path = "end_to_end/bad_lines.rs"]
 mod bad_lines;
+#[path = "end_to_end/bad_tables.rs"]
+mod bad_tables;
 #[path = "end_to_end/files.rs"]
 mod files;
 #[path = "end_to_end/streams.rs"]

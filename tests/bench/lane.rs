@@ -83,6 +83,7 @@ impl Lane {
             state,
             inbox: Inbox::new(vec![vec![inbox]]),
             outbox: Outbox::new(receivers, None),
+            emitted_bytes_max: u64::MAX,
             throttle: Throttle::new(Vec::new(), 10_000),
             counters: Arc::default(),
             orders: channel().1,

@@ -6,12 +6,13 @@ use wasmill_wasm::encode;
 
 /// A component that passes every row on, but does `attack` where the int64 `n` is `poison` and the condition holds.
 fn attacking(poison: u64, condition: &str, attack: &str) -> Vec<u8> {
-    with(poison, condition, attack, "(func $outer (call $inner)) (func $inner unreachable)")
+    with(poison, condition, |_| attack.to_owned(), "(func $outer (call $inner)) (func $inner unreachable)")
 }
 
-/// The same with these further definitions.
-fn with(poison: u64, condition: &str, attack: &str, extra: &str) -> Vec<u8> {
+/// The same with an attack that answers of its own belong to, and these further definitions.
+fn with(poison: u64, condition: &str, attack: impl FnOnce(&mut Image) -> String, extra: &str) -> Vec<u8> {
     let mut image = Image::default();
+    let attack = attack(&mut image);
     let (read, port) = (image.read("n", "int64"), image.port("main", &[]));
     let plan = image.plan(&[read], &[port], &[]);
     let all = image.emit(0, None, &[]);
@@ -45,6 +46,15 @@ pub(crate) fn poisoned_once_by(poison: u64) -> Vec<u8> {
     attacking(poison, "(i32.eqz (local.get $attempt))", "unreachable")
 }
 
+/// A guest that names the first row so often, where the `n` of some row is `poison`.
+pub(crate) fn repeating_at(poison: u64, times: usize) -> Vec<u8> {
+    let attack = |image: &mut Image| {
+        let emit = image.emit(0, Some(&vec![0; times]), &[]);
+        format!("(return (i32.const {}))", image.effects(&[emit], &[], &[]))
+    };
+    with(poison, "(i32.const 1)", attack, "")
+}
+
 /// A guest that passes every row on.
 pub(crate) fn passing() -> Vec<u8> {
     attacking(0, "(i32.const 0)", "unreachable")
@@ -54,5 +64,6 @@ pub(crate) fn passing() -> Vec<u8> {
 pub(crate) fn speaking_at(n: u64, text: &str) -> Vec<u8> {
     // Where nothing else of the guest's memory is.
     let data = format!("(data (i32.const 64) \"{text}\")");
-    with(n, "(i32.const 1)", &format!("(call $log (i32.const 3) (i32.const 64) (i32.const {}))", text.len()), &data)
+    let log = format!("(call $log (i32.const 3) (i32.const 64) (i32.const {}))", text.len());
+    with(n, "(i32.const 1)", |_| log, &data)
 }

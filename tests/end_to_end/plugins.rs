@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 use wasmill_tests::process::Folder;
 
-use crate::guests::{attacking_at, passing, poisoned_by, poisoned_once_by};
+use crate::guests::{attacking_at, passing, poisoned_by, poisoned_once_by, repeating_at};
 
 /// A pipeline of one stage, which is the plugin `guest.wasm`; `more` are further keys of the stage.
 fn pipeline(more: &str, dead_letters: bool) -> String {
@@ -85,9 +85,7 @@ fn a_row_that_is_taken_when_it_is_tried_again_is_not_lost() {
         (&report["rows_out"], &report["dead_letters"], &stage(&report)["retries"]),
         (&1_000.into(), &0.into(), &1.into())
     );
-    let mut rows: Vec<u64> = folder.rows("out").iter().map(|row| row["n"].as_u64().unwrap()).collect();
-    rows.sort_unstable();
-    assert_eq!(rows, (0..1_000).collect::<Vec<_>>());
+    assert_eq!(folder.visible("out"), (0..1_000).map(line).collect::<String>(), "and stays in its place");
 }
 
 #[test]
@@ -114,22 +112,60 @@ fn a_row_on_which_the_plugin_never_ends_or_takes_all_memory_costs_that_row_and_n
 }
 
 #[test]
+fn a_record_of_a_megabyte_that_is_named_ten_thousand_times_costs_that_record_and_no_memory() {
+    let folder = folder("", true, &repeating_at(0, 10_000));
+    let first = format!("{{\"n\":0,\"text\":\"{}\"}}\n", "x".repeat(1_000_000));
+    folder.write("in.ndjson", [first.clone(), (1..20).map(line).collect()].concat());
+    let report = folder.run().report();
+    assert_eq!((&report["rows_out"], &report["dead_letters"]), (&19.into(), &1.into()));
+    assert_eq!(folder.visible("out"), (1..20).map(line).collect::<String>());
+    let letters = folder.rows("dead");
+    let reason = letters[0]["reason"].as_str().unwrap();
+    assert!(reason.contains("exceeded emitted_bytes_max: limit 67108864 B, in use 0 B, requested 10"), "{reason}");
+    assert!(letters[0]["record"] == first.trim_end());
+}
+
+#[test]
+fn a_pipeline_that_sets_a_limit_has_it() {
+    let grows = "(loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) unreachable";
+    let repeats = repeating_at(1, 5_000);
+    let attacks = [
+        ("call_ms_max: 50ms", attacking_at(1, "(loop $on (br $on))"), "call_ms_max: limit 50 ms"),
+        ("memory_bytes_max: 4MiB", attacking_at(1, grows), "memory_bytes_max: limit 4194304 B"),
+        ("output_rows_max: 4000", repeats, "output_rows_max: limit 4000 rows"),
+    ];
+    for (limit, guest, named) in attacks {
+        let limited = pipeline("", true).replace("name: guarded", &format!("name: guarded\nlimits: {{ {limit} }}"));
+        let folder = folder("", true, &guest);
+        folder.write("pipeline.yaml", limited);
+        folder.write("in.ndjson", (0..3).map(line).collect::<String>());
+        let report = folder.run().report();
+        assert_eq!((&report["rows_out"], &report["dead_letters"]), (&2.into(), &1.into()), "{limit}");
+        let letters = folder.rows("dead");
+        let reason = letters[0]["reason"].as_str().unwrap();
+        assert!(reason.contains(named), "expected `{named}`, was: {reason}");
+    }
+}
+
+#[test]
 fn a_plugin_that_is_none_is_told_with_line_and_column_of_the_pipeline() {
     let core = b"\0asm\x01\0\0\0".to_vec();
     let cut = passing();
     let component = |text: &str| wat::parse_str(format!("(component {text})")).unwrap();
+    let other = component(r#"(instance) (export "wasmill:operator/transform@0.2.0" (instance 0))"#);
     let hollow = component(r#"(instance) (export "wasmill:operator/transform@0.1.0" (instance 0))"#);
     let wasi = component(
         r#"(import "wasi:filesystem/types@0.2.0" (instance))
            (export "wasmill:operator/transform@0.1.0" (instance 0))"#,
     );
-    let refused: [(&[u8], &str); 7] = [
+    let refused: [(&[u8], &str); 8] = [
         (b"#!/bin/sh\n", "not WebAssembly: the file begins with"),
         (&core, "this is a core WebAssembly module, not a component: run `wasmill build` on it"),
         (&cut[..cut.len() / 2], "guest.wasm: "),
         (b"", "the file is empty: a component was expected"),
         (&component(""), "found nothing"),
         (&wasi, "`wasi:filesystem/types@0.2.0`"),
+        (&other, "the component speaks `wasmill:operator/transform@0.2.0`, this host speaks version 0.1.0"),
         (&hollow, "has no function `open`"),
     ];
     for (bytes, said) in refused {
@@ -139,6 +175,10 @@ fn a_plugin_that_is_none_is_told_with_line_and_column_of_the_pipeline() {
             ended.says(&["pipeline.yaml:5:31: error: ", said, " 5 |   pass: { from: rows, plugin: ./guest.wasm }"]);
         }
         assert!(folder.names("out").is_empty(), "nothing is opened");
+        // What it lacks when it is linked shows where it is opened.
+        if bytes != hollow {
+            folder.wasmill(&["plugin", "inspect", "guest.wasm"]).with_code(2).says(&["error: ", said]);
+        }
     }
 }
 

@@ -80,11 +80,16 @@ fn an_interrupt_in_mid_run_finishes_and_commits_what_was_read() {
     running.hear("draining: what was read is finished and committed");
     let report = running.end().report();
 
-    let (out, dead) = (folder.visible("out"), folder.rows("dead"));
+    let (out, mut dead) = (folder.visible("out"), folder.rows("dead"));
     assert_eq!(report["rows_out"], out.lines().count());
     assert_eq!(report["dead_letters"], dead.len());
-    // All that was read and nothing else: the lines up to some number.
-    let read = report["records_in"].as_u64().unwrap();
+    // All that was read and nothing else: the lines up to some number, and perhaps the beginning of the next.
+    let mut read = report["records_in"].as_u64().unwrap();
+    let cut = |letter: &serde_json::Value| letter["reason"].as_str().unwrap().contains("stopped before the rest");
+    if let Some(last) = dead.pop_if(|letter| cut(letter)) {
+        read -= 1;
+        assert!(line(read, "").starts_with(last["record"].as_str().unwrap()), "{last}");
+    }
     assert!(read > 100_000, "{read}");
     assert_eq!(dead.len() as u64, read.div_ceil(BAD_EVERY));
     let good = (0..read).filter(|n| n % BAD_EVERY != 0).map(|n| line(n, ""));

@@ -72,15 +72,39 @@ impl Outside for World {
         connectors::source_schema(connector, config)
     }
 
-    fn plugin(&self, _: &str, plugin: &PluginRef, base: &Path) -> Result<SharedFactory, String> {
+    fn plugin(&self, _: &str, plugin: &PluginRef, base: &Path, limits: &spec::Limits) -> Result<SharedFactory, String> {
         let path = plugins::find(plugin, base)?;
         let name = plugin.to_string();
-        let component = plugins::load(&path, self.engine()?)?;
+        let component = plugins::load(&path, self.engine()?)?.limited_to(of_guests(limits));
         Ok(Arc::new(component.logging_to(Arc::new(move |line| log(&name, &line)))))
     }
 
     fn variable(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
+    }
+}
+
+/// The limits of a pipeline's operators.
+pub(crate) fn of_guests(limits: &spec::Limits) -> Limits {
+    let usual = Limits::default();
+    Limits {
+        memory_bytes_max: limits.memory_bytes_max.unwrap_or(usual.memory_bytes_max),
+        call_ms_max: limits.call_ms_max.unwrap_or(usual.call_ms_max),
+        output_rows_max: limits.output_rows_max.unwrap_or(usual.output_rows_max),
+        output_bytes_factor: limits.output_bytes_factor.unwrap_or(usual.output_bytes_factor),
+        output_bytes_extra: limits.output_bytes_extra.unwrap_or(usual.output_bytes_extra),
+        log_bytes_per_s_max: limits.log_bytes_per_s_max.unwrap_or(usual.log_bytes_per_s_max),
+        ..usual
+    }
+}
+
+/// The limits of the engine's own.
+fn settings(limits: &spec::Limits) -> Settings {
+    let usual = Settings::default();
+    Settings {
+        state_bytes_max: limits.state_bytes_max.unwrap_or(usual.state_bytes_max),
+        emitted_bytes_max: limits.emitted_bytes_max.unwrap_or(usual.emitted_bytes_max),
+        ..usual
     }
 }
 
@@ -151,7 +175,7 @@ pub(crate) fn open(spec: &Spec, graph: Graph, waker: &Waker, wrap: Wrap<'_>) -> 
     let endless = sources.iter().any(|source| source.progress().is_none());
     let connectors = Connectors { sources, sinks, dead_letters };
     let plan = Plan::between(None, &graph);
-    let runtime = Runtime::apply(&plan, &graph, connectors, &Settings::default())?;
+    let runtime = Runtime::apply(&plan, &graph, connectors, &settings(&spec.limits))?;
     Ok(Assembled { graph, runtime, places, endless })
 }
 

@@ -24,6 +24,9 @@ pub(crate) struct Line {
     pub(crate) retries: u64,
     pub(crate) batches: u64,
     pub(crate) bytes: u64,
+    /// Of a record in the middle of which the source was stopped.
+    #[serde(skip_serializing_if = "is_zero")]
+    unfinished_bytes: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     metrics: Vec<(String, f64)>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,6 +97,10 @@ impl Report {
                     facts += &format!(", {} {what}", count(number));
                 }
             }
+            if line.unfinished_bytes > 0 {
+                let bytes = count(line.unfinished_bytes);
+                facts += &format!(", {bytes} bytes of a record that had not come whole not processed");
+            }
             if let Some(place) = line.place.as_ref().filter(|_| line.rows_out > 0) {
                 facts += &format!(" -> {place}");
             }
@@ -145,9 +152,15 @@ pub(crate) fn line(graph: &Graph, status: &Status, place: Option<String>) -> Lin
         retries: counters.retries.get(),
         batches: counters.batches.get(),
         bytes: counters.bytes.get(),
+        unfinished_bytes: counters.unfinished.get(),
         metrics: names.zip(values).collect(),
         place,
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// `1,234,567`.

@@ -8,6 +8,7 @@
 
 pub(crate) mod diagnostic;
 pub(crate) mod format;
+mod limits;
 mod parts;
 pub(crate) mod section;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use wasmill_engine::schema::Schema;
 
 use diagnostic::Span;
 pub(crate) use diagnostic::{Diagnostic, Diagnostics};
+pub(crate) use limits::Limits;
 use parts::Whole;
 use section::{Problems, Section, entries};
 pub(crate) use yaml::FILE_BYTES_MAX;
@@ -64,11 +66,11 @@ pub(crate) trait Outside {
     /// The fields of a source that makes its rows itself; none = it brings bytes.
     fn source_schema(&self, connector: &str, config: &Value) -> Option<Schema>;
 
-    /// The code of the stage of that name. Relative paths start from `base`.
+    /// The code of the stage of that name, which may use so much. Relative paths start from `base`.
     ///
     /// # Errors
     /// There is none, or it is unusable, in a sentence `what is wrong; what to do`.
-    fn plugin(&self, stage: &str, plugin: &PluginRef, base: &Path) -> Result<SharedFactory, String>;
+    fn plugin(&self, stage: &str, plugin: &PluginRef, base: &Path, limits: &Limits) -> Result<SharedFactory, String>;
 
     /// A variable of the environment.
     fn variable(&self, name: &str) -> Option<String>;
@@ -133,6 +135,8 @@ pub(crate) struct Spec {
     pub(crate) dead_letters: Option<Connector>,
     /// For each stage of the graph its code.
     pub(crate) plugins: Vec<PluginRef>,
+    /// What the stages may use.
+    pub(crate) limits: Limits,
     /// What is allowed and probably not meant.
     pub(crate) warnings: Diagnostics,
 }
@@ -197,7 +201,7 @@ pub(crate) fn parse(file: &str, base: &Path, text: &str, outside: &dyn Outside) 
     let mut problems = Vec::new();
     let mut root = yaml::parse(text).map_err(|problem| told(vec![*problem]))?;
     variables::replace(&mut root, text, &|name| outside.variable(name), &mut problems);
-    let Some(Parts { draft, connectors, plugins }) = parts(&root, base, outside, &mut problems) else {
+    let Some(Parts { draft, connectors, plugins, limits }) = parts(&root, base, outside, &mut problems) else {
         return Err(told(problems));
     };
     let placed = |make: fn(Span, &str) -> Diagnostic, errors: &[GraphError]| -> Problems {
@@ -215,7 +219,7 @@ pub(crate) fn parse(file: &str, base: &Path, text: &str, outside: &dyn Outside) 
     let plugins = graph.stages.iter().map(plugin).collect();
     let warnings = told(placed(Diagnostic::warning, &graph.warnings));
     let Connectors { sources, sinks, dead_letters } = connectors;
-    Ok((Spec { base: base.to_owned(), sources, sinks, dead_letters, plugins, warnings }, graph))
+    Ok((Spec { base: base.to_owned(), sources, sinks, dead_letters, plugins, limits, warnings }, graph))
 }
 
 /// What a file says, part by part.
@@ -224,6 +228,7 @@ struct Parts {
     connectors: Connectors,
     /// One entry a stage, in the file's order.
     plugins: Vec<PluginRef>,
+    limits: Limits,
 }
 
 struct Connectors {
@@ -240,13 +245,15 @@ fn parts(root: &Node, base: &Path, outside: &dyn Outside, problems: &mut Problem
         return None;
     }
     let start = Span { line: 1, column: 1, ..Span::default() };
-    let keys = ["name", "lanes", "sources", "stages", "sinks", "dead_letters"];
+    let keys = ["name", "lanes", "limits", "sources", "stages", "sinks", "dead_letters"];
     let file = Section::new("a pipeline file", start, root, &keys, problems)?;
     file.need("name", "give the pipeline a name, `name: my-pipeline`", problems);
     let name = file.text("name", problems);
     let dead = file.key("dead_letters");
     let lanes = file.whole("lanes", problems);
-    let whole = Whole { outside, base, lanes, dead_letters: dead.is_some() };
+    let limits = file.key("limits").map(|(key, node)| limits::limits(key, node, problems));
+    let limits = limits.unwrap_or(Some(Limits::default())).unwrap_or_default();
+    let whole = Whole { outside, base, lanes, limits, dead_letters: dead.is_some() };
 
     let sources = every(&file, "sources", problems, |key, node, problems| parts::source(&whole, key, node, problems));
     let stages = every(&file, "stages", problems, |key, node, problems| parts::stage(&whole, key, node, problems));
@@ -270,7 +277,7 @@ fn parts(root: &Node, base: &Path, outside: &dyn Outside, problems: &mut Problem
     let (dead_letters, dead_connector) = dead.unzip();
     let connectors = Connectors { sources: source_connectors, sinks: sink_connectors, dead_letters: dead_connector };
     let draft = Draft { name: name?.to_owned(), sources, stages, sinks, dead_letters };
-    Some(Parts { draft, connectors, plugins })
+    Some(Parts { draft, connectors, plugins, limits })
 }
 
 /// Every entry of a section; none when one of them could not be read.

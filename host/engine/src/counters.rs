@@ -131,6 +131,8 @@ pub struct Counters {
     pub state_bytes: Counter,
     /// Rows of committed epochs, for a sink.
     pub committed: Counter,
+    /// Bytes of a record whose end had not come when the source was stopped, and which nothing was done with.
+    pub unfinished: Counter,
     /// How far a source has come, in bytes or rows, where its end is known.
     pub done: Counter,
     /// How much it has in all, in the same unit; 0 = unknown.

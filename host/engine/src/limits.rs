@@ -17,8 +17,8 @@ pub const BATCH_ROWS_MAX: usize = 8_192;
 pub const BATCH_ROWS_START: usize = 1_024;
 
 /// Bytes that the rows which an operator answers to one message stand for: values that it made, records that rows are
-/// from where it answers some more than once, reasons. An operator names a row of a megabyte in four bytes, and the host
-/// would make all these megabytes when it writes them.
+/// from where it answers some more than once, reasons. An operator names a row of a megabyte in four bytes, and the
+/// host would make all these megabytes when it writes them.
 pub const EMITTED_BYTES_MAX: u64 = 64 << 20;
 
 /// What an answered row counts for [`EMITTED_BYTES_MAX`] beside its values, in bytes.

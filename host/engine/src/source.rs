@@ -101,6 +101,19 @@ pub trait SourceReader: Send {
         self.progress().map(|(done, all)| all.saturating_sub(done))
     }
 
+    /// Nothing more is wanted. True: what was taken from outside and cannot be had again is still to come, so `read` is
+    /// called until it is [`Read::Finished`]; a partition that breaks off for that is [`Read::Broken`]. False: all can
+    /// be read again, or there is nothing.
+    fn stop(&mut self) -> bool {
+        false
+    }
+
+    /// Partitions that have ended and are never read again, also not after a restart: nobody needs to know their
+    /// positions any more. Each is told once, and from then on its number means nothing.
+    fn forget(&mut self) -> Vec<u32> {
+        Vec::new()
+    }
+
     /// What of the records up to `positions` may be forgotten, because a checkpoint that names them is complete.
     ///
     /// # Errors

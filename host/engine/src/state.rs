@@ -55,7 +55,7 @@ pub struct StateFull {
 impl From<StateFull> for CallError {
     fn from(full: StateFull) -> Self {
         Self::Limit {
-            limit: "state_bytes",
+            limit: "state_bytes_max",
             unit: "bytes",
             allowed: full.limit,
             current: full.current,

@@ -36,6 +36,15 @@ impl Component {
         Self { info: Arc::new(info), cache, code }
     }
 
+    /// The same component, whose operators have these limits. Those of the file and of the stack are the engine's. To
+    /// be called before [`Self::logging_to`], as it concerns the log too.
+    #[must_use]
+    pub fn limited_to(mut self, limits: Limits) -> Self {
+        self.code.log = Arc::new(Log::new(None, &limits));
+        self.code.limits = limits;
+        self
+    }
+
     /// The same component, whose operators' log lines go to `sink`. Without this they go nowhere. All operators that
     /// are opened from what this returns, and its clones, share one allowance of bytes a second.
     #[must_use]

@@ -49,6 +49,9 @@ pub const COMPONENT_BYTES_WITH_RUNTIME: u64 = 64 << 20;
 /// The input rows that [`Limits::output_rows_max`] is for: a batch of the usual size.
 pub const INPUT_ROWS: u64 = 1_024;
 
+/// Bytes of the name of a column: it may be written with every row.
+pub(crate) const NAME_BYTES_MAX: usize = 256;
+
 /// Milliseconds between two ticks of the clock that ends calls: short beside any sensible deadline, free beside work.
 pub const TICK_MS: u64 = 5;
 

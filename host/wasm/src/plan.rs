@@ -9,7 +9,7 @@ use wasmill_engine::operator::{Metric, MetricKind, OperatorKind, OperatorPlan, P
 use wasmill_engine::schema::{Field, Kind};
 
 use crate::contract::{FieldOut, MetricOut, PlanOut, PortOut, ReadOut, TableOut};
-use crate::limits::Limits;
+use crate::limits::{Limits, NAME_BYTES_MAX};
 
 /// Checks a plan.
 ///
@@ -120,6 +120,11 @@ fn fields(place: &str, fields: Vec<FieldOut>) -> Result<Vec<Field>, Refusal> {
                 "{place} makes a column `{name}`: a name is needed that does not begin with @"
             )));
         }
+        if field.name.len() > NAME_BYTES_MAX {
+            let bytes = field.name.len();
+            let whole = format!("{place} makes a column whose name has {bytes} bytes, more than {NAME_BYTES_MAX}");
+            return Err(Refusal::new(whole));
+        }
         let kind = kind_of(&format!("{place}'s column `{}`", field.name), &field.kind)?;
         Ok(Field { name: field.name.into(), kind, nullable: field.nullable })
     };
@@ -195,6 +200,18 @@ mod tests {
             assert!(said.contains("port name"), "`{name}`: {said}");
         }
         assert!(is_word("late-rows_2", "-_") && !is_word("late-rows", "_"));
+    }
+
+    #[test]
+    fn a_column_has_a_name_that_can_be_written_with_every_row() {
+        let making = |bytes: usize| {
+            let mut plan = plan();
+            plan.ports[0].makes.push(FieldOut { name: "n".repeat(bytes), kind: "int64".into(), nullable: false });
+            check(plan, OperatorKind::Transform, &Limits::default())
+        };
+        assert!(making(NAME_BYTES_MAX).is_ok());
+        let said = making(NAME_BYTES_MAX + 1).unwrap_err().message;
+        assert!(said.contains("whose name has 257 bytes, more than 256"), "{said}");
     }
 
     #[test]

@@ -39,11 +39,16 @@ const OPEN_FILES: usize = 256;
 pub(super) struct Followed {
     base: PathBuf,
     paths: Vec<String>,
-    tails: Vec<Tail>,
+    /// By number of their partition.
+    tails: BTreeMap<u32, Tail>,
+    /// The number of the next file that is found.
+    next: u32,
+    /// Numbers of files that are gone and were read to their end.
+    gone: Vec<u32>,
     /// Positions that `seek` gave, until their files are found.
     wanted: BTreeMap<Arc<str>, Position>,
     /// The file whose turn it is, and the bytes that it brought in this turn.
-    turn: (usize, u64),
+    turn: (u32, u64),
     /// When to look at the files again.
     look_at: Option<Micros>,
     /// Bytes on disk at the last look that were not read since.
@@ -87,7 +92,8 @@ impl Followed {
     /// A source over what `paths` match now and later.
     pub(super) fn new(base: &Path, paths: &[String]) -> Self {
         let (base, paths) = (base.to_owned(), paths.to_vec());
-        Self { base, paths, tails: Vec::new(), wanted: BTreeMap::new(), turn: (0, 0), look_at: None, behind: 0 }
+        let (tails, wanted) = (BTreeMap::new(), BTreeMap::new());
+        Self { base, paths, tails, next: 0, gone: Vec::new(), wanted, turn: (0, 0), look_at: None, behind: 0 }
     }
 
     /// Looks at all files: which grew, which are new, which are gone.
@@ -98,7 +104,7 @@ impl Followed {
         let found: Vec<_> = found.map(|(entry, is)| (entry, (is.dev(), is.ino()), is.len())).collect();
         let by_identity: BTreeMap<Identity, usize> = found.iter().enumerate().map(|(i, it)| (it.1, i)).collect();
         let mut known = BTreeSet::new();
-        for tail in &mut self.tails {
+        for tail in self.tails.values_mut() {
             let Some(identity) = tail.identity else { continue };
             match by_identity.get(&identity) {
                 Some(i) => {
@@ -115,11 +121,14 @@ impl Followed {
                 self.add(entry, identity, length, now)?;
             }
         }
+        // Those whose end was brought and whose inode may be another's: under rotation there are more and more of them.
+        self.gone.extend(self.tails.iter().filter(|(_, tail)| tail.identity.is_none()).map(|(number, _)| *number));
+        self.tails.retain(|_, tail| tail.identity.is_some());
         for lost in std::mem::take(&mut self.wanted).into_values() {
             tracing::warn!("{} is not there; it was read up to byte {} before", lost.partition, lost.offset);
         }
         self.close();
-        self.behind = self.tails.iter().map(Tail::behind).sum();
+        self.behind = self.tails.values().map(Tail::behind).sum();
         Ok(())
     }
 
@@ -138,20 +147,22 @@ impl Followed {
             state: State::New,
         };
         tail.found(&entry, length, now)?;
-        self.tails.push(tail);
+        self.tails.insert(self.next, tail);
+        self.next += 1;
         Ok(())
     }
 
     /// Closes quiet files where too many are open, those first that were found first.
     fn close(&mut self) {
-        let open = self.tails.iter().filter(|tail| tail.input.is_some()).count();
-        let quiet = self.tails.iter_mut().filter(|tail| tail.state == State::Quiet && tail.input.is_some());
+        let open = self.tails.values().filter(|tail| tail.input.is_some()).count();
+        let quiet = self.tails.values_mut().filter(|tail| tail.state == State::Quiet && tail.input.is_some());
         quiet.take(open.saturating_sub(OPEN_FILES)).for_each(|tail| tail.input = None);
     }
 
     /// Gives the turn to the next file.
     fn pass(&mut self) {
-        self.turn = ((self.turn.0 + 1) % self.tails.len().max(1), 0);
+        let behind = self.tails.range(self.turn.0 + 1..).chain(&self.tails).next();
+        self.turn = (behind.map_or(0, |(number, _)| *number), 0);
     }
 }
 
@@ -297,10 +308,11 @@ impl SourceReader for Followed {
         if self.turn.1 >= TURN_BYTES {
             self.pass();
         }
-        for _ in 0..self.tails.len() {
-            let number = self.turn.0;
-            let before = into.len();
-            if let Some(read) = self.tails[number].read(number as u32, now, max, into)? {
+        // Once more where the file whose turn it was is gone.
+        for _ in 0..=self.tails.len() {
+            let (number, before) = (self.turn.0, into.len());
+            let tail = self.tails.get_mut(&number);
+            if let Some(read) = tail.map_or(Ok(None), |tail| tail.read(number, now, max, into))? {
                 let new = (into.len() - before) as u64;
                 self.turn.1 += new;
                 self.behind = self.behind.saturating_sub(new);
@@ -312,15 +324,15 @@ impl SourceReader for Followed {
     }
 
     fn partition(&self, number: u32) -> Arc<str> {
-        self.tails[number as usize].start.partition.clone()
+        self.tails[&number].start.partition.clone()
     }
 
     fn start(&self, number: u32) -> Position {
-        self.tails[number as usize].start.clone()
+        self.tails[&number].start.clone()
     }
 
     fn beginning(&mut self, number: u32, max: usize, into: &mut Vec<u8>) -> Result<(), SourceError> {
-        let tail = &self.tails[number as usize];
+        let tail = &self.tails[&number];
         // A file that is gone was read before: its name may be another's.
         if tail.path.exists() { beginning(&tail.path, max, into) } else { Ok(()) }
     }
@@ -331,6 +343,10 @@ impl SourceReader for Followed {
 
     fn behind(&self, _: Micros) -> Option<u64> {
         Some(self.behind)
+    }
+
+    fn forget(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.gone)
     }
 
     fn acknowledge(&mut self, _: &[Position]) -> Result<(), SourceError> {

@@ -2,6 +2,7 @@
 //!
 //! The files are listed once, when the source is opened. What follows files while they grow is [`super::follow`].
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -51,6 +52,9 @@ struct Listed {
     /// The file that is being read.
     current: usize,
     input: Option<Input>,
+    /// Bytes on disk of all files, and of those before that one: there may be very many.
+    all: u64,
+    before: u64,
 }
 
 struct Partition {
@@ -68,15 +72,18 @@ impl Listed {
             start: Position { partition: entry.name.into(), offset: 0, line: 0 },
             path: entry.path,
         };
-        Self { partitions: entries.into_iter().map(partition).collect(), current: 0, input: None }
+        let partitions: Vec<Partition> = entries.into_iter().map(partition).collect();
+        let all = partitions.iter().map(|partition| partition.size).sum();
+        Self { partitions, current: 0, input: None, all, before: 0 }
     }
 }
 
 impl SourceReader for Listed {
     fn seek(&mut self, positions: &[Position]) -> Result<(), SourceError> {
+        let names = self.partitions.iter().enumerate().map(|(i, partition)| (partition.start.partition.clone(), i));
+        let by_name: BTreeMap<Arc<str>, usize> = names.collect();
         for position in positions {
-            let found = self.partitions.iter_mut().find(|partition| partition.start.partition == position.partition);
-            let Some(partition) = found else {
+            let Some(partition) = by_name.get(&position.partition).map(|i| &mut self.partitions[*i]) else {
                 if position.offset == 0 {
                     continue;
                 }
@@ -110,6 +117,7 @@ impl SourceReader for Listed {
             Piece::End => Read::End { partition: number },
             Piece::Broken(reason) => Read::Broken { partition: number, reason },
         };
+        self.before += partition.size;
         self.input = None;
         self.current += 1;
         Ok(read)
@@ -128,10 +136,8 @@ impl SourceReader for Listed {
     }
 
     fn progress(&self) -> Option<(u64, u64)> {
-        let all = self.partitions.iter().map(|partition| partition.size).sum();
-        let before: u64 = self.partitions[..self.current].iter().map(|partition| partition.size).sum();
-        let done = before + self.input.as_ref().map_or(0, Input::consumed);
-        Some((done.min(all), all))
+        let done = self.before + self.input.as_ref().map_or(0, Input::consumed);
+        Some((done.min(self.all), self.all))
     }
 
     fn acknowledge(&mut self, _: &[Position]) -> Result<(), SourceError> {

@@ -5,7 +5,8 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::mpsc::{Receiver, SendError, SyncSender, TryRecvError, sync_channel};
 use std::task::Waker;
 
 use serde_json::Value;
@@ -50,8 +51,22 @@ enum State<R> {
     Ended,
 }
 
+/// What the thread is doing.
+const READS: u8 = 0;
+const HANDS_ON: u8 = 1;
+const AT_THE_END: u8 = 2;
+
+/// What thread and engine tell each other beside chunks.
+#[derive(Default)]
+struct Signals {
+    doing: AtomicU8,
+    /// Nothing more is wanted.
+    stopped: AtomicBool,
+}
+
 /// The engine's end of the thread.
 struct Pipe {
+    signals: Arc<Signals>,
     filled: Receiver<Filled>,
     empty: SyncSender<Vec<u8>>,
     chunk: Vec<u8>,
@@ -59,7 +74,16 @@ struct Pipe {
     length: usize,
     taken: usize,
     /// How the input ended, once it has.
-    end: Option<Result<(), String>>,
+    end: Option<End>,
+}
+
+#[derive(Clone, Debug)]
+enum End {
+    /// It has no more.
+    Whole,
+    /// It may have more, which nobody wants.
+    Stopped,
+    Failed(String),
 }
 
 /// A chunk and how many of its bytes the input filled, or why there is none.
@@ -93,23 +117,31 @@ impl Pipe {
     fn start<R: std::io::Read + Send + 'static>(name: &str, input: R, waker: Waker) -> Result<Self, SourceError> {
         let (fill, filled) = sync_channel(CHUNKS);
         let (empty, empties) = sync_channel(CHUNKS);
+        let (signals, given) = (Arc::new(Signals::default()), name.to_owned());
+        let shared = signals.clone();
         let thread = std::thread::Builder::new().name(name.to_owned());
-        thread.spawn(move || pump(input, fill, &empties, &waker)).map_err(|error| SourceError {
+        let run = move || pump(&given, input, fill, &empties, &shared, &waker);
+        thread.spawn(run).map_err(|error| SourceError {
             message: format!("no thread could be started to read {name}: {error}; raise the limit on threads"),
             retriable: true,
         })?;
-        Ok(Self { filled, empty, chunk: Vec::new(), length: 0, taken: 0, end: None })
+        Ok(Self { signals, filled, empty, chunk: Vec::new(), length: 0, taken: 0, end: None })
     }
 
-    /// Appends what is there, up to `max` bytes. The answer is none once nothing will ever come.
-    fn take(&mut self, max: usize, into: &mut Vec<u8>) -> Result<Option<usize>, String> {
+    /// Appends what is there, up to `max` bytes, and answers how many. An end once nothing will ever come.
+    fn take(&mut self, max: usize, into: &mut Vec<u8>) -> Result<usize, End> {
         let before = into.len();
         while into.len() - before < max {
             if self.taken == self.length {
+                // Before the chunks are looked at, what it had is among them; after, it has got nothing meanwhile.
+                let waited = self.waits();
                 match self.filled.try_recv() {
                     Ok(Ok((chunk, length))) => self.renew(chunk, length),
-                    Ok(Err(error)) => self.end = Some(Err(error)),
-                    Err(TryRecvError::Disconnected) => self.end = self.end.take().or(Some(Ok(()))),
+                    Ok(Err(error)) => self.end = Some(End::Failed(error)),
+                    Err(TryRecvError::Disconnected) => self.end = self.end.take().or(Some(self.over())),
+                    Err(TryRecvError::Empty) if self.is_stopped() && waited && self.waits() => {
+                        self.end = Some(End::Stopped);
+                    }
                     Err(TryRecvError::Empty) => break,
                 }
                 if self.end.is_some() {
@@ -122,9 +154,23 @@ impl Pipe {
         }
         match &self.end {
             // What came before the end is handed on first.
-            Some(end) if into.len() == before => end.clone().map(|()| None),
-            _ => Ok(Some(into.len() - before)),
+            Some(end) if into.len() == before => Err(end.clone()),
+            _ => Ok(into.len() - before),
         }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.signals.stopped.load(Ordering::SeqCst)
+    }
+
+    /// Whether the thread waits for the input.
+    fn waits(&self) -> bool {
+        self.signals.doing.load(Ordering::SeqCst) == READS
+    }
+
+    /// What the end of the thread means.
+    fn over(&self) -> End {
+        if self.signals.doing.load(Ordering::SeqCst) == AT_THE_END { End::Whole } else { End::Stopped }
     }
 
     fn renew(&mut self, chunk: Vec<u8>, length: usize) {
@@ -136,18 +182,38 @@ impl Pipe {
 }
 
 /// The thread: fills chunks until the input ends or nobody wants them any more.
-fn pump<R: std::io::Read>(mut input: R, fill: SyncSender<Filled>, empties: &Receiver<Vec<u8>>, waker: &Waker) {
-    loop {
+fn pump<R: std::io::Read>(
+    name: &str,
+    mut input: R,
+    fill: SyncSender<Filled>,
+    empties: &Receiver<Vec<u8>>,
+    signals: &Signals,
+    waker: &Waker,
+) {
+    while !signals.stopped.load(Ordering::SeqCst) {
         let mut chunk = empties.try_recv().unwrap_or_default();
         chunk.resize(CHUNK_BYTES, 0);
-        let filled = match input.read(&mut chunk) {
-            Ok(0) => break,
+        signals.doing.store(READS, Ordering::SeqCst);
+        let read = input.read(&mut chunk);
+        signals.doing.store(HANDS_ON, Ordering::SeqCst);
+        let filled = match read {
+            Ok(0) => {
+                signals.doing.store(AT_THE_END, Ordering::SeqCst);
+                break;
+            }
             Ok(length) => Ok((chunk, length)),
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => Err(error.to_string()),
         };
         let failed = filled.is_err();
-        if fill.send(filled).is_err() || failed {
+        if let Err(SendError(unwanted)) = fill.send(filled) {
+            // It was read after the pipeline had been stopped: this thread cannot be called back from waiting.
+            if let (Ok((_, bytes)), true) = (unwanted, signals.stopped.load(Ordering::SeqCst)) {
+                tracing::warn!("{bytes} bytes of {name} came when the pipeline had been stopped; they are lost");
+            }
+            break;
+        }
+        if failed {
             break;
         }
         waker.wake_by_ref();
@@ -175,13 +241,29 @@ impl<R: std::io::Read + Send + 'static> SourceReader for Piped<R> {
     fn read(&mut self, _: Micros, max: usize, _: usize, into: &mut Vec<u8>) -> Result<Read, SourceError> {
         let Some(pipe) = self.pipe()? else { return Ok(Read::Finished) };
         match pipe.take(max, into) {
-            Ok(Some(0)) => Ok(Read::Idle { until: None }),
-            Ok(Some(_)) => Ok(Read::Bytes { partition: 0 }),
-            Ok(None) => {
+            Ok(0) => Ok(Read::Idle { until: None }),
+            Ok(_) => Ok(Read::Bytes { partition: 0 }),
+            Err(End::Whole) => {
                 self.state = State::Ended;
                 Ok(Read::End { partition: 0 })
             }
-            Err(error) => Err(self.error(&error)),
+            Err(End::Stopped) => {
+                self.state = State::Ended;
+                let reason = "the pipeline was stopped before the rest of the record came; these are its first bytes";
+                Ok(Read::Broken { partition: 0, reason: reason.to_owned() })
+            }
+            Err(End::Failed(error)) => Err(self.error(&error)),
+        }
+    }
+
+    /// What is in the pipe stays there; what the thread has taken from it comes.
+    fn stop(&mut self) -> bool {
+        match &self.state {
+            State::Reading(pipe) => {
+                pipe.signals.stopped.store(true, Ordering::SeqCst);
+                true
+            }
+            State::Unread(_) | State::Ended => false,
         }
     }
 

@@ -290,6 +290,25 @@ fn a_deleted_file_ends_and_one_of_its_name_is_new() {
 }
 
 #[test]
+fn files_that_are_gone_are_forgotten_once_they_were_read_to_their_end() {
+    let folder = folder(&[]);
+    let path = folder.path().join("a.log");
+    let mut reading = open(json!({ "path": "a.log", "follow": true }), folder.path());
+    for number in 0..5 {
+        append(&path, b"line\n");
+        settle(&mut reading, LOOK);
+        assert!(reading.reader.forget().is_empty());
+        fs::remove_file(&path).unwrap();
+        settle(&mut reading, SETTLED);
+        assert_eq!(settle(&mut reading, LOOK), [Step::End(number)]);
+        settle(&mut reading, LOOK);
+        assert_eq!(reading.reader.forget(), [number], "its number is told once");
+    }
+    append(&path, b"last\n");
+    assert_eq!(settle(&mut reading, LOOK), [Step::Some(5)], "the others are followed on");
+}
+
+#[test]
 fn a_packed_file_is_followed_only_when_it_is_whole() {
     let whole = gzip(&noise(50_000));
     let folder = folder(&[("a.gz", &whole[..20_000])]);

@@ -75,6 +75,51 @@ fn an_input_that_is_faster_than_its_reader_waits() {
     }
 }
 
+/// An input that brings so many chunks, says so, and then waits for ever.
+struct Waiting(usize, std::sync::mpsc::Sender<()>);
+
+impl std::io::Read for Waiting {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if self.0 == 0 {
+            self.1.send(()).unwrap();
+            loop {
+                std::thread::park();
+            }
+        }
+        self.0 -= 1;
+        into.fill(b'x');
+        Ok(into.len())
+    }
+}
+
+#[test]
+fn what_was_taken_from_the_input_still_comes_when_it_is_stopped() {
+    let (waits, waiting) = std::sync::mpsc::channel();
+    let mut reading = Reading::new(Box::new(Stdin::new("stdin", Waiting(CHUNKS - 1, waits), waker())));
+    assert_eq!(reading.next(100), Step::Some(0));
+    waiting.recv().unwrap();
+    assert!(reading.reader.stop(), "there is something to bring");
+    let end = loop {
+        match reading.step(CHUNK_BYTES).unwrap() {
+            Step::Some(0) => {}
+            other => break other,
+        }
+    };
+    assert!(matches!(&end, Step::Broken(0, reason) if reason.contains("stopped before the rest")), "{end:?}");
+    assert_eq!(reading.next(100), Step::Finished);
+    assert_eq!(reading.by_name()["stdin"].bytes.len(), (CHUNKS - 1) * CHUNK_BYTES);
+}
+
+#[test]
+fn an_input_that_was_never_read_or_has_ended_has_nothing_to_bring_when_it_is_stopped() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut reading = Reading::new(Box::new(Stdin::new("stdin", reader, waker())));
+    assert!(!reading.reader.stop());
+    drop(writer);
+    assert_eq!([reading.next(100), reading.next(100)], [Step::End(0), Step::Finished]);
+    assert!(!reading.reader.stop());
+}
+
 #[test]
 fn the_input_cannot_be_read_again() {
     let (reader, _writer) = std::io::pipe().unwrap();

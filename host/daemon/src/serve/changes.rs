@@ -190,11 +190,11 @@ impl Server {
         Ok(switched)
     }
 
-    /// Whether sources and sinks are configured as before: the plan knows their rows only.
+    /// Whether sources, sinks and limits are configured as before: the plan knows rows only.
     fn same_ends(&self, pipeline: &Pipeline, before: &Desired, spec: &Spec) -> bool {
         self.read(pipeline, before).is_ok_and(|(old, _)| {
-            (&old.sources, &old.sinks, &old.dead_letters, &old.base)
-                == (&spec.sources, &spec.sinks, &spec.dead_letters, &spec.base)
+            (&old.sources, &old.sinks, &old.dead_letters, &old.base, &old.limits)
+                == (&spec.sources, &spec.sinks, &spec.dead_letters, &spec.base, &spec.limits)
         })
     }
 

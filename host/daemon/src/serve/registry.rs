@@ -28,7 +28,7 @@ use super::running::{Notices, Ringer, Running, Told, ringer};
 use super::shelf::{Compiled, Found, Shelf};
 use super::step::{Step, reach};
 use crate::assemble::{self, Assembled, World};
-use crate::spec::{self, Diagnostics, Spec};
+use crate::spec::{self, Diagnostics, Limits, Spec};
 
 /// Events of all pipelines, and lines and dead letters of each, that are kept in memory.
 const EVENTS_KEPT: usize = 1_000;
@@ -85,6 +85,8 @@ pub(crate) struct View {
     pub(crate) desired: Option<Desired>,
     /// The last start of it.
     pub(crate) running: Option<Arc<Running>>,
+    /// What its stages may use since then.
+    pub(crate) limits: Limits,
     /// Why it does not run although it should.
     pub(crate) broken: Option<String>,
     /// The last dead letters.
@@ -119,6 +121,7 @@ impl Pipeline {
         let view = View {
             desired,
             running: None,
+            limits: Limits::default(),
             broken: None,
             letters,
             rates: Vec::new(),
@@ -343,12 +346,12 @@ impl Server {
         };
         let assembled = assemble::open(spec, graph, &waker, &wrap)?;
         reach(Step::Opened);
-        Ok(Opened { assembled, ringer, letters })
+        Ok(Opened { assembled, ringer, letters, limits: spec.limits })
     }
 
     /// Makes a pipeline what it shall be, as is written down, and has it run. While the server stops it does not run.
     pub(crate) fn run(&self, pipeline: &Pipeline, opened: Opened, desired: Desired) {
-        let Opened { assembled, ringer, letters } = opened;
+        let Opened { assembled, ringer, letters, limits } = opened;
         let notices = Notices { name: pipeline.name.clone(), to: self.notices.clone() };
         let paused = desired.goal == Goal::Pause;
         let mut view = pipeline.view();
@@ -358,6 +361,7 @@ impl Server {
             return;
         }
         view.running = Some(Running::start(&self.pool, assembled.runtime, assembled.places, ringer, paused, notices));
+        view.limits = limits;
         (view.broken, view.letters) = (None, letters);
         (view.rates, view.counts) = (Vec::new(), None);
     }
@@ -402,6 +406,7 @@ pub(crate) struct Opened {
     assembled: Assembled,
     ringer: Arc<Ringer>,
     letters: Arc<Recent<Letter>>,
+    limits: Limits,
 }
 
 #[cfg(test)]

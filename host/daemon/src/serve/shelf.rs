@@ -18,7 +18,7 @@ use super::journal::{Line, Recent, now_ms};
 use super::pins::{Pin, Pins};
 use crate::assemble::{self, World};
 use crate::plugins;
-use crate::spec::{ConfigError, Outside, PluginRef};
+use crate::spec::{ConfigError, Limits, Outside, PluginRef};
 
 /// How a file names code by its digest: `sha256@DIGEST`.
 const BY_DIGEST: &str = "sha256";
@@ -109,23 +109,24 @@ impl Found<'_> {
 }
 
 impl Shelf<'_> {
-    /// The code of that digest, for a stage.
+    /// The code of that digest, for a stage that may use so much.
     ///
     /// # Errors
     /// There is none, or it is not one that this host takes.
-    pub(crate) fn load(&self, stage: &str, digest: &str) -> Result<Component, String> {
+    pub(crate) fn load(&self, stage: &str, digest: &str, limits: &Limits) -> Result<Component, String> {
         // What is compiled may have come from elsewhere than the data directory.
         let there = self.disk.has_plugin(digest);
         let component = match self.compiled.find(digest).filter(|_| there) {
             Some(component) => component,
             None => self.compile(digest)?,
         };
-        Ok(self.logging(component, stage))
+        Ok(self.for_stage(component, stage, limits))
     }
 
-    /// A component whose lines are kept as those of a stage.
-    fn logging(&self, component: Component, stage: &str) -> Component {
+    /// A component that may use so much, and whose lines are kept as those of a stage.
+    fn for_stage(&self, component: Component, stage: &str, limits: &Limits) -> Component {
         let (pipeline, stage, lines) = (self.pipeline.to_owned(), stage.to_owned(), self.lines.clone());
+        let component = component.limited_to(assemble::of_guests(limits));
         component.logging_to(Arc::new(move |line| {
             let level = match line.level {
                 Level::Trace => "trace",
@@ -151,11 +152,17 @@ impl Shelf<'_> {
     }
 
     /// The code that a file names for a stage, and its digest.
-    fn named(&self, stage: &str, plugin: &PluginRef, base: &Path) -> Result<(String, Component), String> {
+    fn named(
+        &self,
+        stage: &str,
+        plugin: &PluginRef,
+        base: &Path,
+        limits: &Limits,
+    ) -> Result<(String, Component), String> {
         if let PluginRef::Named { name, version } = plugin
             && name == BY_DIGEST
         {
-            return self.pinned(stage, version);
+            return self.pinned(stage, version, limits);
         }
         let path = plugins::find(plugin, base)?;
         let unreadable = |error| format!("{} cannot be read: {error}; check the path", path.display());
@@ -168,13 +175,13 @@ impl Shelf<'_> {
         };
         let read = Some((bytes, component.clone()));
         self.found.borrow_mut().code.insert(digest.clone(), Code { pin, read });
-        Ok((digest, self.logging(component, stage)))
+        Ok((digest, self.for_stage(component, stage, limits)))
     }
 
     /// The code of that digest, which stays there.
-    fn pinned(&self, stage: &str, digest: &str) -> Result<(String, Component), String> {
+    fn pinned(&self, stage: &str, digest: &str, limits: &Limits) -> Result<(String, Component), String> {
         let pin = self.pins.pin(self.disk, digest);
-        let component = self.load(stage, digest)?;
+        let component = self.load(stage, digest, limits)?;
         self.found.borrow_mut().code.entry(digest.to_owned()).or_insert(Code { pin, read: None });
         Ok((digest.to_owned(), component))
     }
@@ -212,10 +219,10 @@ impl Outside for Shelf<'_> {
         self.world.source_schema(connector, config)
     }
 
-    fn plugin(&self, stage: &str, plugin: &PluginRef, base: &Path) -> Result<SharedFactory, String> {
+    fn plugin(&self, stage: &str, plugin: &PluginRef, base: &Path, limits: &Limits) -> Result<SharedFactory, String> {
         let (digest, component) = match self.fixed.get(stage) {
-            Some(digest) => self.pinned(stage, digest)?,
-            None => self.named(stage, plugin, base)?,
+            Some(digest) => self.pinned(stage, digest, limits)?,
+            None => self.named(stage, plugin, base, limits)?,
         };
         self.found.borrow_mut().digests.insert(stage.to_owned(), digest);
         Ok(Arc::new(component))

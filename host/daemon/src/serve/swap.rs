@@ -24,6 +24,7 @@ use super::problem::Problem;
 use super::registry::{Pipeline, Server, shorten};
 use super::running::Running;
 use super::step::{Step, reach};
+use crate::assemble;
 use crate::driver::MachineClock;
 
 /// How long a swap waits for rows to try new code on. A stage that is idle has none.
@@ -110,14 +111,16 @@ impl Server {
         pipeline.unchanged(expected)?;
         let running = alive(&pipeline)?;
         let unusable = |why: String| Problem::wrong("unusable-plugin", why);
+        let limits = pipeline.view().limits;
         let component = match code {
             Some(code) => {
                 let engine = self.world.engine().map_err(Problem::failed)?;
-                engine.load(code).map_err(|error| unusable(error.to_string()))?
+                let component = engine.load(code).map_err(|error| unusable(error.to_string()))?;
+                component.limited_to(assemble::of_guests(&limits))
             }
             None => {
                 let before = before(&pipeline, stage)?;
-                self.shelf(&pipeline, BTreeMap::new()).load(stage, &before).map_err(unusable)?
+                self.shelf(&pipeline, BTreeMap::new()).load(stage, &before, &limits).map_err(unusable)?
             }
         };
         let graph = running.ask(|controls| controls.graph().clone());
@@ -172,7 +175,8 @@ impl Server {
             let detail = format!("there is no plugin of digest `{digest}` here; upload it first");
             return Err(Problem::unknown("unknown-plugin", detail));
         }
-        let component = self.shelf(pipeline, BTreeMap::new()).load(stage, digest);
+        let limits = pipeline.view().limits;
+        let component = self.shelf(pipeline, BTreeMap::new()).load(stage, digest, &limits);
         let component = component.map_err(|why| Problem::wrong("unusable-plugin", why))?;
         let graph = running.ask(|controls| controls.graph().clone());
         let number = number(name, &graph, stage)?;

@@ -14,7 +14,7 @@ use wasmill_engine::schema::Schema;
 use super::diagnostic::Diagnostic;
 use super::section::{Problems, Section, shown};
 use super::yaml::{Key, Node, Tree};
-use super::{ConfigError, Connector, Outside, PluginRef, format};
+use super::{ConfigError, Connector, Limits, Outside, PluginRef, format};
 
 /// What the parts have in common.
 pub(crate) struct Whole<'a> {
@@ -24,6 +24,8 @@ pub(crate) struct Whole<'a> {
     pub(crate) base: &'a Path,
     /// Lanes of the pipeline, where it says so.
     pub(crate) lanes: Option<u32>,
+    /// What the stages may use.
+    pub(crate) limits: Limits,
     /// Whether there is a sink for dead letters.
     pub(crate) dead_letters: bool,
 }
@@ -141,8 +143,10 @@ pub(crate) fn stage(
     let purpose = "name its code, `plugin: ./folder` or `plugin: name@version`";
     let node = section.need("plugin", purpose, problems)?;
     let reference = section.text("plugin", problems)?;
-    let found = PluginRef::parse(reference)
-        .and_then(|plugin| whole.outside.plugin(&key.name, &plugin, whole.base).map(|factory| (plugin, factory)));
+    let found = PluginRef::parse(reference).and_then(|plugin| {
+        let factory = whole.outside.plugin(&key.name, &plugin, whole.base, &whole.limits)?;
+        Ok((plugin, factory))
+    });
     let (plugin, factory) = found.map_err(|message| problems.push(Diagnostic::error(node.span, &message))).ok()?;
     let name = key.name.clone();
     let draft = StageDraft { name, from: from?, factory, config: config?, key: keys, lanes, on_error, latency };

@@ -204,7 +204,7 @@ pub(crate) fn shown(tree: &Tree) -> String {
 }
 
 /// Microseconds of `250ms`; whole numbers with a unit only.
-fn duration(text: &str) -> Option<Micros> {
+pub(crate) fn duration(text: &str) -> Option<Micros> {
     const UNITS: [(&str, Micros); 6] =
         [("us", 1), ("ms", 1_000), ("s", 1_000_000), ("m", 60_000_000), ("h", 3_600_000_000), ("d", 86_400_000_000)];
     let digits = text.find(|c: char| !c.is_ascii_digit())?;

@@ -48,7 +48,7 @@ impl Outside for Shelf {
         (connector == "generator").then(|| Schema::new(fields()))
     }
 
-    fn plugin(&self, _: &str, plugin: &PluginRef, base: &Path) -> Result<SharedFactory, String> {
+    fn plugin(&self, _: &str, plugin: &PluginRef, base: &Path, _: &Limits) -> Result<SharedFactory, String> {
         match plugin.to_string().as_str() {
             "pass@1" => Ok(Arc::new(Plugin(OperatorKind::Transform, vec![]))),
             "validate@1" => Ok(Arc::new(Plugin(OperatorKind::Transform, vec![("value", Kind::Float64)]))),

@@ -1,7 +1,8 @@
 //! The decode node: one lane of a source, from bytes to a batch.
 //!
-//! Good records become one batch a chunk, or several where there are very many; bad ones go to the dead letters, or stop the pipeline where it has none. The
-//! lane's watermark is the largest event time that it has seen, less the lateness that the source allows.
+//! Good records become one batch a chunk, or several where there are very many; bad ones go to the dead letters, or
+//! stop the pipeline where it has none. The lane's watermark is the largest event time that it has seen, less the
+//! lateness that the source allows.
 
 use std::sync::Arc;
 
@@ -164,7 +165,7 @@ mod tests {
         let (len, data) = (2 * ROWS, ["a\n".repeat(ROWS).as_bytes(), &[0; PADDING]].concat().into());
         let (source, partition) = ("lines".into(), "p".into());
         let chunk = Chunk { source, partition, data, len, offset: 0, line: 1, header: None, broken: None };
-        to.send(Message::Chunk(chunk)).unwrap();
+        to.send(Message::Chunk(chunk, 0)).unwrap();
         assert_eq!(node.step(&ManualClock::default()), Step::Progressed);
         let Some(Message::Rows(parcel)) = rows.receive() else { panic!("a chunk becomes one message") };
         let sizes: Vec<usize> = parcel.batches.iter().map(Batch::rows).collect();

@@ -3,6 +3,10 @@
 //! A chunk holds whole records of one partition. What is left of a record waits here for its rest. A record longer than
 //! [`RECORD_BYTES_MAX`] is given up: its beginning goes on as a broken record, the rest is skipped to the next line.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
@@ -47,14 +51,16 @@ pub struct Parts {
     pub reports: Sender<Report>,
     /// Number of the source in the graph.
     pub number: usize,
+    /// Whether there is a place for a record that breaks off because the pipeline is stopped.
+    pub dead_letters: bool,
 }
 
 /// Reads one source.
 pub struct ReadNode {
     parts: Parts,
-    partitions: Vec<Partition>,
+    partitions: BTreeMap<u32, Partition>,
     /// Partition whose bytes were read last: probably the next ones are its too.
-    last: usize,
+    last: u32,
     /// Lane that gets the next chunk.
     turn: usize,
     state: State,
@@ -64,6 +70,8 @@ pub struct ReadNode {
 enum State {
     Reading,
     Paused,
+    /// The source was told to stop, and brings what it cannot bring again.
+    Emptying,
     /// The source is exhausted or was told to stop; a last barrier is still to come.
     Drained,
     Finished,
@@ -98,12 +106,12 @@ impl ReadNode {
     /// A node over these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts, partitions: Vec::new(), last: 0, turn: 0, state: State::Reading }
+        Self { parts, partitions: BTreeMap::new(), last: 0, turn: 0, state: State::Reading }
     }
 
     fn read(&mut self, now: Micros) -> Step {
         let (max, max_rows) = (self.parts.pace.bytes(), self.parts.pace.rows());
-        let mut bytes = match self.partitions.get_mut(self.last) {
+        let mut bytes = match self.partitions.get_mut(&self.last) {
             Some(partition) => std::mem::take(&mut partition.rest),
             None => Vec::new(),
         };
@@ -129,19 +137,19 @@ impl ReadNode {
         let new = bytes.len() - kept;
         self.parts.counters.bytes.add(new as u64);
         if let Read::Bytes { partition } = read
-            && partition as usize == self.last
+            && partition == self.last
         {
             self.cut(bytes, now);
             return Step::Progressed;
         }
         let other = bytes.split_off(kept);
-        if let Some(partition) = self.partitions.get_mut(self.last) {
+        if let Some(partition) = self.partitions.get_mut(&self.last) {
             partition.rest = bytes;
         }
         match read {
             Read::Bytes { partition } => {
-                self.last = partition as usize;
-                let mut bytes = std::mem::take(&mut self.partitions[self.last].rest);
+                self.last = partition;
+                let mut bytes = std::mem::take(&mut self.partition(partition).rest);
                 bytes.extend_from_slice(&other);
                 self.cut(bytes, now);
             }
@@ -152,7 +160,7 @@ impl ReadNode {
                 if let Err(error) = self.meet(0) {
                     return failed(&self.parts.name, error.message);
                 }
-                self.partitions[0].offset = records.first + records.rows as u64;
+                self.partition(0).offset = records.first + records.rows as u64;
                 let batch = Batch::new(Arc::new(*records), self.parts.layout.clone()).read_then(Some(now));
                 self.send(Message::Rows(Parcel { batches: vec![batch], watermark: Micros::MIN }));
             }
@@ -162,16 +170,20 @@ impl ReadNode {
         Step::Progressed
     }
 
-    /// Makes the partitions up to that number known.
+    /// Makes a partition known.
     fn meet(&mut self, number: u32) -> Result<(), SourceError> {
-        while self.partitions.len() <= number as usize {
-            let new = u32::try_from(self.partitions.len()).expect("partitions are counted by u32");
-            let Position { partition: name, offset, line } = self.parts.reader.start(new);
-            let header = if offset > 0 { self.header(new)? } else { None };
+        if !self.partitions.contains_key(&number) {
+            let Position { partition: name, offset, line } = self.parts.reader.start(number);
+            let header = if offset > 0 { self.header(number)? } else { None };
             let (rest, beginning) = (Vec::new(), offset == 0);
-            self.partitions.push(Partition { name, rest, offset, line, skipping: false, header, beginning });
+            let new = Partition { name, rest, offset, line, skipping: false, header, beginning };
+            self.partitions.insert(number, new);
         }
         Ok(())
+    }
+
+    fn partition(&mut self, number: u32) -> &mut Partition {
+        self.partitions.get_mut(&number).expect("a partition is met before anything is done with it")
     }
 
     /// The header of a partition that is not read from its beginning, where its format has one and it can be read.
@@ -197,7 +209,7 @@ impl ReadNode {
     /// Sends the whole records of `bytes`, which begin where the rest of the last partition did.
     fn cut(&mut self, mut bytes: Vec<u8>, now: Micros) {
         let framing = self.parts.framing.as_mut().expect("a source of bytes has a format");
-        let partition = &mut self.partitions[self.last];
+        let partition = self.partitions.get_mut(&self.last).expect("bytes are those of a partition that was met");
         if partition.skipping {
             let Some(end) = memchr::memchr(b'\n', &bytes) else {
                 partition.offset += bytes.len() as u64;
@@ -220,7 +232,7 @@ impl ReadNode {
                 rest.extend_from_slice(&bytes[end..]);
                 bytes.truncate(end);
                 let chunk = self.chunk(self.last, bytes, None);
-                self.partitions[self.last].rest = rest;
+                self.partition(self.last).rest = rest;
                 self.send(Message::Chunk(chunk, now));
             }
             None if bytes.len() > RECORD_BYTES_MAX => {
@@ -230,7 +242,7 @@ impl ReadNode {
                     "the record is longer than the limit of {RECORD_BYTES_MAX} bytes; these are its first bytes"
                 );
                 let chunk = self.chunk(self.last, bytes, Some(reason));
-                let partition = &mut self.partitions[self.last];
+                let partition = self.partition(self.last);
                 (partition.skipping, partition.beginning) = (true, false);
                 partition.offset += dropped;
                 self.send(Message::Chunk(chunk, now));
@@ -241,25 +253,34 @@ impl ReadNode {
 
     /// The partition has ended: what is left is a record without line end, or a broken one.
     fn end(&mut self, partition: u32, broken: Option<String>, now: Micros) {
-        let number = partition as usize;
-        let rest = std::mem::take(&mut self.partitions[number].rest);
-        let Partition { skipping, beginning, .. } = self.partitions[number];
+        let (stopped, number) = (self.state == State::Emptying, partition);
+        let partition = self.partition(number);
+        let (rest, skipping) = (std::mem::take(&mut partition.rest), partition.skipping);
         // What ends before its header is whole has no records.
-        if !rest.is_empty() && !skipping && !beginning || broken.is_some() {
+        let unfinished = !rest.is_empty() && !skipping && !partition.beginning;
+        if stopped && broken.is_some() {
+            // The record is as good as any, only cut: a pipeline without dead letters must not fail for it.
+            match (unfinished, self.parts.dead_letters) {
+                (true, true) => {}
+                (true, false) => return self.parts.counters.unfinished.add(rest.len() as u64),
+                (false, _) => return,
+            }
+        }
+        if unfinished || broken.is_some() {
             let chunk = self.chunk(number, rest, broken);
             self.send(Message::Chunk(chunk, now));
         }
     }
 
     /// These bytes of a partition as a chunk; the partition has moved on behind them.
-    fn chunk(&mut self, number: usize, mut bytes: Vec<u8>, broken: Option<String>) -> Chunk {
-        let partition = &mut self.partitions[number];
+    fn chunk(&mut self, number: u32, mut bytes: Vec<u8>, broken: Option<String>) -> Chunk {
+        let partition = self.partition(number);
         let (offset, line, len) = (partition.offset, partition.line, bytes.len());
         partition.offset += len as u64;
         partition.line += memchr::memchr_iter(b'\n', &bytes).count() as u64;
         bytes.resize(len + PADDING, 0);
-        let (source, name) = (self.parts.name.clone(), partition.name.clone());
-        let header = self.partitions[number].header.clone();
+        let (name, header) = (partition.name.clone(), partition.header.clone());
+        let source = self.parts.name.clone();
         Chunk { source, partition: name, data: Buffer::from_vec(bytes), len, offset, line: line + 1, header, broken }
     }
 
@@ -286,8 +307,11 @@ impl ReadNode {
                     offset: partition.offset,
                     line: partition.line,
                 };
-                let positions = self.partitions.iter().map(position).collect();
+                let positions = self.partitions.values().map(position).collect();
                 self.report(Report::Positions { source: self.parts.number, epoch, positions });
+                for gone in self.parts.reader.forget() {
+                    self.partitions.remove(&gone);
+                }
                 self.parts.outbox.broadcast(&Message::Barrier(epoch));
                 if last {
                     self.parts.outbox.broadcast(&Message::End);
@@ -297,7 +321,10 @@ impl ReadNode {
             }
             Order::Stop => {
                 if matches!(self.state, State::Reading | State::Paused) {
-                    self.drain();
+                    match self.parts.reader.stop() {
+                        true => self.state = State::Emptying,
+                        false => self.drain(),
+                    }
                 }
                 Step::Progressed
             }
@@ -325,7 +352,7 @@ impl Node for ReadNode {
             return self.obey(order);
         }
         match self.state {
-            State::Reading => self.read(clock.now()),
+            State::Reading | State::Emptying => self.read(clock.now()),
             State::Paused | State::Drained => Step::Idle { until: None },
             State::Finished => Step::Finished,
         }
@@ -333,83 +360,5 @@ impl Node for ReadNode {
 
     fn name(&self) -> &str {
         &self.parts.name
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc::channel;
-
-    use super::*;
-    use crate::clock::ManualClock;
-    use crate::codec::{self, Format};
-    use crate::edge::edge;
-    use crate::node::outbox::{Receiver as Port, Split};
-    use crate::schema::Schema;
-
-    /// A table whose reading goes on behind its first record.
-    struct Table {
-        bytes: Vec<u8>,
-        at: usize,
-    }
-
-    impl SourceReader for Table {
-        fn seek(&mut self, _: &[Position]) -> Result<(), SourceError> {
-            Ok(())
-        }
-
-        fn read(&mut self, _: Micros, _: usize, _: usize, into: &mut Vec<u8>) -> Result<Read, SourceError> {
-            into.extend_from_slice(&self.bytes[std::mem::replace(&mut self.at, self.bytes.len())..]);
-            Ok(Read::Bytes { partition: 0 })
-        }
-
-        fn partition(&self, _: u32) -> Arc<str> {
-            "t.csv".into()
-        }
-
-        fn start(&self, _: u32) -> Position {
-            Position { partition: "t.csv".into(), offset: self.at as u64 / 2, line: 2 }
-        }
-
-        fn beginning(&mut self, _: u32, max: usize, into: &mut Vec<u8>) -> Result<(), SourceError> {
-            into.extend_from_slice(&self.bytes[..max.min(self.bytes.len())]);
-            Ok(())
-        }
-
-        fn progress(&self) -> Option<(u64, u64)> {
-            None
-        }
-
-        fn acknowledge(&mut self, _: &[Position]) -> Result<(), SourceError> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_partition_that_is_read_on_has_the_header_that_it_began_with() {
-        for name in ["b", &"b".repeat(10 * HEADER_BYTES_START), &"b".repeat(2 * RECORD_BYTES_MAX * 8)] {
-            let first = format!("a,{name}\n1,2\n");
-            let table = Table { bytes: format!("{first}3,4\n").into(), at: first.len() };
-            let (tx, rx) = edge();
-            let ((_orders, received), (reports, _reported)) = (channel(), channel());
-            let parts = Parts {
-                name: "t".into(),
-                reader: Box::new(table),
-                framing: Some(codec::framing(&Format::Csv { separator: b',', header: true })),
-                layout: Arc::new(Layout::of_source(&Schema::new(Vec::new()))),
-                lanes: 1,
-                outbox: Outbox::new(vec![vec![Port { split: Split::Whole, lanes: vec![tx] }]], None),
-                pace: Pace::new(0),
-                counters: Arc::default(),
-                orders: received,
-                reports,
-                number: 0,
-            };
-            assert_eq!(ReadNode::new(parts).step(&ManualClock::default()), Step::Progressed);
-            let Some(Message::Chunk(chunk, _)) = rx.receive() else { panic!("no chunk") };
-            assert_eq!(&chunk.data[..chunk.len], b"3,4\n");
-            let whole = name.len() < RECORD_BYTES_MAX;
-            assert_eq!(chunk.header.as_deref(), whole.then(|| format!("a,{name}\n").into_bytes()).as_deref());
-        }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Always true: what a call wanted is applied after it succeeded, state and rows together; a message that came in
 //! becomes one message on each port, once every row of it is emitted, filtered, or given up. Neighbours:
-//! [`crate::node::code`] calls, [`apply`] does what a call wants done or finds whom to blame, [`crate::node::work`] orders
-//! tries, [`watch`] changes the code between two messages.
+//! [`crate::node::code`] calls, [`apply`] does what a call wants done or finds whom to blame, [`crate::node::work`]
+//! orders tries, [`watch`] changes the code between two messages.
 
 mod apply;
 mod held;

@@ -95,7 +95,7 @@ pub(super) fn wire(graph: &Graph, connectors: Connectors, settings: &Settings) -
         promises: Vec::new(),
         paces: (0..graph.sources.len()).map(|source| Pace::new(lanes_behind(graph, source))).collect(),
         bounds: vec![0; graph.sources.len()],
-        state_bytes_max: settings.state_bytes_max / keyed_lanes(graph).max(1),
+        state_bytes_max: share(graph, settings.state_bytes_max),
     };
     let dead_edges = wiring.connect_dead_letters();
     wiring.connect_stages();
@@ -189,6 +189,7 @@ impl Wiring<'_> {
             orders: received,
             reports: self.reports.clone(),
             number,
+            dead_letters: self.graph.dead_letters.is_some(),
         };
         self.place(Station::Read, read::ReadNode::new(parts));
         for (lane, rx) in from_reader.into_iter().enumerate() {
@@ -366,9 +367,10 @@ fn lanes_behind(graph: &Graph, source: usize) -> usize {
     graph.stages.iter().enumerate().filter(behind).map(|(_, stage)| stage.lanes as usize).sum()
 }
 
-/// Lanes that keep state.
-fn keyed_lanes(graph: &Graph) -> u64 {
-    graph.stages.iter().filter(|stage| !stage.key.is_empty()).map(|stage| u64::from(stage.lanes)).sum()
+/// How much of the pipeline's state a lane of a keyed stage may have.
+fn share(graph: &Graph, state_bytes_max: u64) -> u64 {
+    let keyed = graph.stages.iter().filter(|stage| !stage.key.is_empty());
+    state_bytes_max / keyed.map(|stage| u64::from(stage.lanes)).sum::<u64>().max(1)
 }
 
 /// An edge from each sending lane; one entry a receiving lane.

@@ -179,7 +179,7 @@ fn a_pipeline_with_ports_merges_and_formats_does_what_a_plain_loop_does() {
 #[test]
 fn whatever_fails_or_dies_and_when_what_is_visible_is_whole_and_nothing_that_was_acknowledged_is_lost() {
     let (mut died, mut failed, mut faults) = (0, 0, BTreeMap::new());
-    for seed in 0..80 {
+    for seed in 0..120 {
         let storm = Storm { crashes: 1 + seed % 5, resumes: seed % 2 == 0, sabotage: None };
         let (outside, ends) = weather(seed, storm).unwrap_or_else(|found| panic!("{found}"));
         died += ends.iter().filter(|end| **end == End::Died).count();

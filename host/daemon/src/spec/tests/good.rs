@@ -94,6 +94,22 @@ fn lanes_of_the_pipeline_are_those_of_every_part_that_does_not_say() {
 }
 
 #[test]
+fn limits_are_those_of_the_file_and_else_nobodys() {
+    let (spec, _) = good(&with_stage(""));
+    assert_eq!(spec.limits, Limits::default());
+    let limits = "limits: { state_bytes_max: 4GiB, call_ms_max: 2s, output_bytes_factor: 8, log_bytes_per_s_max: 0 }";
+    let (spec, _) = good(&with_stage("").replace("name: p", &format!("name: p\n{limits}")));
+    let expected = Limits {
+        state_bytes_max: Some(4 << 30),
+        call_ms_max: Some(2_000),
+        output_bytes_factor: Some(8),
+        log_bytes_per_s_max: Some(0),
+        ..Limits::default()
+    };
+    assert_eq!(spec.limits, expected);
+}
+
+#[test]
 fn a_variable_that_stands_alone_and_bare_is_typed_and_others_are_text() {
     let config = "\n      n: \"${LANES}\"\n      m: ${NONE:-1.5}\n      b: ${NONE:-true}\n      \
                   path: ${FOLDER}/${NONE:-x}\n      \

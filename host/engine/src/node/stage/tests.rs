@@ -154,13 +154,14 @@ fn memory_of_keys_past_their_time_comes_back_though_nobody_touches_them() {
         Ok(Effects { tables: vec![TableChanges { forget: Vec::new(), columns }], ..Effects::default() })
     }));
     lane.send(&lines(0..KEYS));
-    assert_eq!(lane.node.parts.state.as_ref().unwrap().len(), KEYS as usize);
+    assert_eq!(lane.node.parts.counters.state_keys.get(), KEYS as u64);
     lane.clock.advance(TTL_MS as i64 * 1_000);
     let mut looks = 0;
     while let Step::Idle { until: Some(until) } = lane.node.step(&lane.clock) {
         lane.clock.advance(until - lane.clock.now());
         looks += 1;
     }
+    assert_eq!(lane.node.parts.counters.state_keys.get(), 0);
     assert!(lane.node.parts.state.as_ref().unwrap().is_empty(), "and then it has nothing to wake for");
     assert!(looks >= 3, "{looks} looks, each at a slice");
 }
