@@ -328,6 +328,9 @@ fn a_new_pipeline_is_valid_and_runs_with_the_columns_of_the_file_that_it_was_mad
     folder.write("codes.csv", "code,count,on,note\n007,1,true,\nA7,2.5,1,\n8,3,false,\n");
     let codes = run("of-codes", &["--from", "codes.csv"]);
     assert_eq!((&codes["rows_out"], &codes["dead_letters"]), (&3.into(), &0.into()), "{codes}");
+    folder.write("quoted.csv", "\"n\",\"on\",\"at\"\n\"1\",\"true\",\"\"\n\"\",\"\",\"2026-01-01T00:00:00Z\"\n");
+    let quoted = run("of-quoted", &["--from", "quoted.csv"]);
+    assert_eq!((&quoted["rows_out"], &quoted["dead_letters"]), (&2.into(), &0.into()), "{quoted}");
     let packed = zstd::encode_all(&b"id;code\n1;007\n2;A7\n"[..], 0).unwrap();
     folder.write("cut.csv.zst", &packed[..packed.len() - 5]);
     folder.write("codes.csv.zst", packed);

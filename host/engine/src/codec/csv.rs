@@ -16,7 +16,8 @@
 //! | `timestamp` | RFC 3339, or milliseconds since 1970 UTC | `2026-11-21T14:50:16.123456Z` |
 //!
 //! An empty field without quotes is null where the field is nullable; else the empty text, or bad where the kind has no
-//! empty value. `""` is the empty text.
+//! empty value. `""` is the empty text; a kind that has none takes it as it takes nothing, for files with quotes around
+//! all that they have.
 //!
 //! **Where we are stricter than the `csv` crate**, which reads on: a quote within an unquoted field, text after a
 //! closing quote, a quote never closed, a `\r` without `\n`. In all else the two agree (`agreement`).

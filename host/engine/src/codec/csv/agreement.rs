@@ -92,7 +92,11 @@ fn an_empty_field_is_null_and_quotes_make_it_the_empty_text() {
     let decoded = decode(&reading(), "sensor,value,note\n", ",,\n\"\",1,\"\"\n");
     assert_eq!(texts(decoded.records.columns[0].as_ref().unwrap()), [Some(""), Some("")]);
     assert_eq!(texts(decoded.records.columns[2].as_ref().unwrap()), [None, Some("")]);
-    let decoded = decode(&reading(), "sensor,value,note\n", "a,\"\",\n");
+    let decoded = decode(&reading(), "sensor,value,note\n", "\"a\",\"\",\"\"\n");
+    let values = decoded.records.columns[1].as_ref().unwrap();
+    assert_eq!(values.as_primitive::<Float64Type>().iter().collect::<Vec<_>>(), [None], "no float is empty");
+    let required = [Field::required("value", Kind::Float64)];
+    let decoded = decode(&required, "value\n", "\"\"\n");
     assert_eq!(reasons(&decoded), ["field `value`: expected float64, found nothing"]);
 }
 

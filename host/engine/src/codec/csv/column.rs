@@ -55,7 +55,7 @@ impl Column {
         let parsed = match text {
             None if self.nullable => Parsed::Null,
             None => return Err(NotAValue),
-            Some([]) if !quoted && self.nullable => Parsed::Null,
+            Some([]) if self.nullable && !(quoted && matches!(self.kind, Kind::Utf8 | Kind::Bytes)) => Parsed::Null,
             Some(text) => parse(self.kind, text).ok_or(NotAValue)?,
         };
         if !self.fill {
