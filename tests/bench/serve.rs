@@ -2,18 +2,30 @@
 //!
 //! Cost model: a swap compiles, opens and tries the new code beside the lanes, which go on; a lane then exchanges a
 //! pointer between two batches, and its state stays where it is, so that the number of keys does not matter. What rows
-//! wait is read from the server's answers. A pipeline that waits is in no queue and on no thread: it costs its memory,
-//! most of it the guest's.
+//! wait is measured in the lane, from the end of the last batch of the old code to the begin of the first of the new
+//! one, or to when there is nothing to do; it is read from the server's answers. That rows are neither lost nor
+//! doubled, and that each key's count goes on, is counted in what was written. A request costs the server CPU time that
+//! its pipelines do not get. A pipeline that waits is in no queue and on no thread: it costs its memory, most of it the
+//! guest's.
+//!
+//! Beside clients, what counts is rows a CPU-second of the server's process, in windows with and without clients that
+//! take turns: on a machine of two cores the clients themselves take time that a pipeline would have had, which a
+//! server cannot help; what they cost it, it can. Each client asks once a second, as the page does; clients that ask
+//! without a rest would take all the time that there is, so what a request costs is said beside.
 //!
 //! Not measured: state that changes its shape (all keys are copied), sources that look for news by themselves (files
 //! that are followed do so five times a second), the time until a swap is answered, which is mostly the compiler's.
 //!
-//! Exits with 1 where a row is lost or doubled, where the p99 of what rows wait is over 20 times a batch of the stage,
-//! where 1,000 pipelines that wait use more than 1 % of a core, or where the server does less than 0.95 of what `run`
-//! does. `cargo bench --bench serve -- --swaps 20` for less.
+//! Exits with 1 where a row is lost or doubled or a count is out of step, where broken code stays, where fewer rows
+//! came than should, where the p99 of what rows wait is over 20 times a batch of the stage, where a request fails or
+//! 200 clients leave a pipeline less than 0.9, where 1,000 pipelines that wait use more than 1 % of a core, or where
+//! the server does less than 0.95 of what `run` does. `cargo bench --bench serve -- --swaps 20` for less.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on fails")]
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -26,9 +38,19 @@ use wasmill_tests::server::{Server, relabelled};
 
 const SWAPS: usize = 100;
 const RATE: u64 = 200_000;
+/// Of that rate so much must come while code is swapped.
+const RATE_SHARE: f64 = 0.98;
 /// Keys that the state has before the first swap.
 const KEYS: u64 = 1_000_000;
+/// Swaps among them to broken code.
+const BROKEN: usize = 10;
 const WAITED_BATCHES: f64 = 20.0;
+const CLIENTS: usize = 200;
+const REQUESTS: usize = 10_000;
+const ROUNDS: usize = 5;
+/// How long each client rests after an answer: as long as the page does.
+const REST: Duration = Duration::from_secs(1);
+const BESIDE_CLIENTS: f64 = 0.9;
 const WAITING: usize = 1_000;
 const IDLE_CORE: f64 = 0.01;
 /// A pipeline's memory as we would like it; said, not enforced: most of it is the guest's.
@@ -40,7 +62,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     let given = arguments.iter().position(|argument| argument == "--swaps").and_then(|at| arguments.get(at + 1));
     let swaps = given.map_or(SWAPS, |number| number.parse().unwrap());
-    let met = [swapped(swaps), waiting(), beside_run()];
+    let met = [swapped(swaps), asked(), waiting(), beside_run()];
     if met.into_iter().all(|met| met) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -54,42 +76,184 @@ fn stage(pipeline: &Value) -> &Value {
 
 /// Swaps a keyed stage under load.
 fn swapped(swaps: usize) -> bool {
-    let guest = built("tests/guests/rust/keyed");
-    // Nearly every event has a key of its own: state grows as fast as rows come.
+    // Sensors come in turn, so that each of a million keys is there once in five seconds.
     let folder = Folder::with(&format!(
-        "name: swapped\nlanes: 2\nsources:\n  bids: {{ generator: {{ kind: nexmark, only: bids, rate: {RATE} }} }}\n\
-         stages:\n  total: {{ from: bids, plugin: {}, key: [bidder, date_time] }}\n\
+        "name: swapped\nlanes: 2\n\
+         sources:\n  readings: {{ generator: {{ kind: sensors, sensors: {KEYS}, rate: {RATE} }} }}\n\
+         stages:\n  total: {{ from: readings, plugin: {}, key: sensor }}\n\
          sinks:\n  out: {{ from: total, file: {{ path: out/ }} }}\n",
-        guest.display()
+        built("tests/guests/rust/counted").display()
     ));
     let server = Server::start(&folder);
     server.apply(&folder, "swapped", "pipeline.yaml").with(200);
-    server.until("there are a million keys", "swapped", |it| stage(it)["rows_in"].as_u64() > Some(KEYS));
-    let component = std::fs::read(guest).unwrap();
-    let mut keys = 0;
-    let mut waited: Vec<f64> = (0..swaps)
-        .map(|label| {
-            let digest = server.upload(&relabelled(&component, u8::try_from(label).unwrap()));
-            let answer = server.swap("swapped", "total", &digest, "").with(200).body;
-            keys = answer["keys"].as_u64().unwrap();
-            assert!(keys > KEYS / 2, "{answer:#}");
-            answer["waited_us"].as_f64().unwrap()
-        })
-        .collect();
+    server.until("each key was there", "swapped", |it| stage(it)["rows_in"].as_u64() > Some(KEYS));
+    let rows = || stage(&server.pipeline("swapped"))["rows_in"].as_u64().unwrap();
+    let (first, began) = (rows(), Instant::now());
+    let (mut waited, taken_back, refused) = swap_often(&server, swaps);
+    let (seconds, came) = (began.elapsed().as_secs_f64(), rows() - first);
+    let rate = came as f64 / seconds;
     waited.sort_by(f64::total_cmp);
     let batch = stage(&server.pipeline("swapped"))["batch_us"].as_f64().unwrap();
     server.send("POST", "/api/v1/pipelines/swapped/drain", "", b"").with(200);
-    let whole = server.pipeline("swapped");
-    let (read, written) = (whole["records_in"].as_u64().unwrap(), whole["rows_out"].as_u64().unwrap());
+    let read = server.pipeline("swapped")["records_in"].as_u64().unwrap();
+    server.stop().with_code(0);
+    let (written, wrong) = checked(&folder, read);
     let at = |share: f64| waited[((waited.len() - 1) as f64 * share) as usize];
     let p99 = at(0.99);
-    let met = read == written && p99 <= batch * WAITED_BATCHES;
-    println!("serve: {swaps} swaps of a keyed stage, 2 lanes, {RATE} rows/s, {keys} keys at the last");
-    println!("  rows read {read}, written {written}");
+    let met = (written, wrong) == (read, 0)
+        && (taken_back > 0 && refused > 0 && waited.len() + taken_back + refused == swaps)
+        && rate >= RATE as f64 * RATE_SHARE
+        && p99 <= batch * WAITED_BATCHES;
+    println!("serve: {swaps} swaps of a keyed stage, {KEYS} keys, 2 lanes, {RATE} rows/s wanted");
+    println!("  while it was swapped {came} rows came in {seconds:.1} s: {rate:.0}/s, target {RATE_SHARE} of {RATE}");
+    println!("  broken code: {taken_back} times taken back within its first batches, {refused} times refused");
+    println!("  rows read {read}, written exactly once {written}, counts out of step {wrong}; target: all, none");
     println!("  rows waited {:.0} us p50, {:.0} p90, {p99:.0} p99, {:.0} at most", at(0.5), at(0.9), at(1.0));
     println!("  a batch takes {batch:.0} us; target p99 at most {WAITED_BATCHES:.0} of them{}", said(met));
+    met
+}
+
+/// Swaps, some of them to code that fails on keys that were there before or on every row: what rows waited where the
+/// code was good, and how often broken code was taken back, and refused.
+fn swap_often(server: &Server, swaps: usize) -> (Vec<f64>, usize, usize) {
+    let read = |name: &str| std::fs::read(built(&format!("tests/guests/rust/{name}"))).unwrap();
+    let [good, later, never] = ["counted", "counted_broken", "counted_never"].map(read);
+    let (mut waited, mut taken_back, mut refused) = (Vec::new(), 0, 0);
+    let every = (swaps / BROKEN).max(1);
+    for number in 0..swaps {
+        let broken = number % every == 0;
+        let component = match (broken, number / every % 2) {
+            (false, _) => &good,
+            (true, 0) => &later,
+            (true, _) => &never,
+        };
+        let digest = server.upload(&relabelled(component, u8::try_from(number).unwrap()));
+        let answer = server.swap("swapped", "total", &digest, "");
+        match (broken, answer.status, answer.body["type"].as_str()) {
+            (false, 200, _) => {
+                assert_eq!((&answer.body["keys"], &answer.body["lost"]), (&KEYS.into(), &0.into()), "{answer:#?}");
+                waited.push(answer.body["waited_us"].as_f64().unwrap());
+            }
+            (true, 409, Some("went-back")) => taken_back += 1,
+            (true, 422, Some("failed-trial")) => refused += 1,
+            _ => panic!("{answer:#?}"),
+        }
+    }
+    (waited, taken_back, refused)
+}
+
+/// How many of so many readings were written exactly once, and how many rows have another count than how often their
+/// key was there: of sensors in turn, reading `id` is its key's number `id / KEYS`, so its count is one more; and in
+/// the order of what was written, the counts of a key go up by one.
+fn checked(folder: &Folder, read: u64) -> (u64, u64) {
+    let mut times = vec![0u8; usize::try_from(read).unwrap()];
+    let mut last = vec![0u64; usize::try_from(KEYS).unwrap()];
+    let mut wrong = 0;
+    for name in folder.names("out") {
+        let text = std::fs::read_to_string(folder.path().join("out").join(&name)).unwrap();
+        for line in text.lines() {
+            let number = |field: &str| -> u64 {
+                let rest = line.split_once(field).unwrap_or_else(|| panic!("no {field} in {line}")).1;
+                rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap()].parse().unwrap()
+            };
+            let (id, count) = (number("\"id\":"), number("\"count\":"));
+            let last = &mut last[usize::try_from(id % KEYS).unwrap()];
+            wrong += u64::from(count != *last + 1 || count != id / KEYS + 1);
+            *last = count;
+            let times = &mut times[usize::try_from(id).unwrap()];
+            *times = times.saturating_add(1);
+        }
+    }
+    (times.iter().filter(|times| **times == 1).count() as u64, wrong)
+}
+
+/// Clients that ask all there is to ask of a pipeline at full speed, beside the same without them: windows in turn.
+fn asked() -> bool {
+    // It keeps one row in a hundred: what is written is no matter here.
+    let plugin = built("tests/guests/rust/filter");
+    let folder = Folder::with(&format!(
+        "name: asked\nsources:\n  bids: {{ generator: {{ kind: nexmark, only: bids }} }}\n\
+         stages:\n  some: {{ from: bids, plugin: {} }}\n\
+         sinks:\n  out: {{ from: some, file: {{ path: out/ }} }}\n",
+        plugin.display()
+    ));
+    let server = Server::start(&folder);
+    let pid = std::fs::read_to_string(folder.path().join("data/lock")).unwrap().trim().to_owned();
+    server.apply(&folder, "asked", "pipeline.yaml").with(200);
+    server.until("rows flow", "asked", |it| stage(it)["rows_in"].as_u64() > Some(1_000_000));
+    let now = || (stage(&server.pipeline("asked"))["rows_in"].as_u64().unwrap() as f64, cpu_s(&pid));
+    // Rows a CPU-second of the server's process, while that is done.
+    let measured = |act: &dyn Fn()| {
+        let before = now();
+        act();
+        let after = now();
+        (after.0 - before.0, after.1 - before.1)
+    };
+    let add = |sum: &mut (f64, f64), more: (f64, f64)| *sum = (sum.0 + more.0, sum.1 + more.1);
+    let (mut alone, mut beside, mut failed) = ((0.0, 0.0), (0.0, 0.0), 0);
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        let errors = AtomicU64::new(0);
+        let crowded = measured(&|| errors.store(crowd(&server, REQUESTS / ROUNDS), Ordering::SeqCst));
+        add(&mut beside, crowded);
+        failed += errors.into_inner();
+        let took = began.elapsed();
+        add(&mut alone, measured(&|| sleep(took)));
+    }
+    let (rate_alone, rate_beside) = (alone.0 / alone.1, beside.0 / beside.1);
+    let ratio = rate_beside / rate_alone;
+    let request_us = (beside.1 - beside.0 / rate_alone) / REQUESTS as f64 * 1e6;
+    let met = failed == 0 && ratio >= BESIDE_CLIENTS;
+    println!("serve: {REQUESTS} requests of {CLIENTS} clients at once while a pipeline runs at full speed");
+    println!("  {failed} without a good answer, target none");
+    let (alone, beside) = (rate_alone / 1e6, rate_beside / 1e6);
+    println!("  {alone:.2} M rows a CPU-second of the server without them, {beside:.2} M with");
+    println!("  a request costs the server {request_us:.0} us of CPU time");
+    println!("  the pipeline keeps {ratio:.2}, target {BESIDE_CLIENTS}{}", said(met));
+    server.send("DELETE", "/api/v1/pipelines/asked?abandon=true", "", b"").with(204);
     server.stop().with_code(0);
     met
+}
+
+/// So many requests by clients that each keep a connection, and look at an answer before they ask again; how many had
+/// no good answer.
+fn crowd(server: &Server, requests: usize) -> u64 {
+    const PATHS: [&str; 5] =
+        ["/api/v1/pipelines", "/api/v1/pipelines/asked", "/metrics", "/api/v1/events", "/api/v1/plugins"];
+    std::thread::scope(|scope| {
+        let client = |number: usize| {
+            move || {
+                let mut stream = BufReader::new(TcpStream::connect(server.address()).unwrap());
+                let good = |at: usize| {
+                    let good = good(&mut stream, server.address(), PATHS[(number + at) % PATHS.len()]);
+                    sleep(REST);
+                    good
+                };
+                // Not all in the same moment.
+                sleep(REST * u32::try_from(number).unwrap() / u32::try_from(CLIENTS).unwrap());
+                let each = requests / CLIENTS;
+                (each - (0..each).map(good).filter(|good| *good).count()) as u64
+            }
+        };
+        let clients: Vec<_> = (0..CLIENTS).map(|number| scope.spawn(client(number))).collect();
+        clients.into_iter().map(|client| client.join().unwrap_or(requests as u64)).sum()
+    })
+}
+
+/// Asks over a connection that is kept; whether all of a good answer came.
+fn good(stream: &mut BufReader<TcpStream>, host: &str, path: &str) -> bool {
+    let sent = stream.get_mut().write_all(format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n").as_bytes());
+    let (mut status, mut length, mut line) = (String::new(), 0, String::new());
+    let mut read = sent.and_then(|()| stream.read_line(&mut status));
+    while read.as_ref().is_ok_and(|bytes| *bytes > 0) && line != "\r\n" {
+        line.clear();
+        read = stream.read_line(&mut line);
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap_or(0);
+        }
+    }
+    let mut body = vec![0; length];
+    status.starts_with("HTTP/1.1 200") && length > 0 && read.is_ok() && stream.read_exact(&mut body).is_ok()
 }
 
 /// A thousand pipelines that wait.

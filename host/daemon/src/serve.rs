@@ -57,6 +57,8 @@ pub(crate) struct Options {
     pub(crate) cache: PathBuf,
     /// Threads that step pipelines.
     pub(crate) workers: usize,
+    /// Batches of each lane for which other code is watched after a swap.
+    pub(crate) watch: u32,
     /// How long pipelines may take to drain when the server stops.
     pub(crate) drain: Duration,
 }
@@ -77,7 +79,8 @@ pub(crate) fn serve(options: &Options) -> anyhow::Result<bool> {
         format!("cannot listen on {}; stop what does, or name another port with --listen", options.listen)
     })?;
     let address = listener.local_addr()?;
-    let (server, notices) = Server::new(disk, &options.cache, options.workers).context("cannot start threads")?;
+    let (server, notices) =
+        Server::new(disk, &options.cache, options.workers, options.watch).context("cannot start threads")?;
     // Before anything runs: a signal while pipelines come back is one to stop, too.
     let stop = on_signal(Arc::downgrade(&server))?;
     server.keep_house(notices);

@@ -121,6 +121,8 @@ pub struct Counters {
     pub took: Histogram,
     /// Time from when the rows of a batch were read to when it left a stage, or was taken by a sink.
     pub age: Histogram,
+    /// Rows that came into a stage and left it in no way that it knows of: a mistake of ours, so always 0.
+    pub lost: Counter,
     /// Calls that failed as a whole: traps, limits, faults, invalid answers.
     pub failures: Counter,
     /// Rows that were tried again.

@@ -61,9 +61,12 @@ pub const RETRY_BACKOFF_MS: u64 = 100;
 /// The longest wait between two retries, in milliseconds.
 pub const RETRY_BACKOFF_MAX_MS: u64 = 10_000;
 
-/// Batches of each lane for which new code is watched after a swap: if it fails where the old code does not, the stage
-/// goes back.
+/// Batches of each lane for which new code is watched after a swap, where nobody says otherwise: if it fails where the
+/// old code does not, the stage goes back.
 pub const WATCH_BATCHES: u32 = 16;
+
+/// Looks at the rows of one stage at a time, those among them that are closed and that a lane has not noticed yet.
+pub const STAGE_TAPS_MAX: usize = 64;
 
 /// Versions of a stage that are remembered, the running one among them.
 pub const VERSIONS_MAX: usize = 32;

@@ -180,7 +180,7 @@ impl Controls {
     /// # Errors
     /// What runs is not any more what the change was made ready for, or a stage is still at its last change: ask again
     /// when it has reported.
-    pub fn check(&self, change: &Change) -> Result<(), ChangeError> {
+    pub fn check(&mut self, change: &Change) -> Result<(), ChangeError> {
         self.stages.check(change)
     }
 

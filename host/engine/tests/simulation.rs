@@ -114,6 +114,7 @@ fn reconcile(seed: u64, runtime: &Runtime) {
     for status in &runtime.status {
         let counters = &status.counters;
         let gone = counters.rows_out.get() + counters.filtered.get() + counters.dead.get();
+        assert_eq!(counters.lost.get(), 0, "seed {seed}: {:?} {}", status.part, status.name);
         assert_eq!(counters.rows_in.get(), gone, "seed {seed}: {:?} {}", status.part, status.name);
         if matches!(status.part, Part::Sink | Part::DeadLetters) {
             assert_eq!(counters.rows_out.get(), counters.committed.get(), "seed {seed}: {} is committed", status.name);

@@ -6,8 +6,12 @@ use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use wasmill_engine::limits::WATCH_BATCHES;
+
 use super::{Failed, Setting};
 use crate::serve::{self, Options};
+
+const WATCH: NonZero<u32> = NonZero::new(WATCH_BATCHES).expect("a few");
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,6 +33,9 @@ pub(super) struct Args {
     /// Threads that work on pipelines [default: one a core]
     #[arg(long, value_name = "COUNT")]
     workers: Option<NonZero<usize>>,
+    /// Batches of each lane for which other code is watched after a swap
+    #[arg(long, value_name = "COUNT", default_value_t = WATCH)]
+    watch_batches: NonZero<u32>,
     /// How long pipelines may take to drain when the server is told to stop
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     drain: u64,
@@ -40,6 +47,7 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
         listen: args.listen,
         cache: setting.cache.clone(),
         workers: args.workers.or(available_parallelism().ok()).map_or(1, NonZero::get),
+        watch: args.watch_batches.get(),
         drain: Duration::from_secs(args.drain),
     };
     if serve::serve(&options)? {

@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn a_pipeline_that_somebody_changes_keeps_nobody_else_waiting() {
         let folder = tempfile::tempdir().unwrap();
-        let (server, _) = Server::new(Disk::open(folder.path()).unwrap(), folder.path(), 1).unwrap();
+        let (server, _) = Server::new(Disk::open(folder.path()).unwrap(), folder.path(), 1, 1).unwrap();
         let pipeline = Pipeline::new("p", None);
         server.pipelines().insert("p".into(), pipeline.clone());
         let turn = pipeline.try_turn().unwrap();
@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn a_server_that_is_to_stop_brings_no_pipeline_back() {
         let folder = tempfile::tempdir().unwrap();
-        let (server, _) = Server::new(Disk::open(folder.path()).unwrap(), folder.path(), 1).unwrap();
+        let (server, _) = Server::new(Disk::open(folder.path()).unwrap(), folder.path(), 1, 1).unwrap();
         server.disk.keep(&server.unreadable("p")).unwrap();
         server.stopping.store(true, Ordering::SeqCst);
         server.restore().unwrap();
@@ -278,14 +278,16 @@ mod tests {
     #[test]
     fn what_is_opened_while_the_server_stops_is_not_started_and_what_was_before_is_drained() {
         let folder = tempfile::tempdir().unwrap();
-        let (server, _) = Server::new(Disk::open(folder.path()).unwrap(), folder.path(), 1).unwrap();
+        let (server, _) = Server::new(Disk::open(folder.path()).unwrap(), folder.path(), 1, 1).unwrap();
         let text = "name: p\nsources: { s: { generator: { kind: nexmark, only: bids, rate: 0.001 } } }\n\
                     sinks: { o: { from: s, file: { path: o/ } } }\n";
         let desired = Desired { text: text.to_owned(), base: folder.path().into(), ..server.unreadable("p") };
         let started = |name: &str| {
             let pipeline = Pipeline::new(name, None);
             server.pipelines().insert(name.to_owned(), pipeline.clone());
-            server.start(&pipeline, desired.clone()).unwrap();
+            // Each has a folder of its own: who opens one takes away what another has not finished there.
+            let text = desired.text.replace("path: o/", &format!("path: {name}/"));
+            server.start(&pipeline, Desired { text, ..desired.clone() }).unwrap();
             pipeline
         };
         let before = started("before");

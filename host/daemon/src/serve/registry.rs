@@ -52,6 +52,8 @@ pub(crate) struct Server {
     pub(crate) events: Recent<Event>,
     pipelines: Mutex<BTreeMap<String, Arc<Pipeline>>>,
     pub(crate) pool: Pool,
+    /// Batches of each lane for which other code is watched.
+    pub(crate) watch: u32,
     notices: Sender<Told>,
     pub(crate) stopping: AtomicBool,
     /// Changes that wait or are under way.
@@ -211,7 +213,12 @@ pub(crate) fn shorten(digests: &mut Vec<String>) {
 impl Server {
     /// A server over a data directory; nothing runs yet. What is received here must be given to
     /// [`Self::keep_house`].
-    pub(crate) fn new(disk: Disk, cache: &Path, threads: usize) -> std::io::Result<(Arc<Self>, Receiver<Told>)> {
+    pub(crate) fn new(
+        disk: Disk,
+        cache: &Path,
+        threads: usize,
+        watch: u32,
+    ) -> std::io::Result<(Arc<Self>, Receiver<Told>)> {
         let (notices, received) = channel();
         let revisions = AtomicU64::new(disk.revisions());
         let server = Self {
@@ -222,6 +229,7 @@ impl Server {
             events: Recent::new(EVENTS_KEPT),
             pipelines: Mutex::default(),
             pool: Pool::new(threads)?,
+            watch,
             notices,
             stopping: AtomicBool::new(false),
             changing: AtomicUsize::new(0),
@@ -414,7 +422,7 @@ mod tests {
     use super::*;
 
     fn server(folder: &Path) -> Arc<Server> {
-        Server::new(Disk::open(folder).unwrap(), folder, 1).unwrap().0
+        Server::new(Disk::open(folder).unwrap(), folder, 1, 1).unwrap().0
     }
 
     fn until_they_wait(pipeline: &Pipeline, many: usize) {

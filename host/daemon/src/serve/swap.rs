@@ -12,8 +12,10 @@ use serde_json::json;
 use wasmill_engine::batch::Batch;
 use wasmill_engine::clock::Clock as _;
 use wasmill_engine::graph::Graph;
-use wasmill_engine::node::order::{Side, Tap};
+use wasmill_engine::node::order::Side;
 use wasmill_engine::operator::Factory as _;
+use wasmill_engine::plan::Part;
+use wasmill_engine::runtime::Status;
 use wasmill_engine::runtime::change::{Change, ChangeError, Trial};
 use wasmill_engine::runtime::stages::StageEvent;
 use wasmill_wasm::Component;
@@ -55,7 +57,8 @@ pub(crate) struct Swapped {
     pub(crate) to: String,
     /// The longest that rows of a lane waited.
     pub(crate) waited_us: i64,
-    /// Rows that were lost. A batch in flight finishes on the old code, so this is none by construction.
+    /// Rows that came into the stage since the swap was asked for, and left it in no way: each lane counts at the end
+    /// of each message what came in and what went out, was filtered out or given up.
     pub(crate) lost: u64,
     /// What became of the state.
     pub(crate) state: String,
@@ -188,9 +191,11 @@ impl Server {
         let (change, carried) = self.prepare(&running, |graph| with_code(graph, number, &component), back)?;
         // First on disk, so that a disk that is full changes nothing.
         let (desired, aside) = self.noted(pipeline, stage, digest, back)?;
+        let lost_before = lost(&running, stage);
         let (_, version) = install(&running, change)?.remove(0);
         reach(Step::Installed);
         let (waited_us, keys, watched) = self.switched(&running, stage, version)?;
+        let lost = lost(&running, stage) - lost_before;
         reach(Step::Switched);
         aside.keep().map_err(|error| {
             Problem::from(error).after(&format!(
@@ -207,11 +212,12 @@ impl Server {
             short(digest),
             waited_us as f64 / 1e3
         );
-        let facts = json!({"stage": stage, "from": from, "to": digest, "waited_us": waited_us, "keys": keys});
+        let facts =
+            json!({"stage": stage, "from": from, "to": digest, "waited_us": waited_us, "keys": keys, "lost": lost});
         self.event(name, "swapped", message, facts);
         reach(Step::Done);
         let (pipeline, stage, to) = (name.clone(), stage.to_owned(), digest.to_owned());
-        Ok(Swapped { pipeline, stage, revision, version, from, to, waited_us, lost: 0, state: carried, keys, watched })
+        Ok(Swapped { pipeline, stage, revision, version, from, to, waited_us, lost, state: carried, keys, watched })
     }
 
     /// Makes a change ready: opened, and tried on rows that are sampled now.
@@ -224,7 +230,7 @@ impl Server {
         let graph = running.ask(|controls| controls.graph().clone());
         let wanted = wanted(&graph)?;
         let samples = |stage: &str| samples(running, stage);
-        let trial = Trial { samples: &samples, may_drop: back, now: MachineClock::new().now() };
+        let trial = Trial { samples: &samples, may_drop: back, watch: self.watch, now: MachineClock::new().now() };
         let change = Change::prepare(&graph, &wanted, &trial).map_err(|error| refused(&error))?;
         let carried = change.carries().first().map_or_else(String::new, |(_, carry)| carry.to_string());
         Ok((change, carried))
@@ -328,12 +334,19 @@ fn with_code(graph: &Graph, number: usize, component: &Component) -> Result<Grap
 
 /// The next few batches that come into a stage; none where none come.
 fn samples(running: &Running, stage: &str) -> Vec<Batch> {
-    let (to, from) = sync_channel(SAMPLES);
-    running.with(|controls| controls.stages().tap(stage, || Tap { side: Side::In, to: to.clone() }));
+    let ((to, from), reader) = (sync_channel(SAMPLES), Arc::new(()));
+    // A stage that cannot be looked at now has no samples.
+    drop(running.with(|controls| controls.stages().tap(stage, Side::In, &to, &reader)));
     drop(to);
     let deadline = Instant::now() + SAMPLES_WITHIN;
     let next = || from.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok();
     std::iter::from_fn(next).take(SAMPLES).map(|tapped| tapped.batch).collect()
+}
+
+/// Rows that a stage has lost so far.
+fn lost(running: &Running, stage: &str) -> u64 {
+    let is = |status: &&Status| status.part == Part::Stage && *status.name == *stage;
+    running.status.iter().find(is).map_or(0, |status| status.counters.lost.get())
 }
 
 fn ended(stage: &str) -> Problem {

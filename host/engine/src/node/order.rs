@@ -3,6 +3,7 @@
 //! A lane looks for orders between two messages, so a batch in flight finishes on the code that began it.
 
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Weak};
 
 use crate::batch::Batch;
 use crate::clock::Micros;
@@ -11,7 +12,12 @@ use crate::node::code::Code;
 /// To a lane of a stage.
 pub enum StageOrder {
     /// Work with this code from now on, and watch it.
-    Install(Box<Code>),
+    Install {
+        /// The code.
+        code: Box<Code>,
+        /// For so many batches.
+        watch: u32,
+    },
     /// Work with the code before that version again, if that version is the one that runs.
     Back {
         /// The version to leave.
@@ -31,12 +37,16 @@ pub enum StageOrder {
     Tap(Tap),
 }
 
-/// A look at the rows of a lane. What the receiver has no room for is not shown; it ends when the receiver is gone.
+/// A look at the rows of a lane. What the receiver has no room for is not shown; it ends when the reader is gone.
 pub struct Tap {
     /// Whether to show what comes in, or what goes out.
     pub side: Side,
     /// Where batches go.
     pub to: SyncSender<Tapped>,
+    /// Lives as long as somebody reads.
+    pub reader: Weak<()>,
+    /// Lives as long as the look does, so that looks can be counted.
+    pub(crate) _counted: Arc<()>,
 }
 
 /// Which rows a tap shows.
@@ -75,7 +85,8 @@ pub struct StageReport {
 pub enum News {
     /// It works with it.
     Installed {
-        /// How long rows waited for the switch, in microseconds.
+        /// How long rows waited for the switch, in microseconds: from the end of the last batch of the code before to
+        /// the begin of the first of this one, or to when there was nothing to do.
         waited: Micros,
         /// Keys whose state was carried over.
         keys: u64,

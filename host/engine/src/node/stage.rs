@@ -29,7 +29,7 @@ use crate::node::{Node, Step};
 use crate::operator::Context;
 use crate::pace::Throttle;
 use crate::state::KeyedState;
-use watch::Watch;
+use watch::{Unseen, Watch};
 
 /// What a stage lane is made of.
 pub struct Parts {
@@ -77,6 +77,12 @@ pub struct StageNode {
     sweep_at: Micros,
     /// The code before, while the one that works is watched.
     watch: Option<Watch>,
+    /// The last switch, until rows have come.
+    unseen: Option<Unseen>,
+    /// When the last call was over; none = the lane has rested since.
+    worked_until: Option<Micros>,
+    /// Rows of the message at hand that are not done yet.
+    owed: i64,
     taps: Vec<Tap>,
     /// Keys and bytes of the state, as they were told last.
     held: [u64; 2],
@@ -101,6 +107,9 @@ impl StageNode {
             seed,
             sweep_at: Micros::MIN,
             watch: None,
+            unseen: None,
+            worked_until: None,
+            owed: 0,
             taps: Vec::new(),
             held: [0; 2],
         }
@@ -113,6 +122,7 @@ impl StageNode {
         for batch in batches.filter(|batch| batch.rows() > 0) {
             self.number += 1;
             self.parts.counters.rows_in.add(batch.rows() as u64);
+            self.owed += batch.rows() as i64;
             watch::show(&mut self.taps, Side::In, 0, &batch);
             self.work.push(Task { batch, number: self.number, attempt: 0, due: Micros::MIN });
         }
@@ -129,6 +139,7 @@ impl StageNode {
     /// Calls the operator with a task's rows and does what it wants done.
     fn call(&mut self, task: Task, clock: &dyn Clock) -> Step {
         let began = clock.now();
+        self.seen(began);
         let context = Context {
             batch: task.number,
             attempt: task.attempt,
@@ -147,6 +158,7 @@ impl StageNode {
         match result {
             Ok(effects) => {
                 let now = clock.now();
+                self.worked_until = Some(now);
                 self.parts.throttle.took(task.batch.rows(), now - began);
                 if effects.wait(context.attempt) {
                     self.postpone(&task, &effects, now);
@@ -191,6 +203,7 @@ impl StageNode {
         }
         self.tell_held();
         self.room.clear();
+        self.parts.counters.lost.add(std::mem::take(&mut self.owed).unsigned_abs());
         self.busy = false;
     }
 }
@@ -198,10 +211,12 @@ impl StageNode {
 impl Node for StageNode {
     fn step(&mut self, clock: &dyn Clock) -> Step {
         if let Some(step) = self.parts.outbox.settle() {
+            self.worked_until = None;
             return step;
         }
         if let Some(due) = self.work.due() {
             if due > clock.now() {
+                self.worked_until = None;
                 return Step::Idle { until: Some(due) };
             }
             let task = self.work.take().expect("it has just been looked at");
@@ -211,9 +226,8 @@ impl Node for StageNode {
             self.finish();
             return Step::Progressed;
         }
-        if let Ok(order) = self.parts.orders.try_recv() {
-            self.obey(order, clock);
-            return Step::Progressed;
+        if let Some(order) = self.ordered() {
+            return self.obey(order, clock);
         }
         let until = self.sweep(clock);
         match self.parts.inbox.take() {
@@ -221,8 +235,14 @@ impl Node for StageNode {
                 self.accept(upstream, parcel);
                 Step::Progressed
             }
-            Delivery::Nothing => Step::Idle { until },
-            other => self.parts.outbox.pass(&other),
+            Delivery::Nothing => {
+                self.rest(clock);
+                Step::Idle { until }
+            }
+            other => {
+                self.rest(clock);
+                self.parts.outbox.pass(&other)
+            }
         }
     }
 

@@ -154,6 +154,8 @@ pub(super) struct Swap {
 /// A change that is ready to be applied.
 pub struct Change {
     pub(super) swaps: Vec<Swap>,
+    /// Batches of each lane for which new code is watched.
+    pub(super) watch: u32,
     carries: Vec<(Arc<str>, Carry)>,
 }
 
@@ -163,6 +165,8 @@ pub struct Trial<'a> {
     pub samples: &'a dyn Fn(&str) -> Vec<Batch>,
     /// Whether fields of the state may be dropped: only on the way back to code that had none of them.
     pub may_drop: bool,
+    /// Batches of each lane for which the new code is watched, 1 at least.
+    pub watch: u32,
     /// The time.
     pub now: Micros,
 }
@@ -188,7 +192,7 @@ impl Change {
         let other = |change: &&crate::plan::Change| !matches!(change.action, Action::Swap { .. });
         match plan.changes().iter().find(other) {
             Some(change) => Err(ChangeError::NotWhileRunning { change: change.to_string() }),
-            None => Ok(Self { swaps, carries }),
+            None => Ok(Self { swaps, watch: trial.watch.max(1), carries }),
         }
     }
 

@@ -5,14 +5,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, Sender, SyncSender};
 
 use super::change::{Change, ChangeError, Swap};
 use crate::clock::Micros;
 use crate::graph::Graph;
-use crate::limits::VERSIONS_MAX;
+use crate::limits::{STAGE_TAPS_MAX, VERSIONS_MAX};
 use crate::node::code::{Code, Version};
-use crate::node::order::{News, StageOrder, StageReport, Tap};
+use crate::node::order::{News, Side, StageOrder, StageReport, Tap, Tapped};
 
 /// Something that happened to the code of a stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,17 @@ pub enum StageEvent {
     },
 }
 
+/// Why rows of a stage are not shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TapError {
+    /// There is no such stage.
+    #[error("there is no such stage")]
+    Unknown,
+    /// Too many look, or a lane has no time to notice that they look no more.
+    #[error("the rows of the stage are looked at {STAGE_TAPS_MAX} times, and that is the limit; try again later")]
+    TooMany,
+}
+
 /// How far a stage is with its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -72,6 +83,8 @@ struct Switch {
     waited: Micros,
     keys: u64,
     why: Option<String>,
+    /// Whether the lanes were told that it is good: once, however often somebody asks.
+    good: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,12 +102,15 @@ pub(super) struct Lanes {
     live: Arc<Version>,
     last: u64,
     switch: Option<Switch>,
+    /// Held by each look of a lane.
+    taps: Arc<()>,
 }
 
 impl Lanes {
     /// Lanes that all work with this version.
     pub(super) fn new(version: Arc<Version>, orders: Vec<Sender<StageOrder>>) -> Self {
-        Self { orders, versions: [version.clone()].into(), last: version.number, live: version, switch: None }
+        let (versions, last) = ([version.clone()].into(), version.number);
+        Self { orders, versions, last, live: version, switch: None, taps: Arc::default() }
     }
 
     fn tell(&self, order: impl Fn() -> StageOrder) {
@@ -112,12 +128,12 @@ impl Lanes {
     }
 
     /// Sends new code to every lane.
-    fn install(&mut self, swap: Swap) {
+    fn install(&mut self, swap: Swap, watch: u32) {
         self.last += 1;
         let version = Arc::new(Version::new(self.last, swap.wanted));
         for (lane, operator) in self.orders.iter().zip(swap.operators) {
             let code = Code { version: version.clone(), operator };
-            drop(lane.send(StageOrder::Install(Box::new(code))));
+            drop(lane.send(StageOrder::Install { code: Box::new(code), watch }));
         }
         let lanes = vec![Progress::Told; self.orders.len()];
         let before = std::mem::replace(&mut self.live, version.clone());
@@ -125,7 +141,7 @@ impl Lanes {
         if self.versions.len() > VERSIONS_MAX {
             self.versions.pop_front();
         }
-        self.switch = Some(Switch { version, before, lanes, waited: 0, keys: 0, why: None });
+        self.switch = Some(Switch { version, before, lanes, waited: 0, keys: 0, why: None, good: false });
     }
 
     /// What a report comes to.
@@ -203,9 +219,18 @@ impl Stages {
         self.find(stage).map(|lanes| (lanes.live.clone(), lanes.phase()))
     }
 
-    /// Shows rows of a stage. False: there is no such stage.
-    pub fn tap(&self, stage: &str, tap: impl Fn() -> Tap) -> bool {
-        self.find(stage).map(|lanes| lanes.tell(|| StageOrder::Tap(tap()))).is_some()
+    /// Shows rows of a stage for as long as `reader` lives.
+    ///
+    /// # Errors
+    /// There is no such stage, or too many look.
+    pub fn tap(&self, stage: &str, side: Side, to: &SyncSender<Tapped>, reader: &Arc<()>) -> Result<(), TapError> {
+        let lanes = self.find(stage).ok_or(TapError::Unknown)?;
+        if Arc::strong_count(&lanes.taps) > STAGE_TAPS_MAX * lanes.orders.len() {
+            return Err(TapError::TooMany);
+        }
+        let tap = || Tap { side, to: to.clone(), reader: Arc::downgrade(reader), _counted: lanes.taps.clone() };
+        lanes.tell(|| StageOrder::Tap(tap()));
+        Ok(())
     }
 
     fn find(&self, stage: &str) -> Option<&Lanes> {
@@ -213,16 +238,17 @@ impl Stages {
         Some(&self.lanes[number])
     }
 
-    pub(super) fn check(&self, change: &Change) -> Result<(), ChangeError> {
+    pub(super) fn check(&mut self, change: &Change) -> Result<(), ChangeError> {
         for swap in &change.swaps {
-            let (lanes, stage) = (&self.lanes[swap.stage], swap.wanted.name.clone());
-            if let Some(switch) = &lanes.switch {
+            let (lanes, stage) = (&mut self.lanes[swap.stage], swap.wanted.name.clone());
+            let phase = lanes.phase();
+            if let Some(switch) = &mut lanes.switch {
+                let version = switch.version.number;
                 // A lane without rows would be watched for ever: who wants the next version calls this one good.
-                if lanes.phase() == Phase::Watched {
-                    let version = switch.version.number;
+                if phase == Phase::Watched && !std::mem::replace(&mut switch.good, true) {
                     lanes.tell(|| StageOrder::Settle { version });
                 }
-                return Err(ChangeError::Busy { stage, version: switch.version.number });
+                return Err(ChangeError::Busy { stage, version });
             }
             if lanes.live.digest() != &*swap.from {
                 return Err(ChangeError::Stale { stage });
@@ -235,7 +261,7 @@ impl Stages {
         for swap in change.swaps {
             self.graph.stages[swap.stage] = (*swap.wanted).clone();
             assert!(self.lanes[swap.stage].switch.is_none(), "a change is checked before it is applied");
-            self.lanes[swap.stage].install(swap);
+            self.lanes[swap.stage].install(swap, change.watch);
         }
     }
 

@@ -8,13 +8,14 @@ use serde_json::Value;
 use wasmill_engine::batch::Batch;
 use wasmill_engine::clock::ManualClock;
 use wasmill_engine::graph::Graph;
-use wasmill_engine::node::order::{Side, Tap};
+use wasmill_engine::limits::{STAGE_TAPS_MAX, WATCH_BATCHES};
+use wasmill_engine::node::order::Side;
 use wasmill_engine::operator::{
     Call, CallError, Effects, Factory, Operator, OperatorKind, OperatorPlan, Refusal, SharedFactory,
 };
 use wasmill_engine::runtime::Runtime;
 use wasmill_engine::runtime::change::{Change, ChangeError, Trial};
-use wasmill_engine::runtime::stages::{Phase, StageEvent};
+use wasmill_engine::runtime::stages::{Phase, StageEvent, TapError};
 use wasmill_engine::schema::{Field, Kind};
 
 use super::world::{Dice, Double, Sum, ints};
@@ -101,7 +102,7 @@ fn prepare(
     let running = runtime.controls.graph();
     let wanted = with_code(running, stage, Arc::new(factory)).unwrap();
     let samples = |_: &str| samples.to_vec();
-    Change::prepare(running, &wanted, &Trial { samples: &samples, may_drop, now: 0 })
+    Change::prepare(running, &wanted, &Trial { samples: &samples, may_drop, watch: WATCH_BATCHES, now: 0 })
 }
 
 fn apply(runtime: &mut Runtime, change: Change) -> Result<(), ChangeError> {
@@ -267,12 +268,12 @@ fn code_that_does_not_fit_is_refused_with_both_shown_and_the_old_code_goes_on() 
 
 #[test]
 fn code_that_fails_on_sampled_rows_is_refused_unless_the_rows_are_to_blame() {
-    let mut tap = None;
+    let (mut tap, reader) = (None, Arc::new(()));
     let mut tried = [false, false];
     halfway(|runtime, _, _| {
         let rows = tap.get_or_insert_with(|| {
             let (to, rows) = sync_channel(64);
-            assert!(runtime.controls.stages().tap("double", || Tap { side: Side::In, to: to.clone() }));
+            assert_eq!(runtime.controls.stages().tap("double", Side::In, &to, &reader), Ok(()));
             rows
         });
         let poisoned = |batch: &Batch| ints(&batch.column(2)).contains(&POISON);
@@ -291,18 +292,48 @@ fn code_that_fails_on_sampled_rows_is_refused_unless_the_rows_are_to_blame() {
 
 #[test]
 fn of_two_changes_made_ready_for_the_same_code_one_is_stale() {
-    let mut done = false;
+    let (mut second, mut busy, mut stale) = (None, 0, 0);
     halfway(|runtime, _, _| {
-        if !done {
-            done = true;
-            let ready = |number| prepare(runtime, "sum", Other::new(Arc::new(Sum), number), &[], false).unwrap();
-            let (first, second) = (ready(1), ready(2));
-            apply(runtime, first).unwrap();
-            let refused = apply(runtime, second).unwrap_err();
-            assert!(matches!(refused, ChangeError::Busy { version: 2, .. }), "{refused}");
+        let ready = |number| prepare(runtime, "sum", Other::new(Arc::new(Sum), number), &[], false).unwrap();
+        match second.take() {
+            None if stale == 0 => {
+                let (first, later) = (ready(1), ready(2));
+                apply(runtime, first).unwrap();
+                second = Some(later);
+            }
+            None => {}
+            Some(later) => match runtime.controls.check(&later) {
+                Err(ChangeError::Busy { version: 2, .. }) => {
+                    busy += 1;
+                    second = Some(later);
+                }
+                Err(ChangeError::Stale { stage }) if &*stage == "sum" => stale += 1,
+                other => panic!("{other:?}"),
+            },
         }
     });
-    assert!(done);
+    assert!(busy > 0 && stale == 1, "{busy} times busy, {stale} times stale");
+}
+
+#[test]
+fn looks_at_rows_are_bounded_and_closed_ones_are_forgotten_though_no_row_comes() {
+    let (mut moments, mut again) = (0, 0);
+    halfway(|runtime, _, _| {
+        moments += 1;
+        let (to, _rows) = sync_channel(1);
+        let look = |reader: &Arc<()>| runtime.controls.stages().tap("sum", Side::Out, &to, reader);
+        if moments == 1 {
+            let reader = Arc::new(());
+            (0..STAGE_TAPS_MAX).for_each(|_| assert_eq!(look(&reader), Ok(())));
+            assert_eq!(look(&reader), Err(TapError::TooMany));
+            assert_eq!(runtime.controls.stages().tap("some", Side::Out, &to, &reader), Err(TapError::Unknown));
+        }
+        if moments % 1_000 == 0 {
+            (0..STAGE_TAPS_MAX / 2).for_each(|_| assert_eq!(look(&Arc::new(())), Ok(()), "they were closed long ago"));
+            again += 1;
+        }
+    });
+    assert!(again > 1, "{moments} moments");
 }
 
 #[test]

@@ -13,7 +13,8 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream;
 use serde::Deserialize;
 use serde_json::json;
-use wasmill_engine::node::order::{Side, Tap};
+use wasmill_engine::node::order::Side;
+use wasmill_engine::runtime::stages::TapError;
 use wasmill_wasm::COMPONENT_BYTES_WITH_RUNTIME;
 
 use super::ask::{Answer, Asked, answer, apart, body, expected};
@@ -143,21 +144,22 @@ pub(super) async fn tap(
         let detail = format!("{TAPS_MAX} taps are open, and that is the limit; close one");
         return Err(Problem::conflict("too-many-taps", detail));
     }
-    let (to, from) = sync_channel(TAPPED_BATCHES);
+    let ((to, from), reader) = (sync_channel(TAPPED_BATCHES), Arc::new(()));
     let side = if which.input { Side::In } else { Side::Out };
     let ports = running.with(|controls| {
-        let known = controls.stages().tap(&stage, || Tap { side, to: to.clone() });
-        let stage = controls.graph().stages.iter().find(|of| *of.name == *stage).filter(|_| known)?;
-        Some(stage.plan.ports.iter().map(|port| port.name.clone()).collect::<Vec<_>>())
+        controls.stages().tap(&stage, side, &to, &reader)?;
+        let of = controls.graph().stages.iter().find(|of| *of.name == *stage).ok_or(TapError::Unknown)?;
+        Ok::<_, TapError>(of.plan.ports.iter().map(|port| port.name.clone()).collect::<Vec<_>>())
     });
-    let Some(ports) = ports else {
-        return Err(Problem::unknown("unknown-stage", format!("pipeline {name} has no stage `{stage}`")));
-    };
+    let ports = ports.map_err(|error| match error {
+        TapError::Unknown => Problem::unknown("unknown-stage", format!("pipeline {name} has no stage `{stage}`")),
+        TapError::TooMany => Problem::conflict("too-many-taps", error.to_string()),
+    })?;
     drop(to);
     let (send, receive) = tokio::sync::mpsc::channel::<String>(TAPPED_BATCHES * TAPPED_ROWS);
     // A thread of its own: it waits for rows for as long as somebody looks.
     tokio::task::spawn_blocking(move || {
-        let _looking = looking;
+        let _looking = (looking, reader);
         let mut left = which.limit.unwrap_or(u64::MAX);
         while left > 0 && !send.is_closed() {
             let tapped = match from.recv_timeout(LOOK_EVERY) {

@@ -22,6 +22,7 @@ impl StageNode {
         let stage = &version.stage;
         version.metrics.add(&effects.metrics);
         let rows = task.batch.rows();
+        self.owed -= rows as i64;
         version.counters.rows_in.add(rows as u64);
         for counters in [counters, &version.counters] {
             counters.batches.add(1);
@@ -91,6 +92,7 @@ impl StageNode {
                 Step::Progressed
             }
             OnError::DeadLetter | OnError::Retry(_) => {
+                self.owed -= 1;
                 self.give_up(&task.batch, 0, error.to_string(), backtrace, now).unwrap_or(Step::Progressed)
             }
             OnError::Stop => self.stop(&task.batch, 0, &error.to_string()),

@@ -17,6 +17,7 @@ use crate::edge::{Rx, Tx, edge};
 use crate::graph::{Draft, Graph, OnError, SinkDraft, SourceDraft, StageDraft};
 use crate::limits::EMITTED_BYTES_MAX;
 use crate::node::code::Version;
+use crate::node::order::News;
 use crate::node::outbox::{Receiver as To, Split};
 use crate::operator::{Action, Call, CallError, Effects, Emit, Factory, Operator, OperatorKind, OperatorPlan, Read};
 use crate::operator::{Port, Refusal, Reject, Table, TableChanges};
@@ -109,13 +110,7 @@ impl Lane {
     /// Sends these records as one message, and steps until what came of it is there: the `key` of each row that went
     /// out, and the dead letters.
     fn send(&mut self, lines: &str) -> (Vec<i64>, Vec<DeadLetter>) {
-        let data = [lines.as_bytes(), &[0; PADDING]].concat().into();
-        let (source, partition, len) = ("rows".into(), "p".into(), lines.len());
-        let chunk = Chunk { source, partition, data, len, offset: 0, line: 1, header: None, broken: None };
-        let decoded = codec::decoder(self.graph.sources[0].decode.clone().unwrap()).decode(&chunk);
-        let layout: Arc<Layout> = self.graph.sources[0].layout.clone();
-        let batches = vec![Batch::new(Arc::new(decoded.records), layout)];
-        self.to.send(Message::Rows(Parcel { batches, watermark: Micros::MIN })).unwrap();
+        self.put(lines);
         loop {
             match self.node.step(&self.clock) {
                 Step::Progressed => {}
@@ -131,6 +126,24 @@ impl Lane {
             _ => Vec::new(),
         };
         (parcel.batches.iter().flat_map(keys).collect(), letters)
+    }
+
+    /// Sends these records as one message.
+    fn put(&mut self, lines: &str) {
+        let data = [lines.as_bytes(), &[0; PADDING]].concat().into();
+        let (source, partition, len) = ("rows".into(), "p".into(), lines.len());
+        let chunk = Chunk { source, partition, data, len, offset: 0, line: 1, header: None, broken: None };
+        let decoded = codec::decoder(self.graph.sources[0].decode.clone().unwrap()).decode(&chunk);
+        let layout: Arc<Layout> = self.graph.sources[0].layout.clone();
+        let batches = vec![Batch::new(Arc::new(decoded.records), layout)];
+        self.to.send(Message::Rows(Parcel { batches, watermark: Micros::MIN })).unwrap();
+    }
+
+    /// Where its reports go from now on.
+    fn reports(&mut self) -> std::sync::mpsc::Receiver<StageReport> {
+        let (to, reports) = channel();
+        self.node.parts.reports = to;
+        reports
     }
 }
 
@@ -239,4 +252,80 @@ fn an_operator_is_called_with_no_more_rows_than_a_batch_may_have() {
     }));
     let rows = 3 * BATCH_ROWS_MAX as i64 + 1;
     assert_eq!(lane.send(&lines(0..rows)).0, (0..rows).collect::<Vec<_>>());
+}
+
+/// Counts nothing, and fails on keys below 0.
+fn shy(call: &Call<'_>) -> Result<Effects, CallError> {
+    if call.columns[0].as_primitive::<Int64Type>().values().iter().any(|key| *key < 0) {
+        return Err(CallError::Fault { message: "below 0".into(), row: None });
+    }
+    let count = call.keys.expect("a keyed operator is called with keys").count as usize;
+    let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![1; count]))];
+    Ok(Effects { tables: vec![TableChanges { forget: Vec::new(), columns }], ..all_but(call, Vec::new()) })
+}
+
+/// Version 2 of a lane's code.
+fn second(lane: &Lane) -> StageOrder {
+    let version = Arc::new(Version::new(2, Arc::new(lane.graph.stages[0].clone())));
+    let code = Code { version, operator: Box::new(Native(OperatorKind::Keyed, shy)) };
+    StageOrder::Install { code: Box::new(code), watch: 5 }
+}
+
+#[test]
+fn a_lane_that_cannot_go_back_is_watched_on_and_fails_where_the_others_have_gone_back() {
+    const STATE_BYTES: u64 = 6 << 20;
+    let mut lane = Lane::of(Native(OperatorKind::Keyed, shy));
+    let order = second(&lane);
+    // The code before keeps forty numbers more of each key, for which there is no room when keys have come.
+    let mut wide = lane.graph.stages[0].clone();
+    wide.plan.tables[0].columns.extend((0..40).map(|field| Field::nullable(&format!("f{field}"), Kind::Int64)));
+    lane.node.parts.state = Some(KeyedState::new(&[Kind::Int64], &wide.plan.tables, STATE_BYTES));
+    lane.node.parts.code.version = Arc::new(Version::new(1, Arc::new(wide)));
+    let reports = lane.reports();
+    assert_eq!(lane.node.obey(order, &lane.clock), Step::Progressed);
+    assert_eq!(lane.send(&lines(0..20_000)).0.len(), 20_000);
+    assert_eq!(lane.send(&lines([1, -1, 2].into_iter())).1.len(), 1, "it fails, cannot go back, and is called on");
+    assert_eq!((lane.node.parts.code.version.number, lane.node.watch.is_some()), (2, true));
+    assert!(matches!(reports.try_iter().last(), Some(StageReport { version: 2, news: News::Passed, .. })));
+    match lane.node.obey(StageOrder::Back { version: 2 }, &lane.clock) {
+        Step::Failed(failure) => {
+            assert!(failure.to_string().contains("cannot go back to the code before: state would"))
+        }
+        other => panic!("it stays with code that the others have left: {other:?}"),
+    }
+}
+
+#[test]
+fn what_a_switch_costs_is_the_time_in_which_rows_wait_and_not_that_in_which_there_are_none() {
+    let waited = |between: &dyn Fn(&mut Lane), put: bool| {
+        let mut lane = Lane::of(Native(OperatorKind::Keyed, shy));
+        let reports = lane.reports();
+        lane.put(&lines(0..10));
+        if put {
+            lane.put(&lines(0..10));
+        }
+        while lane.node.worked_until.is_none() {
+            lane.node.step(&lane.clock);
+        }
+        while lane.node.busy {
+            lane.node.step(&lane.clock);
+        }
+        between(&mut lane);
+        let order = second(&lane);
+        lane.node.obey(order, &lane.clock);
+        lane.clock.advance(3);
+        while lane.node.unseen.is_some() {
+            lane.node.step(&lane.clock);
+        }
+        match reports.try_recv().unwrap().news {
+            News::Installed { waited, .. } => waited,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(waited(&|lane| lane.clock.advance(7), true), 10, "since the last batch was done");
+    let rest = |lane: &mut Lane| {
+        assert!(matches!(lane.node.step(&lane.clock), Step::Idle { .. }));
+        lane.clock.advance(1_000);
+    };
+    assert_eq!(waited(&rest, false), 3, "until there is nothing to do");
 }

@@ -1,15 +1,16 @@
 //! How a lane changes its code: between two messages, with its state, and back if the new code is worse.
 //!
-//! New code is watched for its first [`WATCH_BATCHES`] batches. If a call of it fails, the old code is called with the
-//! same batch: a failed call has had no effect, so nothing is lost or doubled. Where the old code can do what the new
-//! one could not, it works on, and the new one is gone; where it cannot either, the rows are to blame and not the code.
-//! (State that is in another shape than the old code's cannot be shown to it for a try: then it goes back at once.)
+//! New code is watched for its first batches. If a call of it fails, the old code is called with the same batch: a
+//! failed call has had no effect, so nothing is lost or doubled. Where the old code can do what the new one could not,
+//! it works on, and the new one is gone; where it cannot either, the rows are to blame and not the code. (State that is
+//! in another shape than the old code's cannot be shown to it for a try: then it goes back at once.) State that would
+//! not fit into its old shape keeps a lane with the new code; if the others go back meanwhile, the lane fails.
 
 use crate::batch::Batch;
 use crate::clock::{Clock, Micros};
-use crate::limits::WATCH_BATCHES;
 use crate::node::code::Code;
 use crate::node::order::{News, Side, StageOrder, StageReport, Tap, Tapped};
+use crate::node::{Step, failed};
 use crate::operator::{CallError, Context, Effects};
 use crate::state::StateFull;
 
@@ -25,13 +26,24 @@ pub(super) struct Watch {
     reshaped: bool,
 }
 
+/// A switch whose cost to the rows is not known yet: none has come since.
+pub(super) struct Unseen {
+    version: u64,
+    /// When the last batch of the code before was done, or the switch began if the lane rested.
+    since: Micros,
+    keys: u64,
+}
+
 impl StageNode {
     /// Does what the lane is told.
-    pub(super) fn obey(&mut self, order: StageOrder, clock: &dyn Clock) {
+    pub(super) fn obey(&mut self, order: StageOrder, clock: &dyn Clock) -> Step {
         match order {
-            StageOrder::Install(code) => self.install(*code, clock),
+            StageOrder::Install { code, watch } => self.install(*code, watch, clock),
             StageOrder::Back { version } if version == self.parts.code.version.number => {
-                self.go_back(None, clock.now(), clock);
+                if let Err(full) = self.go_back(None, clock.now(), clock) {
+                    // The other lanes work with the code before: this one cannot stay, and cannot follow.
+                    return failed(&self.stage().name, format!("cannot go back to the code before: {full}"));
+                }
             }
             StageOrder::Settle { version } if version == self.parts.code.version.number => {
                 if let Some(watch) = self.watch.as_mut().filter(|watch| watch.left > 0) {
@@ -44,9 +56,19 @@ impl StageNode {
             // About a version that this lane has left already.
             StageOrder::Back { .. } | StageOrder::Settle { .. } | StageOrder::Forget { .. } => {}
         }
+        Step::Progressed
     }
 
-    fn install(&mut self, code: Code, clock: &dyn Clock) {
+    /// Takes the next order; none = there is none, and who looks no more is forgotten.
+    pub(super) fn ordered(&mut self) -> Option<StageOrder> {
+        let order = self.parts.orders.try_recv().ok();
+        if order.is_none() && !self.taps.is_empty() {
+            self.taps.retain(|tap| tap.reader.strong_count() > 0);
+        }
+        order
+    }
+
+    fn install(&mut self, code: Code, watch: u32, clock: &dyn Clock) {
         let began = clock.now();
         let version = code.version.number;
         let reshaped = match self.reshape(&code, began) {
@@ -57,9 +79,24 @@ impl StageNode {
             }
         };
         let before = std::mem::replace(&mut self.parts.code, code);
-        self.watch = Some(Watch { before, left: WATCH_BATCHES, reshaped });
+        self.watch = Some(Watch { before, left: watch, reshaped });
         let keys = self.parts.state.as_ref().map_or(0, |state| state.len() as u64);
-        self.tell(version, News::Installed { waited: clock.now() - began, keys });
+        self.unseen = Some(Unseen { version, since: self.worked_until.unwrap_or(began), keys });
+    }
+
+    /// Rows come to the code that works, or there are none: tells what its switch has cost them.
+    pub(super) fn seen(&mut self, now: Micros) {
+        if let Some(Unseen { version, since, keys }) = self.unseen.take() {
+            self.tell(version, News::Installed { waited: now - since, keys });
+        }
+    }
+
+    /// There is nothing to do.
+    pub(super) fn rest(&mut self, clock: &dyn Clock) {
+        self.worked_until = None;
+        if self.unseen.is_some() {
+            self.seen(clock.now());
+        }
     }
 
     /// Puts the state into the shape that `code` has it in; whether that is another one.
@@ -94,27 +131,32 @@ impl StageNode {
     ) -> Result<Effects, CallError> {
         let Some(watch) = self.watch.as_mut().filter(|watch| watch.left > 0) else { return Err(error) };
         if watch.reshaped {
-            if !self.go_back(Some(&error), context.now, clock) {
+            if self.go_back(Some(&error), context.now, clock).is_err() {
                 return Err(error);
             }
             return self.parts.code.call(self.parts.state.as_mut(), &task.batch, context, &mut self.room);
         }
         match watch.before.call(self.parts.state.as_mut(), &task.batch, context, &mut self.room) {
             Ok(effects) => {
-                self.go_back(Some(&error), context.now, clock);
+                self.go_back(Some(&error), context.now, clock).expect("state that is in the same shape fits");
                 Ok(effects)
             }
             Err(_) => Err(error),
         }
     }
 
-    /// Works with the code before again; `since` is when rows began to wait for it. False: there is none, or the state
-    /// in its shape would not fit.
-    fn go_back(&mut self, why: Option<&CallError>, since: Micros, clock: &dyn Clock) -> bool {
-        let Some(Watch { before, .. }) = self.watch.take() else { return false };
-        if self.reshape(&before, since).is_err() {
-            return false;
+    /// Works with the code before again, if there is one; `since` is when rows began to wait for it.
+    ///
+    /// # Errors
+    /// The state in its shape would not fit: all is as it was, and still watched.
+    fn go_back(&mut self, why: Option<&CallError>, since: Micros, clock: &dyn Clock) -> Result<(), StateFull> {
+        let Some(watch) = self.watch.take() else { return Ok(()) };
+        if let Err(full) = self.reshape(&watch.before, since) {
+            self.watch = Some(watch);
+            return Err(full);
         }
+        let before = watch.before;
+        self.unseen = None;
         if why.is_some() {
             self.parts.counters.failures.add(1);
             self.parts.code.version.counters.failures.add(1);
@@ -122,7 +164,7 @@ impl StageNode {
         let left = std::mem::replace(&mut self.parts.code, before);
         let news = News::Back { why: why.map(ToString::to_string), waited: clock.now() - since };
         self.tell(left.version.number, news);
-        true
+        Ok(())
     }
 
     fn tell(&self, version: u64, news: News) {
