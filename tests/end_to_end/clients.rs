@@ -4,7 +4,6 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::{fs, thread};
 
-use serde_json::Value;
 use wasmill_tests::process::until;
 use wasmill_tests::server::{Server, relabelled};
 
@@ -133,7 +132,7 @@ fn the_verbs_show_what_operators_log_and_what_was_given_up_and_let_a_pipeline_re
     assert_eq!(server.pipeline("followed")["state"], "paused");
     append(&folder, "{\"n\":5000,\"m\":5000}\n");
     assert!(wasmill(&["resume", "followed"]).stdout.contains("followed: resume"));
-    server.until("it goes on", "followed", |it| it["rows_out"] == Value::from(1_001));
+    server.until("it goes on", "followed", |it| it["rows_out"] == 1_001);
 }
 
 #[test]

@@ -336,7 +336,7 @@ fn with_code(graph: &Graph, number: usize, component: &Component) -> Result<Grap
 fn samples(running: &Running, stage: &str) -> Vec<Batch> {
     let ((to, from), reader) = (sync_channel(SAMPLES), Arc::new(()));
     // A stage that cannot be looked at now has no samples.
-    drop(running.with(|controls| controls.stages().tap(stage, Side::In, &to, &reader)));
+    running.with(|controls| controls.stages().tap(stage, Side::In, &to, &reader)).ok();
     drop(to);
     let deadline = Instant::now() + SAMPLES_WITHIN;
     let next = || from.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok();
