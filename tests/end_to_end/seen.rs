@@ -119,3 +119,78 @@ fn a_pipeline_that_does_not_keep_up_says_how_far_it_is_behind_and_where_rows_wai
     }
     server.kill();
 }
+
+#[test]
+fn every_path_that_is_described_is_there_and_takes_what_is_described_and_nothing_else() {
+    let folder = followed();
+    let server = Server::start(&folder);
+    let described = server.get("/api/v1/openapi.json").with(200).body;
+    let paths = described["paths"].as_object().unwrap();
+    assert!(paths.len() > 15, "{paths:#?}");
+    for (path, operations) in paths {
+        let asked = path.replace("{name}", "absent").replace("{stage}", "absent").replace("{digest}", "absent");
+        for method in ["GET", "PUT", "POST", "DELETE", "PATCH"] {
+            let answer = server.send(method, &asked, "", b"");
+            let is_described = operations.get(method.to_lowercase()).is_some();
+            assert_eq!(answer.status == 405, !is_described, "{method} {path}: {answer:#?}");
+            assert_ne!(answer.body["type"], "unknown-path", "{method} {path}");
+            if answer.status >= 400 {
+                let problem = &described["components"]["schemas"]["Problem"]["properties"];
+                let told = answer.body.as_object().unwrap();
+                assert!(told.keys().all(|key| problem.get(key).is_some()), "{told:?} as {problem:#}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_told_of_a_pipeline_is_as_it_is_described() {
+    let folder = followed();
+    let server = Server::start(&folder);
+    server.apply(&folder, "followed", "pipeline.yaml").with(200);
+    server.until("all is through", "followed", |it| it["rows_out"] == 1_000);
+    let described = server.get("/api/v1/openapi.json").with(200).body;
+    let whole = server.pipeline("followed");
+    let schema =
+        &described["paths"]["/api/v1/pipelines/{name}"]["get"]["responses"]["200"]["content"]["application/json"];
+    fits(&whole, &schema["schema"], &described, "Whole");
+    let all = server.get("/api/v1/pipelines").with(200).body;
+    let schema = &described["paths"]["/api/v1/pipelines"]["get"]["responses"]["200"]["content"]["application/json"];
+    fits(&all, &schema["schema"], &described, "all");
+}
+
+/// Whether a value has nothing but what a schema says, and all that it requires.
+fn fits(value: &Value, schema: &Value, described: &Value, place: &str) {
+    let properties = all_properties(schema, described);
+    match value {
+        Value::Array(items) => {
+            let inner = resolved(schema, described)["items"].clone();
+            items.iter().for_each(|item| fits(item, &inner, described, place));
+        }
+        Value::Object(fields) if !properties.is_empty() => {
+            for (name, value) in fields {
+                let schema =
+                    properties.get(name).unwrap_or_else(|| panic!("{place} has `{name}`, which nobody describes"));
+                fits(value, schema, described, &format!("{place}.{name}"));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn resolved<'a>(schema: &'a Value, described: &'a Value) -> &'a Value {
+    let name = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next());
+    name.map_or(schema, |name| &described["components"]["schemas"][name])
+}
+
+/// The fields of a schema, with those of the schemas that it is made of.
+fn all_properties(schema: &Value, described: &Value) -> serde_json::Map<String, Value> {
+    let schema = resolved(schema, described);
+    let mut all = schema["properties"].as_object().cloned().unwrap_or_default();
+    for kind in ["allOf", "oneOf"] {
+        for part in schema[kind].as_array().into_iter().flatten() {
+            all.extend(all_properties(part, described));
+        }
+    }
+    all
+}

@@ -13,6 +13,7 @@ use wasmill_engine::runtime::Status;
 
 /// Counts of one source, stage or sink.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Counts))]
 pub(crate) struct Line {
     pub(crate) part: &'static str,
     pub(crate) name: String,
@@ -28,6 +29,7 @@ pub(crate) struct Line {
     #[serde(skip_serializing_if = "is_zero")]
     unfinished_bytes: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Vec<serde_json::Value>>))]
     metrics: Vec<(String, f64)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     place: Option<String>,

@@ -1,6 +1,8 @@
 //! The admin API: paths and methods. What each does is in the folder beside this file, by resource.
 
 mod ask;
+#[cfg(all(test, feature = "openapi"))]
+mod described;
 mod pipelines;
 mod plugins;
 mod stages;
@@ -13,14 +15,16 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Router, middleware};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use super::metrics;
 use super::problem::{self, Problem};
 use super::registry::Server;
 use super::{guard, page};
 use ask::{Answer, Asked, answer, apart};
+
+/// The API in words for programs, as it is checked in. A test of the feature `openapi` compares it with the code.
+const DESCRIPTION: &str = include_str!("../../openapi.json");
 
 /// All paths.
 pub(crate) fn router(server: Arc<Server>) -> Router {
@@ -41,7 +45,8 @@ pub(crate) fn router(server: Arc<Server>) -> Router {
         .route("/pipelines/{name}/stages/{stage}/plan", post(stages::plan))
         .route("/pipelines/{name}/stages/{stage}/back", post(stages::back))
         .route("/pipelines/{name}/stages/{stage}/tap", get(stages::tap))
-        .route("/events", get(events));
+        .route("/events", get(events))
+        .route("/openapi.json", get(openapi));
     Router::new()
         .merge(page::router())
         .nest("/api/v1", api)
@@ -58,12 +63,27 @@ pub(crate) fn router(server: Arc<Server>) -> Router {
 
 /// Reading on from a number.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 struct After {
+    /// Only those with a higher number.
     #[serde(default)]
     after: u64,
+    /// At most so many, the newest.
     #[serde(default = "all")]
+    #[cfg_attr(feature = "openapi", param(required = false))]
     limit: usize,
+    /// Of events only those of this pipeline.
     pipeline: Option<String>,
+}
+
+/// Which server this is.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+struct Versioned {
+    /// That of wasmill.
+    version: &'static str,
+    /// That of the contract with operators.
+    contract: &'static str,
 }
 
 fn all() -> usize {
@@ -78,12 +98,16 @@ async fn events(State(server): State<Arc<Server>>, Asked(after): Asked<After>) -
     .await
 }
 
+async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION).into_response()
+}
+
 async fn ready(State(server): State<Arc<Server>>) -> Response {
     if server.stopping.load(Ordering::SeqCst) { Problem::stopping().into_response() } else { "ok\n".into_response() }
 }
 
 async fn version() -> Response {
-    answer(&json!({"version": env!("CARGO_PKG_VERSION"), "contract": wasmill_wasm::VERSION}), None)
+    answer(&Versioned { version: env!("CARGO_PKG_VERSION"), contract: wasmill_wasm::VERSION }, None)
 }
 
 async fn metrics(State(server): State<Arc<Server>>) -> Answer {

@@ -9,6 +9,7 @@ const SAMPLES_KEPT: usize = 300;
 
 /// Rates over the time since the sample before.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Sample {
     /// When it ended, in milliseconds since 1970.
     pub(crate) at_ms: u64,

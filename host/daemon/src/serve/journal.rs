@@ -21,6 +21,7 @@ pub(crate) struct Recent<T> {
 
 /// An item with its number.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Numbered<T> {
     /// The number.
     pub(crate) number: u64,
@@ -63,6 +64,7 @@ impl<T: Clone> Recent<T> {
 
 /// Something that happened to a pipeline.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Event {
     /// Milliseconds since 1970.
     pub(crate) at_ms: u64,
@@ -78,6 +80,7 @@ pub(crate) struct Event {
 
 /// A line that a guest logged.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = LogLine))]
 pub(crate) struct Line {
     /// Milliseconds since 1970.
     pub(crate) at_ms: u64,
@@ -107,6 +110,7 @@ pub(crate) struct Remembering {
 
 /// A dead letter as its sink's format has it: NDJSON as an object, others as text.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Letter {
     letter: Value,
 }

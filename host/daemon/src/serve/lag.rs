@@ -13,6 +13,7 @@ use super::rates::Rate;
 
 /// How far a source is behind. What is not known, or does not apply, is left out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Lag {
     /// Bytes that are there and were not read, as of its last read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,6 +31,7 @@ pub(crate) struct Lag {
 
 /// What goes along an edge to a stage or sink.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Input {
     /// Where from: a source, a stage, or `stage.port`.
     pub(crate) from: String,

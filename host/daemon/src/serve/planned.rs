@@ -19,6 +19,7 @@ use super::running::Running;
 
 /// What an apply or a swap would do, or did.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Planned {
     /// The pipeline.
     pub(crate) pipeline: String,
@@ -49,6 +50,7 @@ pub(crate) struct Planned {
 
 /// A stage whose code an apply has changed.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Switched {
     pub(crate) stage: String,
     /// The digest of its code.
@@ -61,6 +63,7 @@ pub(crate) struct Switched {
 
 /// What becomes of a stage.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct StagePlan {
     pub(crate) stage: String,
     /// Digest of the code that runs; none where there is none.
@@ -75,6 +78,7 @@ pub(crate) struct StagePlan {
 
 /// What becomes of a stage's state.
 #[derive(Debug, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct StatePlan {
     /// `none`, `empty` (it begins so), `carried`, `reshaped` (carried, with other fields), `dropped`, or `refused`.
     pub(crate) verdict: &'static str,
@@ -93,6 +97,7 @@ pub(crate) struct StatePlan {
 
 /// What something may need at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Needs {
     /// Lanes: as many threads can be busy with it.
     pub(crate) lanes: u64,

@@ -19,6 +19,7 @@ const REASON_BYTES_MAX: usize = 4 << 10;
 
 /// A refusal.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Problem {
     /// A word for scripts: `unknown-pipeline`.
     #[serde(rename = "type")]

@@ -21,6 +21,7 @@ use crate::report::{self, Line};
 
 /// A pipeline in a list.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Short {
     pub(crate) name: String,
     /// `running`, `paused`, `draining`, `done`, `failed`, `broken`.
@@ -40,6 +41,7 @@ pub(crate) struct Short {
 
 /// A pipeline.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Whole {
     #[serde(flatten)]
     pub(crate) short: Short,
@@ -62,6 +64,7 @@ pub(crate) struct Whole {
 
 /// A source, stage or sink.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Node {
     #[serde(flatten)]
     pub(crate) line: Line,
@@ -94,6 +97,7 @@ pub(crate) struct Node {
 
 /// A version of a stage's code.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct VersionOf {
     pub(crate) version: u64,
     pub(crate) digest: String,
@@ -112,6 +116,7 @@ pub(crate) struct VersionOf {
 
 /// How long something took since the start: the middle, what one in 20 and one in 100 exceed, and the longest.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Times {
     pub(crate) p50_us: u64,
     pub(crate) p95_us: u64,

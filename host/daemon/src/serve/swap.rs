@@ -46,6 +46,7 @@ const WATCH_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a swap came to.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Swapped {
     pub(crate) pipeline: String,
     pub(crate) stage: String,

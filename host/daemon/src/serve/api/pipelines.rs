@@ -7,8 +7,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse as _;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use super::After;
 use super::ask::{Answer, Asked, answer, apart, body, expected};
@@ -39,12 +38,16 @@ pub(super) async fn get(State(server): State<Arc<Server>>, Path(name): Path<Stri
 
 /// How a file is to be read.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub(super) struct File {
     /// Its name, for messages.
     #[serde(default = "nameless")]
+    #[cfg_attr(feature = "openapi", param(required = false))]
     file: String,
     /// Where relative paths in it start; absolute.
+    #[cfg_attr(feature = "openapi", param(value_type = Option<String>))]
     base: Option<PathBuf>,
+    /// Whether a pipeline that cannot be changed while it runs is drained and started anew.
     #[serde(default)]
     replace: bool,
 }
@@ -94,6 +97,14 @@ pub(super) async fn plan(
     .await
 }
 
+/// A pipeline that was changed.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub(super) struct Revised {
+    pipeline: String,
+    revision: u64,
+}
+
 pub(super) async fn pause(State(server): State<Arc<Server>>, Path(name): Path<String>, headers: HeaderMap) -> Answer {
     rest(server, name, true, &headers).await
 }
@@ -106,7 +117,7 @@ async fn rest(server: Arc<Server>, name: String, rest: bool, headers: &HeaderMap
     let expected = expected(headers)?;
     apart(move || {
         let revision = server.rest(&name, rest, expected)?;
-        Ok(answer(&json!({"pipeline": name, "revision": revision}), Some(revision)))
+        Ok(answer(&Revised { pipeline: name, revision }, Some(revision)))
     })
     .await
 }
@@ -115,14 +126,16 @@ pub(super) async fn drain(State(server): State<Arc<Server>>, Path(name): Path<St
     let expected = expected(&headers)?;
     apart(move || {
         let revision = server.drain(&name, expected)?;
-        Ok(answer(&json!({"pipeline": name, "revision": revision}), Some(revision)))
+        Ok(answer(&Revised { pipeline: name, revision }, Some(revision)))
     })
     .await
 }
 
 /// How a pipeline is removed.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub(super) struct Removal {
+    /// End it at once in place of draining it.
     #[serde(default)]
     abandon: bool,
 }
@@ -143,7 +156,9 @@ pub(super) async fn delete(
 
 /// Samples after a time.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub(super) struct Since {
+    /// Only those that ended after that time, in milliseconds since 1970.
     #[serde(default)]
     after_ms: u64,
 }

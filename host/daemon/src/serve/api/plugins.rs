@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
-use serde_json::{Value, json};
+use serde::Serialize;
 use wasmill_wasm::{COMPONENT_BYTES_WITH_RUNTIME, Info};
 
 use super::ask::{Answer, answer, apart, body};
@@ -14,19 +14,42 @@ use crate::serve::problem::Problem;
 use crate::serve::registry::Server;
 use crate::serve::step::{Step, reach};
 
-fn shown(info: &Info) -> Value {
-    json!({
-        "digest": info.digest, "kind": info.kind.to_string(), "size_bytes": info.size_bytes, "imports": info.imports,
-    })
+/// A component in a list.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub(super) struct Kept {
+    digest: String,
+    size_bytes: u64,
+    /// Pipelines of whose stages it is a version.
+    used_by: Vec<String>,
+}
+
+/// A component.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub(super) struct Shown {
+    digest: String,
+    /// The kind of operator in it.
+    kind: String,
+    size_bytes: u64,
+    /// What it asks of the host.
+    imports: Vec<String>,
+    /// Pipelines of whose stages it is a version; told when it is inspected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    used_by: Option<Vec<String>>,
+}
+
+fn shown(info: &Info, used_by: Option<Vec<String>>) -> Shown {
+    let (digest, kind, imports) = (info.digest.clone(), info.kind.to_string(), info.imports.clone());
+    Shown { digest, kind, size_bytes: info.size_bytes, imports, used_by }
 }
 
 pub(super) async fn list(State(server): State<Arc<Server>>) -> Answer {
     apart(move || {
         let plugins = server.disk.plugins()?.into_iter();
         let used = |digest: &str| server.users(digest);
-        let plugins: Vec<Value> = plugins
-            .map(|(digest, bytes)| json!({"digest": digest, "size_bytes": bytes, "used_by": used(&digest)}))
-            .collect();
+        let plugins: Vec<Kept> =
+            plugins.map(|(digest, size_bytes)| Kept { used_by: used(&digest), digest, size_bytes }).collect();
         Ok(answer(&plugins, None))
     })
     .await
@@ -45,7 +68,7 @@ pub(super) async fn upload(State(server): State<Arc<Server>>, sent: Body) -> Ans
         server.pins.claim(&info.digest);
         reach(Step::Done);
         server.compiled.keep(&component);
-        Ok((StatusCode::CREATED, answer(&shown(info), None)).into_response())
+        Ok((StatusCode::CREATED, answer(&shown(info, None), None)).into_response())
     })
     .await
 }
@@ -59,9 +82,8 @@ pub(super) async fn inspect(State(server): State<Arc<Server>>, Path(digest): Pat
         let bytes = server.disk.plugin(&digest)?.ok_or_else(|| unknown(&digest))?;
         let limits = *server.world.engine().map_err(Problem::failed)?.limits();
         let info = wasmill_wasm::inspect(&bytes, &limits);
-        let mut shown = shown(&info.map_err(|error| Problem::failed(error.to_string()))?);
-        shown["used_by"] = server.users(&digest).into();
-        Ok(answer(&shown, None))
+        let info = info.map_err(|error| Problem::failed(error.to_string()))?;
+        Ok(answer(&shown(&info, Some(server.users(&digest))), None))
     })
     .await
 }

@@ -11,7 +11,7 @@ use axum::http::HeaderMap;
 use axum::response::IntoResponse as _;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use wasmill_engine::node::order::Side;
 use wasmill_engine::runtime::stages::TapError;
@@ -40,6 +40,16 @@ const SIGN_EVERY: Duration = Duration::from_secs(1);
 /// How often a tap without rows looks whether its reader is still there.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// The versions of a stage's code.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub(super) struct Versions {
+    /// Their digests, as they are written down; the last one runs.
+    digests: Vec<String>,
+    /// Those since the pipeline was started, with what they have done.
+    versions: Vec<status::VersionOf>,
+}
+
 pub(super) async fn versions(State(server): State<Arc<Server>>, Path((name, stage)): Path<(String, String)>) -> Answer {
     apart(move || {
         let pipeline = server.find(&name)?;
@@ -51,14 +61,16 @@ pub(super) async fn versions(State(server): State<Arc<Server>>, Path((name, stag
             return Err(Problem::unknown("unknown-stage", format!("pipeline {name} has no stage `{stage}`")));
         };
         let versions = node.map(|node| node.versions).unwrap_or_default();
-        Ok(answer(&json!({"digests": digests, "versions": versions}), None))
+        Ok(answer(&Versions { digests, versions }, None))
     })
     .await
 }
 
 /// The code that a stage shall have.
 #[derive(Debug, Deserialize)]
-struct Plugin {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub(super) struct Plugin {
+    /// That of a component that was uploaded.
     digest: String,
 }
 
@@ -94,6 +106,7 @@ pub(super) async fn back(
 
 /// What a plan of a swap is about, where no code is sent.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub(super) struct Way {
     /// To the code before.
     #[serde(default)]
@@ -122,6 +135,7 @@ pub(super) async fn plan(
 
 /// Which rows a tap shows.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub(super) struct Which {
     /// Those that come in, in place of those that go out.
     #[serde(default)]
