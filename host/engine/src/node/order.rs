@@ -85,8 +85,8 @@ pub struct StageReport {
 pub enum News {
     /// It works with it.
     Installed {
-        /// How long rows waited for the switch, in microseconds: from the end of the last batch of the code before to
-        /// the begin of the first of this one, or to when there was nothing to do.
+        /// How long rows waited for the switch, in microseconds: from when the lane began with it, between two batches,
+        /// to the begin of the first batch of this code, or to when there was nothing to do.
         waited: Micros,
         /// Keys whose state was carried over.
         keys: u64,

@@ -79,8 +79,6 @@ pub struct StageNode {
     watch: Option<Watch>,
     /// The last switch, until rows have come.
     unseen: Option<Unseen>,
-    /// When the last call was over; none = the lane has rested since.
-    worked_until: Option<Micros>,
     /// Rows of the message at hand that are not done yet.
     owed: i64,
     taps: Vec<Tap>,
@@ -108,7 +106,6 @@ impl StageNode {
             sweep_at: Micros::MIN,
             watch: None,
             unseen: None,
-            worked_until: None,
             owed: 0,
             taps: Vec::new(),
             held: [0; 2],
@@ -158,7 +155,6 @@ impl StageNode {
         match result {
             Ok(effects) => {
                 let now = clock.now();
-                self.worked_until = Some(now);
                 self.parts.throttle.took(task.batch.rows(), now - began);
                 if effects.wait(context.attempt) {
                     self.postpone(&task, &effects, now);
@@ -211,12 +207,10 @@ impl StageNode {
 impl Node for StageNode {
     fn step(&mut self, clock: &dyn Clock) -> Step {
         if let Some(step) = self.parts.outbox.settle() {
-            self.worked_until = None;
             return step;
         }
         if let Some(due) = self.work.due() {
             if due > clock.now() {
-                self.worked_until = None;
                 return Step::Idle { until: Some(due) };
             }
             let task = self.work.take().expect("it has just been looked at");

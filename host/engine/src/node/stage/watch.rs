@@ -29,7 +29,7 @@ pub(super) struct Watch {
 /// A switch whose cost to the rows is not known yet: none has come since.
 pub(super) struct Unseen {
     version: u64,
-    /// When the last batch of the code before was done, or the switch began if the lane rested.
+    /// When the switch began.
     since: Micros,
     keys: u64,
 }
@@ -81,7 +81,7 @@ impl StageNode {
         let before = std::mem::replace(&mut self.parts.code, code);
         self.watch = Some(Watch { before, left: watch, reshaped });
         let keys = self.parts.state.as_ref().map_or(0, |state| state.len() as u64);
-        self.unseen = Some(Unseen { version, since: self.worked_until.unwrap_or(began), keys });
+        self.unseen = Some(Unseen { version, since: began, keys });
     }
 
     /// Rows come to the code that works, or there are none: tells what its switch has cost them.
@@ -93,7 +93,6 @@ impl StageNode {
 
     /// There is nothing to do.
     pub(super) fn rest(&mut self, clock: &dyn Clock) {
-        self.worked_until = None;
         if self.unseen.is_some() {
             self.seen(clock.now());
         }
