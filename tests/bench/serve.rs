@@ -4,9 +4,9 @@
 //! pointer between two batches, and its state stays where it is, so that the number of keys does not matter. What rows
 //! wait is measured in the lane, from when it begins to switch to the begin of the first batch of the new code, or to
 //! when there is nothing to do; it is read from the server's answers. What a lane waits between any two batches, while
-//! others have the threads, is no part of it. That rows are neither lost nor doubled, and that each key's count goes on,
-//! is counted in what was written. A request costs the server CPU time that its pipelines do not get. A pipeline that
-//! waits is in no queue and on no thread: it costs its memory, most of it the guest's.
+//! others have the threads, is no part of it. That rows are neither lost nor doubled, and that each key's count goes
+//! on, is counted in what was written. A request costs the server CPU time that its pipelines do not get. A pipeline
+//! that waits is in no queue and on no thread: it costs its memory, most of it the guest's.
 //!
 //! Beside clients, what counts is rows a CPU-second of the server's process, in windows with and without clients that
 //! take turns: on a machine of two cores the clients themselves take time that a pipeline would have had, which a

@@ -322,7 +322,7 @@ fn what_a_switch_costs_is_the_time_in_which_rows_wait_and_not_that_in_which_ther
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(waited(&|lane| lane.clock.advance(7), true), 3, "since the switch began, not while others had the turn");
+    assert_eq!(waited(&|lane| lane.clock.advance(7), true), 3, "since the switch began");
     let rest = |lane: &mut Lane| {
         assert!(matches!(lane.node.step(&lane.clock), Step::Idle { .. }));
         lane.clock.advance(1_000);
