@@ -62,6 +62,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     let given = arguments.iter().position(|argument| argument == "--swaps").and_then(|at| arguments.get(at + 1));
     let swaps = given.map_or(SWAPS, |number| number.parse().unwrap());
+    assert!(swaps >= 2 * BROKEN, "{BROKEN} of the swaps are to broken code: at least {} are needed", 2 * BROKEN);
     let met = [swapped(swaps), asked(), waiting(), beside_run()];
     if met.into_iter().all(|met| met) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
