@@ -4,7 +4,7 @@
 use serde_json::Value;
 use wasmill_engine::operator::{Factory, OperatorKind};
 use wasmill_tests::assembled::Image;
-use wasmill_wasm::{CacheOutcome, ComponentError, Engine, Limits, encode};
+use wasmill_wasm::{CONTRACT_SECTION, CacheOutcome, ComponentError, Engine, Limits, contract_digest, encode};
 
 use crate::{limits, open, transform, transform_with};
 
@@ -79,9 +79,22 @@ fn components_that_are_not_operators_are_refused_with_what_is_wrong() {
     assert!(said.contains(&format!("component_bytes_max: limit 1000, requested {}", good().len())), "{said}");
 }
 
+#[test]
+fn a_component_that_was_built_for_another_text_of_the_contract_is_refused_when_it_is_loaded() {
+    let engine = Engine::new(limits(), None).unwrap();
+    let ours = contract_digest();
+    // As a language says it whose linker makes no sections.
+    let text = format!("(data (i32.const 64) \"{CONTRACT_SECTION}={ours}\")");
+    let built = transform_with(&text, |_, good| format!("(i32.const {good})"));
+    assert!(engine.load(&built).is_ok());
+    let theirs = "0".repeat(ours.len());
+    let other = replaced(&built, ours.as_bytes(), theirs.as_bytes());
+    assert_eq!(engine.load(&other).unwrap_err(), ComponentError::OtherContractText { built: theirs, ours });
+}
+
 fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
-    for at in 0..bytes.len() - from.len() {
+    for at in 0..=bytes.len() - from.len() {
         if bytes[at..].starts_with(from) {
             bytes[at..at + to.len()].copy_from_slice(to);
         }

@@ -2,8 +2,8 @@
 //!
 //! What comes out exports exactly one operator and has the contract's types inside. What goes in must have been built
 //! for the very text of the contract that this host has: a guest built for another text of the same version would
-//! link and then misread its input. Neighbours: [`crate::wit`] has the text; loading what comes out begins in
-//! [`crate::inspect`].
+//! link and then misread its input; what comes out says which text that was. Neighbours: [`crate::wit`] has the text;
+//! loading what comes out begins in [`crate::inspect`].
 
 use wasmill_engine::operator::OperatorKind;
 use wasmparser::{Encoding, Parser, Payload};
@@ -32,6 +32,7 @@ struct Core {
 pub fn encode(core: &[u8], adapter: Option<(&str, &[u8])>) -> Result<Vec<u8>, ComponentError> {
     let found = look(core)?;
     let ours = wit::contract_digest();
+    let told = found.contract.is_some();
     if let Some(built) = found.contract.filter(|built| *built != ours) {
         return Err(ComponentError::OtherContractText { built, ours });
     }
@@ -55,7 +56,21 @@ pub fn encode(core: &[u8], adapter: Option<(&str, &[u8])>) -> Result<Vec<u8>, Co
         embed_log(&mut typed)?;
         encoder.adapter(name, &typed).map_err(unfit)?;
     }
-    encoder.encode().map_err(unfit)
+    let mut component = encoder.encode().map_err(unfit)?;
+    if told {
+        // Loading looks at sections only, and not every language can put one into its module.
+        component.extend(section(wit::CONTRACT_SECTION, &ours));
+    }
+    Ok(component)
+}
+
+/// A custom section.
+fn section(name: &str, text: &str) -> Vec<u8> {
+    // A length below 128 is one byte in WebAssembly.
+    let short = |length: usize| u8::try_from(length).ok().filter(|byte| *byte < 128);
+    let length = |length: usize| short(length).expect("names and digests are short");
+    let body = [&[length(name.len())], name.as_bytes(), text.as_bytes()].concat();
+    [&[0, length(body.len())], &*body].concat()
 }
 
 /// A module without types of its own may import the log, and what its adapter answers.
@@ -152,12 +167,7 @@ mod tests {
 
     #[test]
     fn a_module_built_for_another_text_of_the_contract_is_refused() {
-        let mut core = b"\0asm\x01\0\0\0".to_vec();
-        let mut section = vec![CONTRACT_NAME_LEN];
-        section.extend_from_slice(wit::CONTRACT_SECTION.as_bytes());
-        section.extend_from_slice(b"0123");
-        core.extend([0, u8::try_from(section.len()).unwrap()]);
-        core.extend(section);
+        let core = [b"\0asm\x01\0\0\0", &*section(wit::CONTRACT_SECTION, "0123")].concat();
         let refused = encode(&core, None).unwrap_err();
         assert_eq!(refused, ComponentError::OtherContractText { built: "0123".into(), ours: wit::contract_digest() });
 
@@ -171,6 +181,4 @@ mod tests {
         let refused = encode(&core, None).unwrap_err();
         assert_eq!(refused, ComponentError::OtherContractText { built: other, ours: wit::contract_digest() });
     }
-
-    const CONTRACT_NAME_LEN: u8 = 16;
 }

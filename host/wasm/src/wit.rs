@@ -36,7 +36,7 @@ const FILES: [(&str, &str); 4] = [
 /// SHA-256 in hex of the contract's files `data.wit`, `keyed.wit`, `log.wit`, `transform.wit`, one after the other.
 ///
 /// Two texts of one version can differ, and a guest built for one then reads nonsense in the other: signatures alone
-/// do not tell. So guests carry the digest and `wasmill build` compares it.
+/// do not tell. So guests carry the digest, and building and loading compare it.
 #[must_use]
 pub fn contract_digest() -> String {
     let mut all = Sha256::new();
