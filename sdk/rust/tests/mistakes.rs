@@ -1,5 +1,6 @@
 //! What the compiler tells an author who makes one of the usual mistakes: each file of `mistakes/` says at its top what
-//! has to be in an error (`=`) and what may be in none (`-`), and marks the line that the error has to point at.
+//! has to be in an error (`=`), what may be in none (`-`) and whether other errors follow from it (`+`), and marks the
+//! line that the error has to point at.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -79,9 +80,11 @@ fn each_usual_mistake_is_told_in_words_that_help() {
         let noise: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("//- ")).collect();
         let found = errors.get(&name).map_or(&[][..], Vec::as_slice);
         let is_noisy = found.iter().any(|(shown, _)| noise.iter().any(|part| shown.contains(part)));
-        if expected.is_empty() || is_noisy || !found.iter().any(told) {
+        let follow = text.lines().any(|line| line.starts_with("//+"));
+        if (found.len() == 1) == follow || expected.is_empty() || is_noisy || !found.iter().any(told) {
             let shown: String = found.iter().map(|(shown, _)| &**shown).collect();
-            wrong += &format!("{name}: expected {expected:?} at line {here:?}, not {noise:?}, among:\n{shown}\n");
+            let alone = if follow { "" } else { ", and no other" };
+            wrong += &format!("{name}: expected {expected:?} at line {here:?}{alone}, not {noise:?}, in:\n{shown}\n");
         }
     }
     assert!(wrong.is_empty(), "{wrong}");

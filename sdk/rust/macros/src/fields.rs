@@ -1,10 +1,13 @@
 //! Reads the struct below a derive: its fields, the columns that they stand for, and its lifetime.
 
+use proc_macro2::TokenStream;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Data, DeriveInput, Error, Expr, ExprLit, Fields, GenericParam, Ident, Lifetime, Lit, LitStr, Meta,
-    MetaNameValue, Result, Type, UnOp,
+    Attribute, Data, DeriveInput, Error, Expr, ExprLit, Field, Fields, GenericParam, Ident, Lifetime, Lit, LitStr,
+    Meta, MetaNameValue, Result, Type, UnOp,
 };
+
+use crate::advice;
 
 /// A field and its column.
 pub(crate) struct Column<'s> {
@@ -18,7 +21,8 @@ pub(crate) struct Column<'s> {
     pub(crate) help: String,
 }
 
-/// The fields of the struct below `#[derive(<derive>)]`, each with what `#[<attribute>(..)]` says of it.
+/// The fields of the struct below `#[derive(<derive>)]`, each with what `#[<attribute>(..)]` says of it; or what is wrong
+/// with all of them.
 pub(crate) fn columns<'s>(input: &'s DeriveInput, derive: &str, attribute: &str) -> Result<Vec<Column<'s>>> {
     let Data::Struct(data) = &input.data else {
         return Err(Error::new(input.ident.span(), format!("`{derive}` is for structs with named fields")));
@@ -26,35 +30,52 @@ pub(crate) fn columns<'s>(input: &'s DeriveInput, derive: &str, attribute: &str)
     let Fields::Named(fields) = &data.fields else {
         return Err(Error::new(input.ident.span(), format!("`{derive}` needs named fields: they name the columns")));
     };
-    let mut columns: Vec<Column<'s>> = Vec::new();
+    let (mut columns, mut wrong) = (Vec::new(), None::<Error>);
     for field in &fields.named {
-        let ident = field.ident.as_ref().expect("the fields are named");
-        let name = ident.to_string().trim_start_matches("r#").to_owned();
-        let mut column = Column { ident, ty: &field.ty, name, fallback: None, help: help(&field.attrs) };
-        for attr in field.attrs.iter().filter(|attr| attr.path().is_ident(attribute)) {
-            attr.parse_nested_meta(|meta| {
-                if meta.path.is_ident("name") {
-                    column.name = meta.value()?.parse::<LitStr>()?.value();
-                } else if meta.path.is_ident("default") && attribute == "row" {
-                    let value = meta.value()?.parse::<Expr>()?;
-                    suits(&value, &field.ty)?;
-                    column.fallback = Some(json(&value)?);
-                } else {
-                    let known = if attribute == "row" { "`name` and `default`" } else { "`name`" };
-                    return Err(meta.error(format!("unknown: a field has {known} here")));
-                }
-                Ok(())
-            })?;
+        match (column(field, attribute, &columns), &mut wrong) {
+            (Ok(column), _) => columns.push(column),
+            (Err(error), Some(wrong)) => wrong.combine(error),
+            (Err(error), none) => *none = Some(error),
         }
-        if column.fallback.is_some() && is_option(&field.ty) {
-            return Err(Error::new(field.ty.span(), "with a default this is never null: drop the `Option`"));
-        }
-        if columns.iter().any(|other| other.name == column.name) {
-            return Err(Error::new(ident.span(), format!("the column `{}` stands twice", column.name)));
-        }
-        columns.push(column);
     }
-    Ok(columns)
+    wrong.map_or(Ok(columns), Err)
+}
+
+fn column<'s>(field: &'s Field, attribute: &str, before: &[Column<'_>]) -> Result<Column<'s>> {
+    let ident = field.ident.as_ref().expect("the fields are named");
+    let name = ident.to_string().trim_start_matches("r#").to_owned();
+    let mut column = Column { ident, ty: &field.ty, name, fallback: None, help: help(&field.attrs) };
+    for attr in field.attrs.iter().filter(|attr| attr.path().is_ident(attribute)) {
+        attr.parse_nested_meta(|meta| {
+            if meta.path.is_ident("name") {
+                column.name = meta.value()?.parse::<LitStr>()?.value();
+            } else if meta.path.is_ident("default") && attribute == "row" {
+                let value = meta.value()?.parse::<Expr>()?;
+                suits(&value, &field.ty)?;
+                column.fallback = Some(json(&value)?);
+            } else {
+                let known = if attribute == "row" { "`name` and `default`" } else { "`name`" };
+                return Err(meta.error(format!("unknown: a field has {known} here")));
+            }
+            Ok(())
+        })?;
+    }
+    advice::check(&field.ty, attribute)?;
+    if column.fallback.is_some() && is_option(&field.ty) {
+        return Err(Error::new(field.ty.span(), "with a default this is never null: drop the `Option`"));
+    }
+    if before.iter().any(|other| other.name == column.name) {
+        return Err(Error::new(ident.span(), format!("the column `{}` stands twice", column.name)));
+    }
+    Ok(column)
+}
+
+/// What was read, or what stands in for it, beside the error that says what is wrong.
+pub(crate) fn told<T: Default>(read: Result<T>) -> (T, Option<TokenStream>) {
+    match read {
+        Ok(read) => (read, None),
+        Err(wrong) => (T::default(), Some(wrong.into_compile_error())),
+    }
 }
 
 /// The one lifetime that a row may have, by which its fields borrow from the input.

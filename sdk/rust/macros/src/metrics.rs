@@ -5,13 +5,13 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{DeriveInput, Error, Result};
 
-use crate::fields::columns;
+use crate::fields::{columns, told};
 
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
-    let fields = columns(input, "Metrics", "metrics")?;
     if let Some(parameter) = input.generics.params.first() {
         return Err(Error::new(parameter.span(), "metrics outlive the call: they have no parameters"));
     }
+    let (fields, wrong) = told(columns(input, "Metrics", "metrics"));
     let metrics = &input.ident;
     let numbers: Vec<_> = fields
         .iter()
@@ -24,6 +24,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let help = fields.iter().map(|field| &field.help);
     let idents = fields.iter().map(|field| field.ident);
     Ok(quote! {
+        #wrong
         #[automatically_derived]
         impl ::wasmill::metrics::Metrics for #metrics {
             const METRICS: &'static [::wasmill::plan::Metric] = &[#(::wasmill::plan::Metric {

@@ -5,18 +5,23 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{DeriveInput, Index, Lifetime, Result};
 
-use crate::fields::{Column, columns, lifetime};
+use crate::fields::{Column, columns, lifetime, told};
 
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
-    let columns = columns(input, "Row", "row")?;
     let own = lifetime(input)?;
+    let (columns, wrong) = told(columns(input, "Row", "row"));
     let borrowed = Lifetime::new("'wasmill", input.ident.span());
     let life = own.unwrap_or(&borrowed);
     let arguments = own.map(|life| quote!(<#life>));
     let name = &input.ident;
     let row = quote!(#name #arguments);
-    let (reading, making) = (reading(&columns, life), making(&columns, life));
+    let read = match &wrong {
+        Some(_) => quote!(::core::unreachable!("it was not compiled")),
+        None => read(&columns, life),
+    };
+    let (reading, making) = (reading(&columns, life, &read), making(&columns, life));
     Ok(quote! {
+        #wrong
         #[automatically_derived]
         impl<#life> ::wasmill::row::Row<#life> for #row { #reading }
         #[automatically_derived]
@@ -55,7 +60,15 @@ fn field(column: &Column<'_>, value: &TokenStream) -> TokenStream {
     }
 }
 
-fn reading(columns: &[Column<'_>], life: &Lifetime) -> TokenStream {
+/// The row of a number.
+fn read(columns: &[Column<'_>], life: &Lifetime) -> TokenStream {
+    let values = columns.iter().map(|column| value(column, life));
+    let places = (0..columns.len()).map(Index::from);
+    let idents = columns.iter().map(|column| column.ident);
+    quote!(Self { #(#idents: #values::read(&readers.#places, row)),* })
+}
+
+fn reading(columns: &[Column<'_>], life: &Lifetime, read: &TokenStream) -> TokenStream {
     let values: Vec<_> = columns.iter().map(|column| value(column, life)).collect();
     let reads = columns.iter().zip(&values).map(|(column, value)| {
         let field = field(column, value);
@@ -66,7 +79,6 @@ fn reading(columns: &[Column<'_>], life: &Lifetime) -> TokenStream {
         quote!(::wasmill::plan::Read { field: #field, fallback: #fallback })
     });
     let places: Vec<Index> = (0..columns.len()).map(Index::from).collect();
-    let idents = columns.iter().map(|column| column.ident);
     let count = columns.len();
     quote! {
         const READS: &'static [::wasmill::plan::Read] = &[#(#reads),*];
@@ -81,9 +93,7 @@ fn reading(columns: &[Column<'_>], life: &Lifetime) -> TokenStream {
             (#(#values::part(&readers.#places, from, rows),)*)
         }
         #[inline(always)]
-        fn read(readers: &Self::Readers, row: usize) -> Self {
-            Self { #(#idents: #values::read(&readers.#places, row)),* }
-        }
+        fn read(readers: &Self::Readers, row: usize) -> Self { #read }
     }
 }
 

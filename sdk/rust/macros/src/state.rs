@@ -5,9 +5,10 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{DeriveInput, Error, Index, LitInt, LitStr, Result};
 
-use crate::fields::columns;
+use crate::fields::{Column, columns, told};
 
 /// What `#[state(..)]` on the struct says.
+#[derive(Default)]
 struct Table {
     name: String,
     version: u32,
@@ -15,14 +16,10 @@ struct Table {
 }
 
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
-    let columns = columns(input, "State", "state")?;
     if let Some(parameter) = input.generics.params.first() {
         return Err(Error::new(parameter.span(), "state outlives the call: it owns its fields and has no parameters"));
     }
-    if columns.is_empty() {
-        return Err(Error::new(input.ident.span(), "a state without fields has nothing to keep"));
-    }
-    let Table { name, version, ttl_ms } = table(input)?;
+    let ((columns, Table { name, version, ttl_ms }), wrong) = told(read(input));
     let ttl_ms =
         ttl_ms.map_or_else(|| quote!(::core::option::Option::None), |ms| quote!(::core::option::Option::Some(#ms)));
     let state = &input.ident;
@@ -37,6 +34,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let idents: Vec<_> = columns.iter().map(|column| column.ident).collect();
     let places: Vec<Index> = (0..columns.len()).map(Index::from).collect();
     Ok(quote! {
+        #wrong
         #[automatically_derived]
         impl ::wasmill::state::State for #state {
             fn table() -> ::wasmill::plan::Table {
@@ -74,6 +72,14 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
             }
         }
     })
+}
+
+fn read(input: &DeriveInput) -> Result<(Vec<Column<'_>>, Table)> {
+    let columns = columns(input, "State", "state")?;
+    if columns.is_empty() {
+        return Err(Error::new(input.ident.span(), "a state without fields has nothing to keep"));
+    }
+    Ok((columns, table(input)?))
 }
 
 fn table(input: &DeriveInput) -> Result<Table> {

@@ -1,6 +1,7 @@
 //! A mistake: an answer that means nothing.
 //= an operator cannot return `i64`
 //= return a row (`#[derive(Row)]`), `bool`, `Verdict<Row>`
+//+
 use wasmill::prelude::*;
 
 #[derive(Row)]

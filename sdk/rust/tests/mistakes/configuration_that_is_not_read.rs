@@ -1,6 +1,7 @@
 //! A mistake: a configuration that is not read.
 //= `Config` is not a configuration
 //= put `#[derive(serde::Deserialize)]` on it
+//+
 use wasmill::prelude::*;
 
 #[derive(Row)]

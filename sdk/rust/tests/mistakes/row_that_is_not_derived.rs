@@ -1,6 +1,7 @@
 //! A mistake: a row that is not derived.
 //= `Reading` is not a row
 //= put `#[derive(Row)]` on a struct with named fields
+//+
 use wasmill::prelude::*;
 
 struct Reading {

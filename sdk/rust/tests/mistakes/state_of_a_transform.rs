@@ -1,5 +1,6 @@
 //! A mistake: a state of a transform.
 //= `Seen` is not a set of metrics
+//+
 use wasmill::prelude::*;
 
 #[derive(Row)]

@@ -1,6 +1,7 @@
 //! A mistake: a state that is not derived.
 //= `Seen` is not the state of a key
 //= put `#[derive(State, Default)]` on a struct with named fields
+//+
 use wasmill::prelude::*;
 
 #[derive(Row)]

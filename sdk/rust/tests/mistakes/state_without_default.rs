@@ -1,5 +1,6 @@
 //! A mistake: a state without default.
 //= the trait bound `Seen: Default` is not satisfied
+//+
 use wasmill::prelude::*;
 
 #[derive(State)]
