@@ -139,8 +139,45 @@ fn an_operator_that_has_another_name_is_the_only_one_in_its_folder() {
     edit(&folder.join("Cargo.toml"), "name = \"renamed\"", "name = \"named-anew\"");
     in_folder(&folder, &["build"]).with_code(0);
     let components = fs::read_dir(folder.join("target/wasmill")).unwrap();
-    let components: Vec<_> = components.map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(components, ["named-anew.wasm"], "a pipeline that names the folder means this one");
+    let mut components: Vec<_> = components.map(|entry| entry.unwrap().file_name()).collect();
+    components.sort();
+    let expected = ["named-anew.sources", "named-anew.wasm"];
+    assert_eq!(components, expected, "a pipeline that names the folder means this one");
+}
+
+#[test]
+fn a_source_that_was_saved_after_the_build_is_told_until_there_is_another() {
+    let plugin = project("saved");
+    let folder = Folder::with(&format!(
+        "name: p\nsources:\n  rows: {{ file: {{ path: rows.ndjson }}, format: {{ ndjson: {{ columns: {{ temperature: \
+         float64 }} }} }} }}\nstages:\n  convert: {{ from: rows, plugin: {} }}\nsinks:\n  \
+         out: {{ from: convert, file: {{ path: out/, overwrite: true }} }}\n",
+        plugin.display()
+    ));
+    folder.write("rows.ndjson", "{\"temperature\":1.0}\n");
+    let run = |verb: &str| folder.wasmill(&[verb, "pipeline.yaml"]).with_code(0).stderr;
+    let counts = || folder.wasmill(&["run", "pipeline.yaml", "--output", "json"]).counts()["warnings"].clone();
+    let source = plugin.join("src/lib.rs");
+    in_folder(&plugin, &["build"]).with_code(0);
+    edit(&plugin.join("cases.yaml"), "freezing", "melting");
+    assert!(!run("run").contains("warning") && counts() == json!([]), "the component is what would be built");
+
+    edit(&source, "in Fahrenheit", "in degrees Fahrenheit");
+    let (place, what) = ("pipeline.yaml:5:34: warning: ", "src/lib.rs has changed since the component was built");
+    let todo = format!("run `wasmill build {}`", plugin.display());
+    for told in [run("run"), run("validate")] {
+        assert!([place, what, &todo].iter().all(|part| told.contains(part)), "{told}");
+    }
+    assert!(counts()[0]["message"].as_str().is_some_and(|message| message.ends_with(what)), "{}", counts());
+    let server = Server::start(&folder);
+    let told = server.wasmill(&folder, &["apply", "pipeline.yaml"]).with_code(0).stderr;
+    assert!([place, what, &todo].iter().all(|part| told.contains(part)), "{told}");
+
+    // What the compiler makes of a comment is the same as before.
+    in_folder(&plugin, &["build"]).with_code(0);
+    assert!(!run("run").contains("warning"), "it was built");
+    edit(&source, "in degrees Fahrenheit", "in Fahrenheit");
+    assert!(run("run").contains(what), "it was built from other sources");
 }
 
 #[test]

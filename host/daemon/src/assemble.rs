@@ -79,6 +79,10 @@ impl Outside for World {
         Ok(Arc::new(component.logging_to(Arc::new(move |line| log(&name, &line)))))
     }
 
+    fn warning(&self, plugin: &PluginRef, base: &Path) -> Option<String> {
+        plugins::warning(plugin, base)
+    }
+
     fn variable(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
     }

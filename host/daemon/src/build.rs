@@ -6,11 +6,14 @@
 
 mod go;
 mod rust;
+mod sources;
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use sha2::{Digest, Sha256};
+use sources::Sources;
+pub(crate) use sources::changed_since;
 use wasmill_wasm::ComponentError;
 
 /// What may differ from build to build.
@@ -137,6 +140,8 @@ pub(crate) fn build(folder: &Path, options: &Options) -> Result<Built, BuildErro
         path,
         reason,
     })?;
+    // As they are before the compiler reads them: what is saved while it works is not in the component for sure.
+    let sources = Sources::of(&folder).map_err(|(path, reason)| file("read", &path)(reason))?;
     let core = if folder.join(rust::MANIFEST).is_file() {
         rust::compile(&folder, options)?
     } else if folder.join(go::MANIFEST).is_file() {
@@ -152,18 +157,21 @@ pub(crate) fn build(folder: &Path, options: &Options) -> Result<Built, BuildErro
     }
     fs::write(&path, &component).map_err(file("write", &path))?;
     if options.output.is_none() {
+        sources.keep(&path).map_err(file("write the list of sources beside", &path))?;
         remove_others(&path).map_err(file("remove an earlier component beside", &path))?;
     }
     let digest = Sha256::digest(&component).iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Built { path, bytes: component.len(), digest, core_bytes: module.len() })
 }
 
-/// Removes the components that the operator had under other names: a folder has one, by which pipelines find it.
+/// Removes the components that the operator had under other names, and what was kept of them: a folder has one, by which
+/// pipelines find it.
 fn remove_others(component: &Path) -> io::Result<()> {
     let folder = component.parent().expect("a component lies in a folder");
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path != component && path.extension().is_some_and(|extension| extension == "wasm") {
+        let is_ours = path.extension().is_some_and(|extension| extension == "wasm" || extension == sources::EXTENSION);
+        if is_ours && path.file_stem() != component.file_stem() {
             fs::remove_file(path)?;
         }
     }

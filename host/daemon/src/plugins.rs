@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use wasmill_engine::graph::suggest::hint;
 use wasmill_wasm::{Component, Engine};
 
+use crate::build;
 use crate::spec::PluginRef;
 
 /// The component that a pipeline means. Relative paths start from `base`.
@@ -84,6 +85,15 @@ pub(crate) fn built(path: &Path) -> Result<PathBuf, String> {
         (Some(_), false) => Err(format!("there are several components in {}; name one of them", folder.display())),
         (None, _) => Err(format!("{} was not built yet; run `wasmill build {}`", path.display(), path.display())),
     }
+}
+
+/// What is probably not meant about the component that a pipeline finds in a folder: that it is not what would be built.
+pub(crate) fn warning(plugin: &PluginRef, base: &Path) -> Option<String> {
+    let PluginRef::Path(path) = plugin else { return None };
+    let folder = base.join(path);
+    let source = build::changed_since(&folder, &built(&folder).ok().filter(|_| folder.is_dir())?)?;
+    let (source, folder) = (folder.join(source), folder.display());
+    Some(format!("{} has changed since the component was built; run `wasmill build {folder}`", source.display()))
 }
 
 /// Whether a folder has an operator's source, which `wasmill build` can compile.

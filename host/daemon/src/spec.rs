@@ -72,6 +72,9 @@ pub(crate) trait Outside {
     /// There is none, or it is unusable, in a sentence `what is wrong; what to do`.
     fn plugin(&self, stage: &str, plugin: &PluginRef, base: &Path, limits: &Limits) -> Result<SharedFactory, String>;
 
+    /// What is probably not meant about code that is there, in such a sentence.
+    fn warning(&self, plugin: &PluginRef, base: &Path) -> Option<String>;
+
     /// A variable of the environment.
     fn variable(&self, name: &str) -> Option<String>;
 }
@@ -208,8 +211,15 @@ pub(crate) fn parse(file: &str, base: &Path, text: &str, outside: &dyn Outside) 
         errors.iter().map(|error| make(root.find(&error.path), &error.message)).collect()
     };
     let names: Vec<String> = draft.stages.iter().map(|stage| stage.name.clone()).collect();
+    let doubt = |(name, plugin): (&String, &PluginRef)| {
+        let place = root.find(&format!("stages.{name}.plugin"));
+        outside.warning(plugin, base).map(|sentence| Diagnostic::warning(place, &sentence))
+    };
+    let mut warnings: Problems = names.iter().zip(&plugins).filter_map(doubt).collect();
     let graph = Graph::build(draft).map_err(|errors| problems.extend(placed(Diagnostic::error, &errors)));
     let Ok(graph) = graph.and_then(|graph| if problems.is_empty() { Ok(graph) } else { Err(()) }) else {
+        // Code that is not what its author thinks may be why it does not fit.
+        problems.append(&mut warnings);
         return Err(told(problems));
     };
     let plugin = |stage: &Stage| {
@@ -217,7 +227,8 @@ pub(crate) fn parse(file: &str, base: &Path, text: &str, outside: &dyn Outside) 
         plugins[position.expect("each stage of the graph is one of the file's")].clone()
     };
     let plugins = graph.stages.iter().map(plugin).collect();
-    let warnings = told(placed(Diagnostic::warning, &graph.warnings));
+    warnings.extend(placed(Diagnostic::warning, &graph.warnings));
+    let warnings = told(warnings);
     let Connectors { sources, sinks, dead_letters } = connectors;
     Ok((Spec { base: base.to_owned(), sources, sinks, dead_letters, plugins, limits, warnings }, graph))
 }

@@ -55,6 +55,7 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
     if setting.output == Output::Json {
         return print(&planned);
     }
+    warnings(&file, &planned);
     if args.plan {
         print!("{}", super::planned::text(&planned));
     } else {
@@ -74,6 +75,16 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
         println!("pipeline {name}: {way}, revision {revision}");
     }
     Ok(())
+}
+
+/// What is allowed and probably not meant.
+fn warnings(file: &str, planned: &Value) {
+    for warning in planned["warnings"].as_array().into_iter().flatten() {
+        let text = |key: &str| warning[key].as_str().unwrap_or_default();
+        let help = text("help");
+        let help = if help.is_empty() { String::new() } else { format!("; {help}") };
+        eprintln!("{file}:{}:{}: warning: {}{help}", warning["line"], warning["column"], text("message"));
+    }
 }
 
 /// What was done, in lines.

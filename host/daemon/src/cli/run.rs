@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use indicatif::ProgressBar;
+use serde::Serialize;
 use wasmill_engine::plan::Part;
 use wasmill_engine::runtime::Status;
 
@@ -15,6 +16,7 @@ use super::{Failed, Output, Setting, progress};
 use crate::assemble;
 use crate::driver::{self, Bell, Wishes};
 use crate::report::{Report, count};
+use crate::spec::Diagnostic;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,6 +36,14 @@ pub(super) struct Args {
     commit_every: Option<u64>,
 }
 
+/// What a run came to, for scripts.
+#[derive(Serialize)]
+struct Facts<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    warnings: &'a [Diagnostic],
+}
+
 /// How often the results of an input without an end are committed.
 const ENDLESS_COMMIT: Duration = Duration::from_secs(1);
 
@@ -42,6 +52,9 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
     let stop = on_interrupt(bell.clone())?;
     let began = Instant::now();
     let (spec, graph) = super::load(&args.pipeline, setting)?;
+    if setting.output == Output::Text {
+        eprint!("{}", spec.warnings.render(setting.colour));
+    }
     let assembled = assemble::open(&spec, graph, &Waker::from(bell.clone()), &|sink| sink)?;
     let commit_every = args.commit_every.map(Duration::from_secs).or(assembled.endless.then_some(ENDLESS_COMMIT));
     let bar = progress::spinner(setting);
@@ -54,7 +67,10 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
     })?;
     let report = Report::new(graph, &status, &assembled.places, began.elapsed());
     match setting.output {
-        Output::Json => eprintln!("{}", serde_json::to_string_pretty(&report)?),
+        Output::Json => {
+            let facts = Facts { report: &report, warnings: &spec.warnings.diagnostics };
+            eprintln!("{}", serde_json::to_string_pretty(&facts)?);
+        }
         Output::Text => eprint!("{}", report.text()),
     }
     Ok(())

@@ -228,6 +228,10 @@ impl Outside for Shelf<'_> {
         Ok(Arc::new(component))
     }
 
+    fn warning(&self, plugin: &PluginRef, base: &Path) -> Option<String> {
+        self.world.warning(plugin, base)
+    }
+
     fn variable(&self, name: &str) -> Option<String> {
         self.world.variable(name)
     }

@@ -52,13 +52,18 @@ impl Outside for Shelf {
         match plugin.to_string().as_str() {
             "pass@1" => Ok(Arc::new(Plugin(OperatorKind::Transform, vec![]))),
             "validate@1" => Ok(Arc::new(Plugin(OperatorKind::Transform, vec![("value", Kind::Float64)]))),
-            "./score" => Ok(Arc::new(Plugin(OperatorKind::Keyed, vec![("value", Kind::Float64)]))),
+            "./score" | "./old" => Ok(Arc::new(Plugin(OperatorKind::Keyed, vec![("value", Kind::Float64)]))),
             "./missing" => {
                 let folder = base.join("missing");
                 Err(format!("there is no plugin at `{}`; build it with `wasmill build`", folder.display()))
             }
             other => Err(format!("there is no plugin `{other}`; did you mean `validate@1`?")),
         }
+    }
+
+    fn warning(&self, plugin: &PluginRef, base: &Path) -> Option<String> {
+        let old = base.join("old/src/lib.rs");
+        (plugin.to_string() == "./old").then(|| format!("{} has changed; build it", old.display()))
     }
 
     fn variable(&self, name: &str) -> Option<String> {

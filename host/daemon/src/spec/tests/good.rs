@@ -177,6 +177,17 @@ fn warnings_have_places_too() {
 }
 
 #[test]
+fn code_that_is_not_what_its_author_thinks_is_told_at_its_place_also_beside_errors() {
+    let old = SENSORS.replace("plugin: ./score", "plugin: ./old");
+    let warning = "pipeline.yaml:10:33: warning: old/src/lib.rs has changed\n";
+    let told = good(&old).0.warnings.render(false);
+    assert!(told.starts_with(warning) && told.ends_with("= build it\n"), "{told}");
+    let broken = old.replace("score.alerts", "score.alarms");
+    let told = parse("pipeline.yaml", Path::new(""), &broken, &Shelf).err().unwrap().render(false);
+    assert!(told.starts_with(warning) && told.contains("error: ") && told.contains("alarms"), "{told}");
+}
+
+#[test]
 fn every_snippet_of_the_reference_is_a_good_file() {
     let page = include_str!("../../../../../docs/pipelines.md");
     let snippets: Vec<&str> = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
