@@ -9,6 +9,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
+use serde_saphyr::Spanned;
 use wasmill::column::Kind;
 use wasmill::config::nearest;
 use wasmill::plan::Field;
@@ -48,12 +49,12 @@ pub(crate) struct Cases(pub(crate) Vec<Case>);
 pub(crate) struct Case {
     /// What happens in it.
     #[serde(rename = "name")]
-    called: Text,
+    called: Spanned<Text>,
     #[serde(default)]
     config: Entries<Any>,
     now: Option<Moment>,
     #[serde(default)]
-    input: List<Entries<Any>>,
+    input: List<Spanned<Entries<Any>>>,
     /// What must come out.
     #[serde(default)]
     pub(crate) expect: Expect,
@@ -96,7 +97,12 @@ pub(crate) fn parse(text: &str) -> Result<Suite, String> {
 impl Case {
     /// Its name.
     pub(crate) fn name(&self) -> &str {
-        &self.called.0
+        &self.called.value.0
+    }
+
+    /// Line and column of its name.
+    pub(crate) fn place(&self) -> String {
+        place(&self.called)
     }
 
     /// The operator's configuration, an object.
@@ -111,8 +117,18 @@ impl Case {
 
     /// The rows that go in.
     pub(crate) fn input(&self) -> Vec<Value> {
-        self.input.0.iter().map(object).collect()
+        self.input.0.iter().map(|row| object(&row.value)).collect()
     }
+
+    /// Line and column of the row that goes in of that number.
+    pub(crate) fn place_of(&self, row: usize) -> String {
+        place(&self.input.0[row])
+    }
+}
+
+fn place<T>(of: &Spanned<T>) -> String {
+    // Of what stands elsewhere and is only named here, where it is named.
+    format!("{}:{}", of.referenced.line(), of.referenced.column())
 }
 
 fn object(entries: &Entries<Any>) -> Value {

@@ -69,11 +69,18 @@ pub(crate) fn refused(refusal: wasmill::plan::Refusal) -> String {
     format!("the operator cannot be opened: {}", refusal.message)
 }
 
-/// Checks that these columns suit the operator, and that the rows are what their columns say.
+/// Checks that these columns suit the operator, and that the rows are what their columns say. Rows are called as `named`
+/// calls them.
 ///
 /// # Errors
 /// What does not, in a sentence.
-pub(crate) fn check(plan: &Plan, fields: &[Field], key: &[String], rows: &[Value]) -> Result<(), String> {
+pub(crate) fn check(
+    plan: &Plan,
+    fields: &[Field],
+    key: &[String],
+    rows: &[Value],
+    named: &dyn Fn(usize) -> String,
+) -> Result<(), String> {
     plan.reads.iter().try_for_each(|read| suits(read, fields))?;
     let has = |name: &str| fields.iter().any(|field| field.name == name);
     if let Some(name) = key.iter().find(|name| !has(name)) {
@@ -90,9 +97,9 @@ pub(crate) fn check(plan: &Plan, fields: &[Field], key: &[String], rows: &[Value
         for Field { name, kind, nullable } in fields {
             let of = Kind::of(kind).expect("fields are of kinds that there are");
             match get(row, name) {
-                None if !nullable => return Err(format!("row {number} of the input: there is no `{name}`")),
+                None if !nullable => return Err(format!("{}: there is no `{name}`", named(number))),
                 Some(value) if Datum::read(value, of).is_none() => {
-                    return Err(format!("row {number} of the input: `{name}` is {value}, which is not {kind}"));
+                    return Err(format!("{}: `{name}` is {value}, which is not {kind}", named(number)));
                 }
                 _ => {}
             }

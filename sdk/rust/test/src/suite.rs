@@ -41,16 +41,17 @@ pub fn cases<O: Operator>(path: impl AsRef<Path>) {
     let suite = parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut failed = String::new();
     for case in &suite.cases.0 {
-        if let Err(difference) = run::<O>(&suite, case) {
-            write!(failed, "\ncase `{}`:\n{difference}", case.name()).expect("a string takes all");
+        if let Err(difference) = run::<O>(path, &suite, case) {
+            let (file, place, name) = (path.display(), case.place(), case.name());
+            write!(failed, "\n{file}:{place}: case `{name}`:\n{difference}").expect("a string takes all");
         }
     }
     assert!(failed.is_empty(), "{} has cases that fail:\n{failed}", path.display());
 }
 
-fn run<O: Operator>(suite: &Suite, case: &Case) -> Result<(), String> {
+fn run<O: Operator>(path: &Path, suite: &Suite, case: &Case) -> Result<(), String> {
     let key = suite.key.as_ref().map_or(&[][..], |names| &names.0);
-    let (done, state, ports) = called::<O>(suite, key, case).map_err(|wrong| format!("  {wrong}\n"))?;
+    let (done, state, ports) = called::<O>(path, suite, key, case).map_err(|wrong| format!("  {wrong}\n"))?;
     let names = || ports.iter().map(String::as_str).chain(["rejects", "state"]);
     if let Some((name, _)) = case.expect.ports.iter().find(|(name, _)| !ports.contains(name)) {
         let meant = nearest(name, names()).map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
@@ -63,7 +64,7 @@ fn run<O: Operator>(suite: &Suite, case: &Case) -> Result<(), String> {
 /// What came of a case's rows, the state after them, and the operator's ports.
 type Came = (Done, BTreeMap<String, Value>, Vec<String>);
 
-fn called<O: Operator>(suite: &Suite, key: &[String], case: &Case) -> Result<Came, String> {
+fn called<O: Operator>(path: &Path, suite: &Suite, key: &[String], case: &Case) -> Result<Came, String> {
     match (O::KEYED, key.is_empty()) {
         (true, true) => return Err("the operator has state for each key; name its columns, `key: sensor`".to_owned()),
         (false, false) => return Err("the operator has no state, and so no key; remove `key`".to_owned()),
@@ -73,7 +74,8 @@ fn called<O: Operator>(suite: &Suite, key: &[String], case: &Case) -> Result<Cam
     let config = case.config();
     let fields = input::columns::<O>(&config, &suite.columns.0, key, &rows)?;
     let driver = Driver::<O>::over(config, &fields).map_err(input::refused)?;
-    input::check(driver.plan(), &fields, key, &rows)?;
+    let named = |row: usize| format!("{}:{}", path.display(), case.place_of(row));
+    input::check(driver.plan(), &fields, key, &rows, &named)?;
     input::write_moments(&fields, &mut rows);
     let mut driver = driver.key(key.iter().map(String::as_str));
     driver.set_now(case.now());

@@ -208,6 +208,17 @@ cases:
 }
 
 #[test]
+fn a_case_and_a_row_of_it_are_found_by_line_and_column() {
+    let case = "key: sensor\ncases:\n- name: rows\n  input:\n  - { id: 1, sensor: a, value: 1 }\n";
+    let said = failing(&format!("{case}  -  sensor: a\n     value: high\n"));
+    for part in [".yaml:3:9: case `rows`:", ".yaml:6:6: `value` is \"high\", which is not float64"] {
+        assert!(said.contains(part), "{part} is not in:\n{said}");
+    }
+    let said = failing(&format!("columns: {{ sensor: utf8 }}\n{case}  - {{ value: 1 }}\n"));
+    assert!(said.contains(".yaml:7:5: there is no `sensor`"), "{said}");
+}
+
+#[test]
 fn an_unknown_key_of_a_case_is_found_with_its_line() {
     let said = failing("key: sensor\ncases:\n- name: one row\n  inputs: []\n  expect: {}\n");
     assert!(said.contains("inputs") && said.contains("line 4"), "{said}");
