@@ -133,7 +133,46 @@ cases.yaml
     let told = folder.wasmill(&[&TEST[..], &["--output", "json"]].concat()).with_code(1).json();
     assert_eq!((&told["passed"], &told["failed"]), (&json!(1), &json!(1)));
     let difference = &told["cases"][1]["differences"][0];
-    assert_eq!(difference, &json!({ "part": "main", "expected": [{ "n": 1 }], "actual": [{ "n": 1 }, { "n": 2 }] }));
+    let (expected, actual) = (json!([{ "n": 1 }]), json!([{ "n": 1 }, { "n": 2 }]));
+    assert_eq!(difference, &json!({ "step": 1, "part": "main", "expected": expected, "actual": actual }));
+}
+
+const STEPS: &str = "\
+cases:
+  - name: one and one
+    steps:
+      - input: [ { n: 1 } ]
+        expect: { main: [ { n: 1 } ] }
+      - now: 2026-01-01T00:00:00Z
+        input: [ { n: 2 } ]
+        # Too many.
+        expect: { main: [ { n: 1 }, { n: 2 } ] }
+";
+
+#[test]
+fn the_step_of_a_case_that_fails_is_shown_and_rewritten() {
+    let folder = guest(STEPS);
+    let failed = folder.wasmill(&TEST).with_code(1).stdout;
+    let expected = "\
+cases.yaml
+  FAILED  one and one  (cases.yaml:2)
+      step 2  (cases.yaml:6)
+        main:
+          - { n: 1 }
+            (1 the same)
+0 passed, 1 failed
+";
+    assert_eq!(failed, expected);
+    let told = folder.wasmill(&[&TEST[..], &["--output", "json"]].concat()).with_code(1).json();
+    assert_eq!(told["cases"][0]["differences"][0]["step"], 2, "{told}");
+    let update = folder.wasmill(&[&TEST[..], &["--update"]].concat()).with_code(0).stdout;
+    assert!(update.ends_with("0 passed, 0 failed, 1 rewritten\n"), "{update}");
+    let new = "        expect:\n          main:\n            - { n: 2 }\n";
+    let rewritten = STEPS.replace("        expect: { main: [ { n: 1 }, { n: 2 } ] }\n", new);
+    assert_eq!(fs::read_to_string(folder.path().join("cases.yaml")).unwrap(), rewritten);
+    folder.write("cases.yaml", STEPS.replace("{ n: 2 } ]\n        #", "{ n: 2 }, { n: 1.5 } ]\n        #"));
+    let wrong = folder.wasmill(&TEST).with_code(1).stdout;
+    assert!(wrong.contains("row 1 of the input of step 2: "), "{wrong}");
 }
 
 #[test]

@@ -58,8 +58,19 @@ pub(crate) struct Case {
     pub(crate) node: Node,
     /// The operator's configuration.
     pub(crate) config: Value,
+    /// What happens, one after the other: at least one step. State is kept from each to the next.
+    pub(crate) steps: Vec<Step>,
+}
+
+/// What happens at one moment of a case.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    /// Where it stands: the case itself where that has no steps.
+    pub(crate) node: Node,
     /// What the operator takes for the present.
     pub(crate) now: Micros,
+    /// Event time up to which the input is complete; none = unknown.
+    pub(crate) watermark: Option<Micros>,
     /// What goes in.
     pub(crate) input: Vec<Row>,
     /// What must come out.
@@ -97,9 +108,9 @@ impl Cases {
         Err(self.wrong(Span { line: 1, column: 1, length: 1, offset: 0 }, sentence))
     }
 
-    /// Something that turned out to be wrong with what a case expects of a port.
-    pub(crate) fn wrong_port(&self, case: &Case, port: &str, sentence: &str) -> Diagnostics {
-        self.wrong(case.key(&["expect", port]), sentence)
+    /// Something that turned out to be wrong with what a step of a case expects of a port.
+    pub(crate) fn wrong_port(&self, step: &Step, port: &str, sentence: &str) -> Diagnostics {
+        self.wrong(step.key(&["expect", port]), sentence)
     }
 
     fn wrong(&self, span: Span, sentence: &str) -> Diagnostics {
@@ -107,7 +118,7 @@ impl Cases {
     }
 }
 
-impl Case {
+impl Step {
     /// Where the last of these keys stands, each within the one before it; of a path that leads to nothing as much as
     /// is there.
     fn key(&self, path: &[&str]) -> Span {
@@ -187,44 +198,84 @@ fn case(number: usize, node: &Node, problems: &mut Problems) -> Option<Case> {
         _ => None,
     };
     let what = called.unwrap_or_else(|| format!("case {number}"));
-    let section = Section::new(&what, node.span, node, &["name", "config", "now", "input", "expect"], problems)?;
+    let section = Section::new(&what, node.span, node, &[&["name", "config", "steps"], &STEP[..]].concat(), problems)?;
     section.need("name", "say what happens in it, `name: a hot reading raises an alert`", problems);
     let name = section.text("name", problems);
     let config = match section.get("config") {
         Some(node) => entries(&format!("`config` of {what}"), node, problems).map(|_| node.to_json()),
         None => Some(json!({})),
     };
-    let now = moment(&what, &section, problems);
+    let steps = steps(&what, &section, node, problems);
+    Some(Case { name: name?.to_owned(), node: node.clone(), config: config?, steps: steps? })
+}
+
+/// The keys of what happens at one moment.
+const STEP: [&str; 4] = ["now", "watermark", "input", "expect"];
+
+/// The steps of a case; one that has none is its only step itself.
+fn steps(what: &str, case: &Section<'_>, node: &Node, problems: &mut Problems) -> Option<Vec<Step>> {
+    let nodes = match case.get("steps") {
+        Some(node) => list(&format!("`steps` of {what}"), node, problems)?,
+        None => &[],
+    };
+    if nodes.is_empty() {
+        return step(what, case, node, None, problems).map(|only| vec![only]);
+    }
+    for (name, beside) in STEP.iter().filter_map(|name| case.get(name).map(|node| (name, node))) {
+        let message = format!("`{name}` of {what} stands beside its steps; move it into one of them");
+        problems.push(Diagnostic::error(beside.span, &message));
+    }
+    let mut steps: Vec<Step> = Vec::new();
+    for (number, node) in (1..).zip(nodes) {
+        let what = format!("step {number} of {what}");
+        let section = Section::new(&what, node.span, node, &STEP, problems)?;
+        let read = step(&what, &section, node, steps.last(), problems)?;
+        steps.push(read);
+    }
+    Some(steps)
+}
+
+/// What happens at one moment, after the step before it.
+fn step(
+    what: &str,
+    section: &Section<'_>,
+    node: &Node,
+    before: Option<&Step>,
+    problems: &mut Problems,
+) -> Option<Step> {
+    let now = moment(what, ("now", before.map(|before| before.now)), section, problems);
+    let watermark = moment(what, ("watermark", before.and_then(|before| before.watermark)), section, problems);
     let input = match section.get("input") {
         Some(node) => rows(&format!("`input` of {what}"), node, problems),
         None => Some(Vec::new()),
     };
     let expected = match section.get("expect") {
-        Some(node) => outcome(&what, node, problems),
+        Some(node) => outcome(what, node, problems),
         None => Some(Outcome::default()),
     };
-    Some(Case {
-        name: name?.to_owned(),
-        node: node.clone(),
-        config: config?,
-        now: now?,
-        input: input?,
-        expected: expected?,
-    })
+    let (now, watermark) = (now?.unwrap_or(0), watermark?);
+    Some(Step { node: node.clone(), now, watermark, input: input?, expected: expected? })
 }
 
-/// The virtual time of a case, 1970 where it does not say.
-fn moment(what: &str, section: &Section<'_>, problems: &mut Problems) -> Option<Micros> {
-    let Some(node) = section.get("now") else { return Some(0) };
+/// The moment under a key, or that of the step before, which it is not before.
+fn moment(
+    what: &str,
+    (key, before): (&str, Option<Micros>),
+    section: &Section<'_>,
+    problems: &mut Problems,
+) -> Option<Option<Micros>> {
+    let Some(node) = section.get(key) else { return Some(before) };
     let read = match &node.value {
         Tree::Text(text) => timestamp::parse(text.as_bytes()),
         _ => None,
     };
-    if read.is_none() {
-        let message = format!("`now` of {what} is a moment, `2026-01-01T00:00:00Z`, not {}", shown(&node.value));
-        problems.push(Diagnostic::error(node.span, &message));
-    }
-    read
+    let message = match read {
+        Some(at) if before.is_none_or(|before| before <= at) => return Some(Some(at)),
+        Some(_) => format!("`{key}` of {what} is before that of the step before; time does not go back"),
+        None => format!("`{key}` of {what} is a moment, `2026-01-01T00:00:00Z`, not {}", shown(&node.value)),
+    };
+    problems.push(Diagnostic::error(node.span, &message));
+    None
 }
 
 fn rows(what: &str, node: &Node, problems: &mut Problems) -> Option<Vec<Row>> {
@@ -317,13 +368,31 @@ cases:
 ";
         let read = parse("cases.yaml".to_owned(), text.to_owned()).map_err(|told| told.render(false)).unwrap();
         assert_eq!((read.columns.len(), read.key.len(), read.cases.len()), (2, 2, 2));
-        let case = &read.cases[0];
-        assert_eq!((case.now, &case.config), (1_767_225_600_000_000, &json!({"sigma": 3})));
-        assert_eq!(case.input, case.expected.ports[0].1, "nested or by its path");
-        let rejects: Vec<_> = case.expected.rejects.iter().map(|refused| (refused.row, refused.action)).collect();
+        let (case, step) = (&read.cases[0], &read.cases[0].steps[0]);
+        assert_eq!((step.now, step.watermark, &case.config), (1_767_225_600_000_000, None, &json!({"sigma": 3})));
+        assert_eq!(step.input, step.expected.ports[0].1, "nested or by its path");
+        let rejects: Vec<_> = step.expected.rejects.iter().map(|refused| (refused.row, refused.action)).collect();
         assert_eq!(rejects, [(0, "dead_letter"), (1, "retry")]);
-        assert_eq!(case.expected.state.as_ref().unwrap()[0].0, "1,x");
-        assert!(read.cases[1].expected.state.is_none());
+        assert_eq!(step.expected.state.as_ref().unwrap()[0].0, "1,x");
+        assert!(read.cases[1].steps[0].expected.state.is_none());
+    }
+
+    #[test]
+    fn a_step_has_the_moments_of_the_one_before_where_it_does_not_say() {
+        let text = "\
+cases:
+  - name: time passes
+    steps:
+      - { watermark: 1970-01-01T00:00:02Z }
+      - { now: 1970-01-01T00:00:01Z, input: [ { n: 1 } ] }
+      - { watermark: 1970-01-01T00:00:03Z }
+";
+        let read = parse("cases.yaml".to_owned(), text.to_owned()).map_err(|told| told.render(false)).unwrap();
+        let moments: Vec<_> = read.cases[0].steps.iter().map(|step| (step.now, step.watermark)).collect();
+        assert_eq!(
+            moments,
+            [(0, 2_000_000), (1_000_000, 2_000_000), (1_000_000, 3_000_000)].map(|(a, b)| (a, Some(b)))
+        );
     }
 
     #[test]
@@ -352,6 +421,14 @@ cases:
             (
                 "cases:\n  - name: a\n    expect: { rejects: [ { row: 0, action: retyr } ] }\n",
                 &["cases.yaml:3:44: error: `retyr` is no action for a refused row", "did you mean `retry`?"],
+            ),
+            (
+                "cases:\n  - name: a\n    steps: [ { inptu: [] } ]\n",
+                &["cases.yaml:3:16: error: `inptu` is no key of step 1 of case `a`", "`input`?"],
+            ),
+            (
+                "cases:\n  - name: a\n    now: 2026-01-01T00:00:00Z\n    steps: [ {} ]\n",
+                &["cases.yaml:3:10: error: `now` of case `a` stands beside its steps"],
             ),
             ("cases:\n  - name: a\n  - name: a\n", &["cases.yaml:3:11: error: two cases are called `a`"]),
             (

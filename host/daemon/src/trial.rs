@@ -39,10 +39,39 @@ pub(crate) struct Trial<'a> {
     pub(crate) key: &'a [String],
     /// The columns whose kinds are given; those of others follow from what the operator reads, else from the values.
     pub(crate) columns: &'a [Field],
+    /// What happens, one after the other. State is kept from each to the next.
+    pub(crate) steps: &'a [Step<'a>],
+}
+
+/// What happens at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step<'a> {
     /// What the operator takes for the present.
     pub(crate) now: Micros,
-    /// The rows.
+    /// Event time up to which the rows are complete; none = unknown.
+    pub(crate) watermark: Option<Micros>,
+    /// The rows that go in.
     pub(crate) rows: &'a [Row],
+}
+
+impl Trial<'_> {
+    /// The rows of all steps.
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.steps.iter().flat_map(|step| step.rows)
+    }
+
+    /// How the row at that position among all of them is called.
+    fn name_of(&self, row: u64) -> String {
+        let mut first = 0;
+        for (number, step) in (1..).zip(self.steps) {
+            let next = first + step.rows.len() as u64;
+            if row < next && self.steps.len() > 1 {
+                return format!("row {} of the input of step {number}", row - first);
+            }
+            first = next;
+        }
+        format!("row {row} of the input")
+    }
 }
 
 /// Why nothing came of it.
@@ -55,10 +84,10 @@ pub(crate) enum TrialError {
     #[error("{}", .0.join("\n"))]
     Unsuitable(Vec<String>),
     /// A row is not what its columns say.
-    #[error("row {row} of the input: {reason}")]
+    #[error("{row}: {reason}")]
     Row {
-        /// Its number, counted from 0.
-        row: u64,
+        /// Which one.
+        row: String,
         /// What is wrong.
         reason: String,
     },
@@ -77,30 +106,38 @@ const ROWS_A_CALL: usize = wasmill_wasm::INPUT_ROWS as usize;
 /// Bytes of state that a trial may keep.
 const STATE_BYTES_MAX: u64 = 1 << 30;
 
-/// Puts rows through an operator that `factory` opens.
+/// Puts rows through an operator that `factory` opens, and answers what came of each step.
 ///
 /// # Errors
 /// As [`TrialError`] says; nothing outside was changed.
-pub(crate) fn run(factory: &SharedFactory, trial: &Trial<'_>) -> Result<Outcome, TrialError> {
+pub(crate) fn run(factory: &SharedFactory, trial: &Trial<'_>) -> Result<Vec<Outcome>, TrialError> {
     let fields = fields(factory, trial)?;
     let (plan, mut operator) = factory.open(trial.config, &fields).map_err(TrialError::Refused)?;
     let graph =
         Graph::build(draft(factory, trial, fields, &plan)).map_err(|errors| TrialError::Unsuitable(told(errors)))?;
-    let batch = decoded(&graph, trial.rows)?;
+    let batch = decoded(&graph, trial)?;
     let stage = &graph.stages[0];
-    let mut kept = stage_state(stage);
-    let mut done = Done { ports: vec![Vec::new(); plan.ports.len()], rejects: Vec::new() };
-    for (number, first) in (1..).zip((0..batch.rows()).step_by(ROWS_A_CALL)) {
-        let rows = first as u32..batch.rows().min(first + ROWS_A_CALL) as u32;
-        let part = batch.pick(&UInt32Array::from_iter_values(rows));
-        let context = Context { batch: number, attempt: 0, watermark: Micros::MIN, now: trial.now, seed: number };
-        let effects = call(stage, &mut *operator, kept.as_mut(), &part, context).map_err(TrialError::Call)?;
-        done.apply(stage, &part, effects, first as u32);
+    let (mut kept, texts) = (stage_state(stage), key_texts(trial));
+    let (mut outcomes, mut first, mut number) = (Vec::new(), 0, 0);
+    for Step { now, watermark, rows } in trial.steps {
+        let end = first + rows.len();
+        let mut done = Done { ports: vec![Vec::new(); plan.ports.len()], rejects: Vec::new() };
+        for begin in (first..end).step_by(ROWS_A_CALL) {
+            number += 1;
+            let rows = begin as u32..end.min(begin + ROWS_A_CALL) as u32;
+            let part = batch.pick(&UInt32Array::from_iter_values(rows));
+            let watermark = watermark.unwrap_or(Micros::MIN);
+            let context = Context { batch: number, attempt: 0, watermark, now: *now, seed: number };
+            let effects = call(stage, &mut *operator, kept.as_mut(), &part, context).map_err(TrialError::Call)?;
+            done.apply(stage, &part, effects, (begin - first) as u32);
+        }
+        done.rejects.sort_by_key(|refused| refused.row);
+        let state = kept.as_ref().map(|kept| kept.rows(&texts, &plan.tables, *now));
+        let ports = plan.ports.iter().map(|port| port.name.clone()).zip(done.ports).collect();
+        outcomes.push(Outcome { ports, rejects: done.rejects, state });
+        first = end;
     }
-    done.rejects.sort_by_key(|refused| refused.row);
-    let state = kept.map(|kept| kept.rows(&key_texts(trial), &plan.tables, trial.now));
-    let ports = plan.ports.into_iter().map(|port| port.name).zip(done.ports).collect();
-    Ok(Outcome { ports, rejects: done.rejects, state })
+    Ok(outcomes)
 }
 
 /// What of these fields does not suit what the operator reads, a sentence each.
@@ -112,7 +149,7 @@ pub(crate) fn unsuitable(factory: &SharedFactory, config: &Value, fields: &[Fiel
     // Any key is good here: it is about the reads.
     let keyed = factory.kind() == OperatorKind::Keyed;
     let key: Vec<String> = fields.iter().take(usize::from(keyed)).map(|field| field.name.to_string()).collect();
-    let trial = Trial { config, key: &key, columns: fields, now: 0, rows: &[] };
+    let trial = Trial { config, key: &key, columns: fields, steps: &[] };
     let errors = Graph::build(draft(factory, &trial, fields.to_vec(), &plan)).err().unwrap_or_default();
     Ok(told(errors))
 }
@@ -125,7 +162,7 @@ fn told(errors: Vec<GraphError>) -> Vec<String> {
 
 /// The columns of the rows.
 fn fields(factory: &SharedFactory, trial: &Trial<'_>) -> Result<Vec<Field>, TrialError> {
-    let objects: Vec<Vec<(String, Item)>> = trial.rows.iter().map(Row::object).collect();
+    let objects: Vec<Vec<(String, Item)>> = trial.rows().map(Row::object).collect();
     let mut fields = trial.columns.to_vec();
     let within = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
     for field in infer::columns(objects.iter().map(Vec::as_slice)) {
@@ -155,11 +192,11 @@ fn fields(factory: &SharedFactory, trial: &Trial<'_>) -> Result<Vec<Field>, Tria
                 .map(|(_, f)| f.clone())
                 .collect();
             fields.push(Field { name: read.name.as_str().into(), kind: read.kind, nullable });
-        } else if trial.rows.is_empty() {
+        } else if objects.is_empty() {
             fields.push(Field::required(&read.name, read.kind));
         }
     }
-    let missing = |name: &&String| trial.rows.is_empty() && !fields.iter().any(|field| *field.name == ***name);
+    let missing = |name: &&String| objects.is_empty() && !fields.iter().any(|field| *field.name == ***name);
     let keys: Vec<Field> = trial.key.iter().filter(missing).map(|name| Field::required(name, Kind::Utf8)).collect();
     fields.extend(keys);
     Ok(fields)
@@ -194,10 +231,10 @@ fn draft(factory: &SharedFactory, trial: &Trial<'_>, fields: Vec<Field>, plan: &
 }
 
 /// The rows as the source's decoder makes them from a line of JSON each.
-fn decoded(graph: &Graph, rows: &[Row]) -> Result<Batch, TrialError> {
+fn decoded(graph: &Graph, trial: &Trial<'_>) -> Result<Batch, TrialError> {
     let source = &graph.sources[0];
     let mut bytes = Vec::new();
-    for row in rows {
+    for row in trial.rows() {
         bytes.extend_from_slice(row.json().as_bytes());
         bytes.push(b'\n');
     }
@@ -216,7 +253,8 @@ fn decoded(graph: &Graph, rows: &[Row]) -> Result<Batch, TrialError> {
     let plan = source.decode.clone().expect("the source has a format");
     let decoded = codec::decoder(plan).decode(&chunk);
     if let Some(bad) = decoded.bad.into_iter().next() {
-        return Err(TrialError::Row { row: bad.line.map_or(0, |line| line - 1), reason: bad.reason });
+        let row = trial.name_of(bad.line.map_or(0, |line| line - 1));
+        return Err(TrialError::Row { row, reason: bad.reason });
     }
     Ok(Batch::new(Arc::new(decoded.records), source.layout.clone()))
 }
@@ -258,7 +296,7 @@ fn key_texts(trial: &Trial<'_>) -> Vec<String> {
         None => "null".to_owned(),
     };
     let of_row = |row: &Row| trial.key.iter().map(|name| text(row, name)).collect::<Vec<_>>().join(",");
-    trial.rows.iter().map(of_row).collect()
+    trial.rows().map(of_row).collect()
 }
 
 /// What came of the calls so far.

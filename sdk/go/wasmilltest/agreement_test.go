@@ -2,6 +2,7 @@ package wasmilltest
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -25,10 +26,11 @@ type judgedStats struct {
 }
 
 type judged struct {
-	N     int64 `wasmill:"score.n"`
-	Twice int64
-	Now   wasmill.Timestamp
-	Seen  *wasmill.Timestamp
+	N         int64 `wasmill:"score.n"`
+	Twice     int64
+	Now       wasmill.Timestamp
+	Seen      *wasmill.Timestamp
+	Watermark *wasmill.Timestamp
 }
 
 type judgeConfig struct{ Least float64 }
@@ -49,13 +51,16 @@ var judge = wasmill.Keyed(func(r judgedRow, s *judgedStats, cfg *judgeConfig, ou
 		s.Last = wasmill.Some(r.Site)
 	}
 	made := judged{N: n, Twice: r.ID * 2, Now: out.Context().Now, Seen: r.At}
+	if watermark := out.Context().Watermark; watermark != math.MinInt64 {
+		made.Watermark = &watermark
+	}
 	if *r.Value < cfg.Least {
 		out.To("low", made)
 	} else {
 		out.Emit(made)
 	}
 	return nil
-}, wasmill.Ports("low"))
+}, wasmill.Ports("low"), wasmill.TTL(time.Hour))
 
 func TestWhatAllDriversFindRightIsRight(t *testing.T) { CasesOf(t, judge, "../../cases/good.yaml") }
 

@@ -28,9 +28,17 @@ type example struct {
 	name   string
 	line   int
 	config any
-	now    time.Time
-	input  []Row
-	ports  map[string][]expected
+	// steps are what happens, one after the other: at least one. State is kept from each to the next.
+	steps []step
+}
+
+// step is what happens at one moment of a case.
+type step struct {
+	line int
+	// now and watermark are zero where they are not said.
+	now, watermark time.Time
+	input          []Row
+	ports          map[string][]expected
 	// rejects have an empty reason where the file does not say one.
 	rejects []Reject
 	// state is nil where the file does not say it.
@@ -213,9 +221,13 @@ func (f *file) whole(root *yaml.Node) error {
 // nothing holds for null, and where no value stands.
 func nothing(node *yaml.Node) bool { return node.Kind == yaml.ScalarNode && node.Tag == "!!null" }
 
+// ofStep are the keys of what happens at one moment.
+var ofStep = []string{"now", "watermark", "input", "expect"}
+
 func (f *file) example(node *yaml.Node) error {
-	example := example{line: node.Line, ports: make(map[string][]expected), places: make(map[string]*yaml.Node)}
-	known := []string{"name", "config", "now", "input", "expect"}
+	example := example{line: node.Line}
+	own, beside := stepAt(node.Line), (*yaml.Node)(nil)
+	known := append([]string{"name", "config", "steps"}, ofStep...)
 	err := f.entries(node, "a case", known, func(key, value *yaml.Node) (err error) {
 		if nothing(value) && key.Value != "name" {
 			return nil
@@ -228,23 +240,31 @@ func (f *file) example(node *yaml.Node) error {
 				return f.wrong(value, "`config` is a mapping, not %s", shown(value))
 			}
 			example.config, err = f.value(value)
-		case "now":
-			if example.now, err = time.Parse(time.RFC3339Nano, value.Value); err != nil {
-				err = f.wrong(value, "`now` is a moment, `2026-01-01T00:00:00Z`, not %s", shown(value))
-			}
-		case "input":
-			err = f.items(value, "`input`", func(item *yaml.Node) error {
-				row, err := f.row(item, "a row of `input`")
-				example.input = append(example.input, row)
+		case "steps":
+			err = f.items(value, "`steps`", func(item *yaml.Node) error {
+				step := stepAt(item.Line)
+				if last := len(example.steps) - 1; last >= 0 {
+					step.now, step.watermark = example.steps[last].now, example.steps[last].watermark
+				}
+				err := f.entries(item, "a step", ofStep, func(key, value *yaml.Node) error {
+					return f.ofStep(&step, key, value)
+				})
+				example.steps = append(example.steps, step)
 				return err
 			})
-		case "expect":
-			err = f.expect(&example, value)
+		default:
+			beside = key
+			err = f.ofStep(&own, key, value)
 		}
 		return err
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case len(example.steps) == 0:
+		example.steps = []step{own}
+	case beside != nil:
+		return f.wrong(beside, "`%s` stands beside the steps of a case; move it into one of them", beside.Value)
 	}
 	if example.name == "" {
 		return f.wrong(node, "a case has no `name`; say what happens in it, `name: a hot reading raises an alert`")
@@ -256,11 +276,47 @@ func (f *file) example(node *yaml.Node) error {
 	return nil
 }
 
+func stepAt(line int) step {
+	return step{line: line, ports: make(map[string][]expected), places: make(map[string]*yaml.Node)}
+}
+
+// ofStep reads what stands under a key of a step, which has the moments of the one before.
+func (f *file) ofStep(step *step, key, value *yaml.Node) error {
+	if nothing(value) {
+		return nil
+	}
+	switch key.Value {
+	case "now":
+		return f.moment(&step.now, "now", value)
+	case "watermark":
+		return f.moment(&step.watermark, "watermark", value)
+	case "input":
+		return f.items(value, "`input`", func(item *yaml.Node) error {
+			row, err := f.row(item, "a row of `input`")
+			step.input = append(step.input, row)
+			return err
+		})
+	}
+	return f.expect(step, value)
+}
+
+func (f *file) moment(at *time.Time, what string, node *yaml.Node) error {
+	read, err := time.Parse(time.RFC3339Nano, node.Value)
+	switch {
+	case err != nil:
+		return f.wrong(node, "`%s` is a moment, `2026-01-01T00:00:00Z`, not %s", what, shown(node))
+	case read.Before(*at):
+		return f.wrong(node, "`%s` of a step is before that of the step before; time does not go back", what)
+	}
+	*at = read
+	return nil
+}
+
 func isNamed(name string) func(example) bool {
 	return func(other example) bool { return other.name == name }
 }
 
-func (f *file) expect(into *example, node *yaml.Node) error {
+func (f *file) expect(into *step, node *yaml.Node) error {
 	return f.entries(node, "`expect`", nil, func(key, value *yaml.Node) error {
 		into.places[key.Value] = key
 		switch key.Value {

@@ -25,28 +25,47 @@ func (f *file) run(operator any, example example) []string {
 	for i, port := range run.plan.Ports {
 		names[i] = port.Name
 	}
-	for _, port := range slices.Sorted(maps.Keys(example.places)) {
-		if place := example.places[port]; !slices.Contains(append(names, "rejects", "state"), port) {
-			return []string{f.wrong(place, "the operator has no port `%s`; %s", port, nearest.Meant(port, names)).Error()}
+	var rows []Row
+	for _, step := range example.steps {
+		for _, port := range slices.Sorted(maps.Keys(step.places)) {
+			if place := step.places[port]; !slices.Contains(append(names, "rejects", "state"), port) {
+				return []string{f.wrong(place, "the operator has no port `%s`; %s", port, nearest.Meant(port, names)).Error()}
+			}
 		}
+		rows = append(rows, step.input...)
 	}
-	if !example.now.IsZero() {
-		run.Now = example.now
-	}
-	var result Result
-	if err = run.suits(example.input); err == nil {
-		result, err = run.Process(example.input...)
-	}
-	if err != nil {
+	if err := run.suits(rows); err != nil {
 		return []string{fmt.Sprintf("%s: %v", at, err)}
 	}
 	var differences []string
-	for _, port := range run.plan.Ports {
-		differences = append(differences, f.rows(run, at, port, example.ports[port.Name], result.Ports[port.Name])...)
+	for _, step := range example.steps {
+		differences = append(differences, f.step(run, step)...)
 	}
-	differences = append(differences, rejects(at, example.rejects, result.Rejects)...)
-	if example.state != nil {
-		differences = append(differences, run.stateDiffers(at, example.state)...)
+	return differences
+}
+
+// step answers what differs from what a step of a case expects, after those before it.
+func (f *file) step(run *Run, step step) []string {
+	at := fmt.Sprintf("%s:%d", f.path, step.line)
+	if !step.now.IsZero() {
+		run.Now = step.now
+	}
+	run.Watermark = step.watermark
+	var result Result
+	// A pipeline calls nobody for no rows.
+	if len(step.input) > 0 {
+		var err error
+		if result, err = run.Process(step.input...); err != nil {
+			return []string{fmt.Sprintf("%s: %v", at, err)}
+		}
+	}
+	var differences []string
+	for _, port := range run.plan.Ports {
+		differences = append(differences, f.rows(run, at, port, step.ports[port.Name], result.Ports[port.Name])...)
+	}
+	differences = append(differences, rejects(at, step.rejects, result.Rejects)...)
+	if step.state != nil {
+		differences = append(differences, run.stateDiffers(at, step.state)...)
 	}
 	return differences
 }

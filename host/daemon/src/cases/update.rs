@@ -5,44 +5,51 @@
 
 use std::fmt::Write as _;
 
-use super::{Case, Cases, Outcome, Refused};
+use super::{Case, Cases, Outcome, Refused, Step};
 use crate::row::Plain;
 use crate::spec::Diagnostics;
 use crate::spec::yaml::{Key, Node, Tree};
 
-/// The text of the file with these outcomes expected of the cases at these positions, in rising order.
+/// Which step of which case, counted from 0.
+pub(crate) type Place = (usize, usize);
+
+/// The text of the file with these outcomes expected of the steps at these places, in rising order.
 ///
 /// # Errors
 /// A case is written in a way that cannot be changed without changing more of it.
-pub(crate) fn updated(cases: &Cases, outcomes: &[(usize, Outcome)]) -> Result<String, Diagnostics> {
+pub(crate) fn updated(cases: &Cases, outcomes: &[(Place, Outcome)]) -> Result<String, Diagnostics> {
     let mut text = cases.text.clone();
-    for (position, outcome) in outcomes.iter().rev() {
-        rewrite(&mut text, &cases.cases[*position].node, outcome);
+    for ((case, step), outcome) in outcomes.iter().rev() {
+        rewrite(&mut text, &cases.cases[*case].steps[*step].node, outcome);
     }
-    let at = outcomes.first().map_or(0, |(at, _)| *at);
+    let (case, step) = outcomes.first().map_or((0, 0), |(at, _)| *at);
     let refused = || {
         let sentence = "the expectations cannot be rewritten here; write `expect:` on a line of its own below `input:`";
-        cases.wrong(cases.cases[at].key(&["expect"]), sentence)
+        cases.wrong(cases.cases[case].steps[step].key(&["expect"]), sentence)
     };
     let again = super::parse(cases.file.clone(), text.clone()).map_err(|_| refused())?;
-    let same =
-        |(a, b): (&Case, &Case)| a.name == b.name && a.input == b.input && a.config == b.config && a.now == b.now;
+    let same_step = |(a, b): (&Step, &Step)| a.now == b.now && a.watermark == b.watermark && a.input == b.input;
+    let same = |(a, b): (&Case, &Case)| {
+        let steps = a.steps.len() == b.steps.len() && a.steps.iter().zip(&b.steps).all(same_step);
+        a.name == b.name && a.config == b.config && steps
+    };
     let kept = again.cases.len() == cases.cases.len() && cases.cases.iter().zip(&again.cases).all(same);
-    let expects = |(at, outcome): &(usize, Outcome)| flow(&again.cases[*at].expected) == flow(outcome);
+    let expects =
+        |((case, step), outcome): &(Place, Outcome)| flow(&again.cases[*case].steps[*step].expected) == flow(outcome);
     if kept && outcomes.iter().all(expects) { Ok(text) } else { Err(refused()) }
 }
 
-fn rewrite(text: &mut String, case: &Node, outcome: &Outcome) {
-    let Tree::Map(entries) = &case.value else { return };
+fn rewrite(text: &mut String, step: &Node, outcome: &Outcome) {
+    let Tree::Map(entries) = &step.value else { return };
     let expect = entries.iter().find(|(key, _)| key.name == "expect");
-    let inline = text[case.span.offset..].starts_with('{');
+    let inline = text[step.span.offset..].starts_with('{');
     match (expect, inline) {
         (Some((_, value)), true) => {
             let start = value.span.offset;
             text.replace_range(start..close(text, start), &flow(outcome));
         }
         (None, true) => {
-            let end = close(text, case.span.offset).saturating_sub(1);
+            let end = close(text, step.span.offset).saturating_sub(1);
             let end = text[..end].trim_end().len();
             text.insert_str(end, &format!(", expect: {}", flow(outcome)));
         }
@@ -164,13 +171,14 @@ mod tests {
             crate::cases::parse("cases.yaml".to_owned(), text.to_owned()).map_err(|told| told.render(false)).unwrap();
         let row = Row(vec![("n".to_owned(), json!(2)), ("site.name".to_owned(), json!("a: b"))]);
         let refused = Refused { row: 1, action: "retry", reason: Some("later".to_owned()) };
-        let state = cases.cases[0].expected.state.is_some().then(|| vec![("a".to_owned(), Row(vec![]))]);
+        let last = cases.cases[0].steps.len() - 1;
+        let state = cases.cases[0].steps[last].expected.state.is_some().then(|| vec![("a".to_owned(), Row(vec![]))]);
         let outcome = Outcome {
             ports: vec![("main".to_owned(), vec![row]), ("late".to_owned(), vec![])],
             rejects: vec![refused],
             state,
         };
-        updated(&cases, &[(0, outcome)]).map_err(|told| told.render(false)).unwrap()
+        updated(&cases, &[((0, last), outcome)]).map_err(|told| told.render(false)).unwrap()
     }
 
     const ROW: &str = r#"{ n: 2, site: { name: "a: b" } }"#;
@@ -194,6 +202,18 @@ mod tests {
         let first = "cases:\n- expect:\n    main: []\n  name: x\n";
         let shallow = new.trim_start().replace("\n      ", "\n    ");
         assert_eq!(updated_text(first), format!("cases:\n- {shallow}  name: x\n"));
+    }
+
+    #[test]
+    fn of_a_case_with_steps_the_expectation_of_the_step_is_rewritten() {
+        let new = format!(
+            "        expect:\n          main:\n            - {ROW}\n          rejects:\n\
+             \x20           - {{ row: 1, reason: later, action: retry }}\n"
+        );
+        let before = "cases:\n  - name: x\n    steps:\n      - expect: {}\n      - now: 1970-01-01T00:00:01Z\n";
+        for old in ["        expect: { main: [] }\n", ""] {
+            assert_eq!(updated_text(&format!("{before}{old}  - name: y\n")), format!("{before}{new}  - name: y\n"));
+        }
     }
 
     #[test]

@@ -161,15 +161,26 @@ fn round(args: &Args, setting: &Setting) -> Result<Vec<Run>, String> {
             let told = |told: Diagnostics| told.render(setting.colour);
             let cases = cases::read(&args.folder.join(CASES)).map_err(told)?;
             cases.check_key(factory.kind()).map_err(told)?;
-            let run = |case: &cases::Case| {
-                let outcome = tried(&factory, &cases, case);
-                let passed = |outcome: &Outcome| difference::differences(&case.expected, outcome).is_empty();
-                let passed = Some(outcome.as_ref().is_ok_and(passed));
-                Run { name: case.name.clone(), outcome: outcome.map_err(|error| reason(&error)), passed }
-            };
-            Ok(cases.cases.iter().map(run).collect())
+            Ok(cases.cases.iter().flat_map(|case| of_case(&factory, &cases, case)).collect())
         }
     }
+}
+
+/// A run for each step of a case.
+fn of_case(factory: &SharedFactory, cases: &cases::Cases, case: &cases::Case) -> Vec<Run> {
+    let outcomes = match tried(factory, cases, case) {
+        Ok(outcomes) => outcomes,
+        Err(error) => return vec![Run { name: case.name.clone(), outcome: Err(reason(&error)), passed: Some(false) }],
+    };
+    let run = |(at, (step, outcome)): (usize, (&cases::Step, Outcome))| {
+        let name = match case.steps.len() {
+            1 => case.name.clone(),
+            _ => format!("{}, step {}", case.name, at + 1),
+        };
+        let passed = Some(difference::differences(&step.expected, &outcome).is_empty());
+        Run { name, outcome: Ok(outcome), passed }
+    };
+    case.steps.iter().zip(outcomes).enumerate().map(run).collect()
 }
 
 fn sampled(args: &Args, file: &Path, factory: &SharedFactory) -> Result<Run, String> {
@@ -179,8 +190,10 @@ fn sampled(args: &Args, file: &Path, factory: &SharedFactory) -> Result<Run, Str
         Some(text) => serde_json::from_str(text).map_err(|error| format!("--config is not JSON: {error}"))?,
         None => json!({}),
     };
-    let trial = Trial { config: &config, key: &args.key, columns: &[], now: 0, rows: &rows };
+    let step = trial::Step { now: 0, watermark: None, rows: &rows };
+    let trial = Trial { config: &config, key: &args.key, columns: &[], steps: &[step] };
     let outcome = trial::run(factory, &trial).map_err(|error| reason(&error));
+    let outcome = outcome.map(|steps| steps.into_iter().next().expect("each step has an outcome"));
     Ok(Run { name: file.display().to_string(), outcome, passed: None })
 }
 

@@ -12,7 +12,7 @@ use wasmill_engine::operator::{CallError, SharedFactory};
 
 use super::{Failed, Output, Setting, progress};
 use crate::assemble::{self, World};
-use crate::cases::{self, Case, Cases, Outcome, Refused};
+use crate::cases::{self, Case, Cases, Outcome, Refused, Step};
 use crate::difference::{self, Difference};
 use crate::row::{Item, Row};
 use crate::trial::{self, Trial, TrialError};
@@ -124,10 +124,15 @@ pub(super) fn operator(world: &World, plugin: &Path, setting: &Setting) -> Resul
     Ok(Arc::new(component.logging_to(Arc::new(move |line| assemble::log(&name, &line)))))
 }
 
-/// What comes of a case's rows.
-pub(super) fn tried(factory: &SharedFactory, cases: &Cases, case: &Case) -> Result<Outcome, TrialError> {
+/// What comes of each step of a case.
+pub(super) fn tried(factory: &SharedFactory, cases: &Cases, case: &Case) -> Result<Vec<Outcome>, TrialError> {
     let Cases { columns, key, .. } = cases;
-    trial::run(factory, &Trial { config: &case.config, key, columns, now: case.now, rows: &case.input })
+    let step = |step| {
+        let &Step { now, watermark, ref input, .. } = step;
+        trial::Step { now, watermark, rows: input }
+    };
+    let steps: Vec<trial::Step<'_>> = case.steps.iter().map(step).collect();
+    trial::run(factory, &Trial { config: &case.config, key, columns, steps: &steps })
 }
 
 /// Why a case came to nothing, with what a trap left behind.
@@ -154,59 +159,69 @@ impl Told<'_> {
         if self.setting.output == Output::Text {
             println!("{}", cases.file);
         }
-        let mut outcomes = Vec::new();
+        let mut rewritten = Vec::new();
         for (position, case) in cases.cases.iter().enumerate() {
-            let outcome = tried(factory, cases, case);
-            let ports = outcome.as_ref().map_or(Ok(()), |outcome| check_ports(cases, case, outcome));
-            // A port that is gone is among what an update puts right.
-            let gone = match ports {
-                Err(wrong) if !update => return Err(super::wrong(&wrong, self.setting)),
-                ports => ports.is_err(),
-            };
-            let result = outcome.map(|outcome| (difference::differences(&case.expected, &outcome), outcome));
-            match result {
-                Ok((differences, mut outcome)) if update && (gone || !differences.is_empty()) => {
-                    outcome.state = outcome.state.filter(|_| case.expected.state.is_some());
-                    outcomes.push((position, outcome));
-                }
-                result => {
-                    self.case(cases, case, result.as_ref().map(|(differences, outcome)| (&differences[..], outcome)))
+            let result = tried(factory, cases, case);
+            let mut others = Vec::new();
+            for (at, outcome) in result.iter().flatten().enumerate() {
+                let step = &case.steps[at];
+                // A port that is gone is among what an update puts right.
+                let gone = match check_ports(cases, step, outcome) {
+                    Err(wrong) if !update => return Err(super::wrong(&wrong, self.setting)),
+                    ports => ports.is_err(),
+                };
+                if update && (gone || !difference::differences(&step.expected, outcome).is_empty()) {
+                    let mut outcome = outcome.clone();
+                    outcome.state = outcome.state.filter(|_| step.expected.state.is_some());
+                    others.push(((position, at), outcome));
                 }
             }
+            if others.is_empty() {
+                self.case(cases, case, result.as_deref());
+            }
+            rewritten.extend(others);
         }
-        if !outcomes.is_empty() {
-            let text = cases::updated(cases, &outcomes).map_err(|wrong| super::wrong(&wrong, self.setting))?;
+        if !rewritten.is_empty() {
+            let text = cases::updated(cases, &rewritten).map_err(|wrong| super::wrong(&wrong, self.setting))?;
             fs::write(&cases.file, text).map_err(|error| anyhow::anyhow!("cannot write {}: {error}", cases.file))?;
-            for (position, _) in &outcomes {
-                self.rewritten(cases, &cases.cases[*position]);
-            }
+            let mut positions: Vec<usize> = rewritten.iter().map(|((position, _), _)| *position).collect();
+            positions.dedup();
+            positions.into_iter().for_each(|position| self.rewritten(cases, &cases.cases[position]));
         }
         Ok(())
     }
 
-    fn case(&mut self, cases: &Cases, case: &Case, result: Result<(&[Difference], &Outcome), &TrialError>) {
-        let passed = matches!(result, Ok(([], _)));
+    fn case(&mut self, cases: &Cases, case: &Case, result: Result<&[Outcome], &TrialError>) {
+        let compare = |(step, outcome): (&Step, &Outcome)| difference::differences(&step.expected, outcome);
+        let differences = result.map(|outcomes| case.steps.iter().zip(outcomes).map(compare).collect::<Vec<_>>());
+        let passed = differences.as_ref().is_ok_and(|steps| steps.iter().all(Vec::is_empty));
         *(if passed { &mut self.passed } else { &mut self.failed }) += 1;
         let line = case.node.span.line;
         if self.setting.output == Output::Json {
             let mut facts = json!({ "file": cases.file, "line": line, "name": case.name, "passed": passed });
-            match result {
-                Ok((differences, outcome)) => facts["differences"] = parts(differences, &case.expected, outcome),
-                Err(error) => facts["error"] = reason(error).into(),
+            match (result, differences) {
+                (Ok(outcomes), Ok(differences)) => facts["differences"] = parts(case, outcomes, &differences),
+                (Err(error), _) | (_, Err(error)) => facts["error"] = reason(error).into(),
             }
             self.cases.push(facts);
             return;
         }
         let (good, bad) = if colour() { ("\x1b[32mok\x1b[0m", "\x1b[31mFAILED\x1b[0m") } else { ("ok", "FAILED") };
-        match result {
-            Ok(([], _)) => println!("  {good}  {}", case.name),
-            Ok((differences, _)) => {
-                println!("  {bad}  {}  ({}:{line})", case.name, cases.file);
-                print!("{}", difference::render(differences, ("expected", "is"), 6, colour()));
-            }
-            Err(error) => {
-                println!("  {bad}  {}  ({}:{line})", case.name, cases.file);
-                reason(error).lines().for_each(|line| println!("      {line}"));
+        if passed {
+            return println!("  {good}  {}", case.name);
+        }
+        println!("  {bad}  {}  ({}:{line})", case.name, cases.file);
+        match differences {
+            Err(error) => reason(error).lines().for_each(|line| println!("      {line}")),
+            Ok(steps) => {
+                for (at, differences) in steps.iter().enumerate().filter(|(_, differences)| !differences.is_empty()) {
+                    let mut indent = 6;
+                    if steps.len() > 1 {
+                        println!("      step {}  ({}:{})", at + 1, cases.file, case.steps[at].node.span.line);
+                        indent = 8;
+                    }
+                    print!("{}", difference::render(differences, ("expected", "is"), indent, colour()));
+                }
             }
         }
     }
@@ -247,18 +262,18 @@ pub(super) fn colour() -> bool {
     io::stdout().is_terminal() && super::may_have_colour()
 }
 
-/// That a case names no port that the operator does not have.
-fn check_ports(cases: &Cases, case: &Case, outcome: &Outcome) -> Result<(), crate::spec::Diagnostics> {
+/// That a step names no port that the operator does not have.
+fn check_ports(cases: &Cases, step: &Step, outcome: &Outcome) -> Result<(), crate::spec::Diagnostics> {
     let names: Vec<&str> = outcome.ports.iter().map(|(name, _)| name.as_str()).collect();
-    let unknown = case.expected.ports.iter().find(|(name, _)| !names.contains(&name.as_str()));
+    let unknown = step.expected.ports.iter().find(|(name, _)| !names.contains(&name.as_str()));
     unknown.map_or(Ok(()), |(name, _)| {
         let hint = hint(name, names.into_iter().chain(["rejects", "state"]));
-        Err(cases.wrong_port(case, name, &format!("`{name}` is no port of the operator{hint}")))
+        Err(cases.wrong_port(step, name, &format!("`{name}` is no port of the operator{hint}")))
     })
 }
 
-/// For each part that differs what was expected and what came out, as JSON.
-fn parts(differences: &[Difference], expected: &Outcome, actual: &Outcome) -> Value {
+/// For each part of a step that differs what was expected and what came out, as JSON.
+fn parts(case: &Case, outcomes: &[Outcome], differences: &[Vec<Difference>]) -> Value {
     let side = |outcome: &Outcome, part: &str| -> Value {
         let json = |row: &Row| json!(Item::Object(row.object()));
         let keyed = |(key, row): &(String, Row)| (key.clone(), json(row));
@@ -277,9 +292,13 @@ fn parts(differences: &[Difference], expected: &Outcome, actual: &Outcome) -> Va
             }
         }
     };
-    let part = |difference: &Difference| {
+    let part = |at: usize, difference: &Difference| {
         let part = &difference.part;
-        json!({ "part": part, "expected": side(expected, part), "actual": side(actual, part) })
+        let (expected, actual) = (side(&case.steps[at].expected, part), side(&outcomes[at], part));
+        json!({ "step": at + 1, "part": part, "expected": expected, "actual": actual })
     };
-    differences.iter().map(part).collect()
+    let of_step = |(at, differences): (usize, &Vec<Difference>)| {
+        differences.iter().map(|difference| part(at, difference)).collect::<Vec<_>>()
+    };
+    differences.iter().enumerate().flat_map(of_step).collect()
 }

@@ -45,19 +45,49 @@ pub(crate) struct Cases(pub(crate) Vec<Case>);
 
 /// A case.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Written")]
 pub(crate) struct Case {
     /// What happens in it.
-    #[serde(rename = "name")]
     called: Spanned<Text>,
+    config: Entries<Any>,
+    /// What happens, one after the other: at least one step. State is kept from each to the next.
+    pub(crate) steps: Vec<Step>,
+}
+
+/// What happens at one moment of a case.
+pub(crate) struct Step {
+    /// What the operator is told the time is.
+    pub(crate) now: i64,
+    /// And the watermark; [`i64::MIN`] = unknown.
+    pub(crate) watermark: i64,
+    input: Vec<Spanned<Entries<Any>>>,
+    /// What must come out.
+    pub(crate) expect: Expect,
+}
+
+/// A case as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: Spanned<Text>,
     #[serde(default)]
     config: Entries<Any>,
+    #[serde(default)]
+    steps: List<Option<WrittenStep>>,
     now: Option<Moment>,
-    #[serde(default)]
-    input: List<Spanned<Entries<Any>>>,
-    /// What must come out.
-    #[serde(default)]
-    pub(crate) expect: Expect,
+    watermark: Option<Moment>,
+    input: Option<List<Spanned<Entries<Any>>>>,
+    expect: Option<Expect>,
+}
+
+/// A step as it is written.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct WrittenStep {
+    now: Option<Moment>,
+    watermark: Option<Moment>,
+    input: Option<List<Spanned<Entries<Any>>>>,
+    expect: Option<Expect>,
 }
 
 /// Microseconds since 1970-01-01 UTC.
@@ -110,19 +140,53 @@ impl Case {
         object(&self.config)
     }
 
-    /// What the operator is told the time is; 1970 where the case does not say.
-    pub(crate) fn now(&self) -> i64 {
-        self.now.as_ref().map_or(0, |Moment(micros)| *micros)
+    /// The rows that go in, those of all steps, with line and column of each.
+    pub(crate) fn input(&self) -> impl Iterator<Item = (String, Value)> {
+        self.steps.iter().flat_map(|step| &step.input).map(|row| (place(row), object(&row.value)))
     }
+}
 
-    /// The rows that go in.
-    pub(crate) fn input(&self) -> Vec<Value> {
-        self.input.0.iter().map(|row| object(&row.value)).collect()
+impl Step {
+    /// How many rows go in.
+    pub(crate) fn rows(&self) -> usize {
+        self.input.len()
     }
+}
 
-    /// Line and column of the row that goes in of that number.
-    pub(crate) fn place_of(&self, row: usize) -> String {
-        place(&self.input.0[row])
+impl TryFrom<Written> for Case {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let Written { name: called, config, steps: List(mut steps), now, watermark, input, expect } = written;
+        let own = [("now", now.is_some()), ("watermark", watermark.is_some()), ("input", input.is_some())];
+        let own = own.into_iter().chain([("expect", expect.is_some())]).find(|(_, is)| *is);
+        match own {
+            Some((key, _)) if !steps.is_empty() => {
+                return Err(format!("`{key}` stands beside the steps of a case; move it into one of them"));
+            }
+            _ if steps.is_empty() => steps.push(Some(WrittenStep { now, watermark, input, expect })),
+            _ => {}
+        }
+        let (mut at, mut complete) = (None, None);
+        let read = |step: Option<WrittenStep>| {
+            let WrittenStep { now, watermark, input, expect } = step.unwrap_or_default();
+            at = later("now", at, now)?;
+            complete = later("watermark", complete, watermark)?;
+            let (now, watermark) = (at.unwrap_or(0), complete.unwrap_or(i64::MIN));
+            Ok(Step { now, watermark, input: input.unwrap_or_default().0, expect: expect.unwrap_or_default() })
+        };
+        let steps = steps.into_iter().map(read).collect::<Result<_, String>>()?;
+        Ok(Self { called, config, steps })
+    }
+}
+
+/// The moment of a step, or that of the one before, which it is not before.
+fn later(key: &str, before: Option<i64>, now: Option<Moment>) -> Result<Option<i64>, String> {
+    match (before, now.map(|Moment(at)| at)) {
+        (Some(before), Some(at)) if at < before => {
+            Err(format!("`{key}` of a step is before that of the step before; time does not go back"))
+        }
+        (before, now) => Ok(now.or(before)),
     }
 }
 
@@ -182,7 +246,7 @@ impl<'de> Deserialize<'de> for Cases {
 impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Text(text) = Text::deserialize(deserializer)?;
-        let wrong = || D::Error::custom(format!("`now` is a moment, `2026-01-01T00:00:00Z`, not `{text}`"));
+        let wrong = || D::Error::custom(format!("this is a moment, `2026-01-01T00:00:00Z`, not `{text}`"));
         moment(&text).map(Self).ok_or_else(wrong)
     }
 }

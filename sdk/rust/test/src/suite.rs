@@ -51,18 +51,26 @@ pub fn cases<O: Operator>(path: impl AsRef<Path>) {
 
 fn run<O: Operator>(path: &Path, suite: &Suite, case: &Case) -> Result<(), String> {
     let key = suite.key.as_ref().map_or(&[][..], |names| &names.0);
-    let (done, state, ports) = called::<O>(path, suite, key, case).map_err(|wrong| format!("  {wrong}\n"))?;
+    let (came, ports) = called::<O>(path, suite, key, case).map_err(|wrong| format!("  {wrong}\n"))?;
     let names = || ports.iter().map(String::as_str).chain(["rejects", "state"]);
-    if let Some((name, _)) = case.expect.ports.iter().find(|(name, _)| !ports.contains(name)) {
+    let mut expected = case.steps.iter().flat_map(|step| &step.expect.ports);
+    if let Some((name, _)) = expected.find(|(name, _)| !ports.contains(name)) {
         let meant = nearest(name, names()).map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
         return Err(format!("  `{name}` is no port of the operator{meant}\n"));
     }
-    let difference = differences(&case.expect, &ports, &done, &state);
-    if difference.is_empty() { Ok(()) } else { Err(difference) }
+    let mut found = String::new();
+    for (number, (step, (done, state))) in (1..).zip(case.steps.iter().zip(came)) {
+        let difference = differences(&step.expect, &ports, &done, &state);
+        if !difference.is_empty() && case.steps.len() > 1 {
+            writeln!(found, "  step {number}:").expect("a string takes all");
+        }
+        found += &difference;
+    }
+    if found.is_empty() { Ok(()) } else { Err(found) }
 }
 
-/// What came of a case's rows, the state after them, and the operator's ports.
-type Came = (Done, BTreeMap<String, Value>, Vec<String>);
+/// What came of the rows of each step, with the state after it, and the operator's ports.
+type Came = (Vec<(Done, BTreeMap<String, Value>)>, Vec<String>);
 
 fn called<O: Operator>(path: &Path, suite: &Suite, key: &[String], case: &Case) -> Result<Came, String> {
     match (O::KEYED, key.is_empty()) {
@@ -70,15 +78,29 @@ fn called<O: Operator>(path: &Path, suite: &Suite, key: &[String], case: &Case) 
         (false, false) => return Err("the operator has no state, and so no key; remove `key`".to_owned()),
         _ => {}
     }
-    let mut rows: Vec<Value> = case.input().iter().map(row::nested).collect();
+    let (places, mut rows): (Vec<String>, Vec<Value>) =
+        case.input().map(|(place, row)| (place, row::nested(&row))).unzip();
     let config = case.config();
     let fields = input::columns::<O>(&config, &suite.columns.0, key, &rows)?;
     let driver = Driver::<O>::over(config, &fields).map_err(input::refused)?;
-    let named = |row: usize| format!("{}:{}", path.display(), case.place_of(row));
+    let named = |row: usize| format!("{}:{}", path.display(), places[row]);
     input::check(driver.plan(), &fields, key, &rows, &named)?;
     input::write_moments(&fields, &mut rows);
     let mut driver = driver.key(key.iter().map(String::as_str));
-    driver.set_now(case.now());
+    let ports = driver.plan().ports.iter().map(|port| port.name.to_string()).collect();
+    let (mut came, mut rows) = (Vec::new(), &rows[..]);
+    for step in &case.steps {
+        let (own, later) = rows.split_at(step.rows());
+        driver.set_now(step.now);
+        driver.set_watermark(step.watermark);
+        came.push((processed(&mut driver, own)?, driver.state()));
+        rows = later;
+    }
+    Ok((came, ports))
+}
+
+/// What comes of rows in as many calls as they take.
+fn processed<O: Operator>(driver: &mut Driver<O>, rows: &[Value]) -> Result<Done, String> {
     let mut all = Done::default();
     for (number, rows) in rows.chunks(ROWS_A_CALL).enumerate() {
         let done = driver.process(rows.iter().cloned()).map_err(|error| format!("input {error}"))?;
@@ -91,8 +113,7 @@ fn called<O: Operator>(path: &Path, suite: &Suite, key: &[String], case: &Case) 
             rejected
         }));
     }
-    let ports = driver.plan().ports.iter().map(|port| port.name.to_string()).collect();
-    Ok((all, driver.state(), ports))
+    Ok(all)
 }
 
 /// What differs between what was expected and what came; nothing where they are the same.

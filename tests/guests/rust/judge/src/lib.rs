@@ -14,6 +14,7 @@ pub(crate) struct Reading<'a> {
 }
 
 #[derive(State, Default)]
+#[state(ttl = "1h")]
 pub(crate) struct Stats {
     n: Option<i64>,
     last: Option<String>,
@@ -26,6 +27,7 @@ pub(crate) struct Judged {
     twice: i64,
     now: Timestamp,
     seen: Option<Timestamp>,
+    watermark: Option<Timestamp>,
 }
 
 #[derive(Deserialize, Default)]
@@ -34,8 +36,8 @@ pub(crate) struct Config {
     least: f64,
 }
 
-/// Counts rows; 0 forgets what was counted, a row without a value is refused, 99 is asked for again, and what is below
-/// the least goes elsewhere.
+/// Counts rows, for an hour after the last; 0 forgets what was counted, a row without a value is refused, 99 is asked
+/// for again, and what is below the least goes elsewhere.
 #[keyed(ports(low))]
 pub(crate) fn judge(
     reading: Reading<'_>,
@@ -54,7 +56,8 @@ pub(crate) fn judge(
     }
     let n = stats.n.unwrap_or_default() + 1;
     *stats = Stats { n: Some(n), last: (reading.site != "nowhere").then(|| reading.site.to_owned()) };
-    let judged = Judged { n, twice: reading.id * 2, now: Timestamp(context.now), seen: reading.at };
+    let watermark = (context.watermark != i64::MIN).then_some(Timestamp(context.watermark));
+    let judged = Judged { n, twice: reading.id * 2, now: Timestamp(context.now), seen: reading.at, watermark };
     if value < config.least {
         out.to("low", judged);
         return skip();
