@@ -11,7 +11,7 @@ use crate::effects::{Effects, Reject, Step};
 use crate::metrics::Metrics;
 use crate::out::Sink;
 use crate::plan::{Field, Metric, Outputs, Plan, Refusal};
-use crate::row::{Made, Row};
+use crate::row::{Made, Row, TURN};
 use crate::state::State;
 use crate::verdict::Outcome;
 
@@ -113,24 +113,28 @@ where
     Plan { reads: I::READS.to_vec(), ports: outputs.ports(T::MAKES), tables: Vec::new(), metrics: metrics.to_vec() }
 }
 
-/// Rows between two turns of the loop of a transform. At each turn a component looks whether its time is over, which
-/// costs as much as a small operator does.
-const TURN: u32 = 8;
-
-/// Calls `work` with each row and its number. For work without state: a large loop is not unrolled, and what it keeps
-/// in registers otherwise would go through memory. Rows with texts are worked on one by one for the same reason.
+/// Calls `work` with each row and its number, [`TURN`] rows in a turn: at each turn a component looks whether its time
+/// is over, which costs as much as a small operator does, and what is asserted of a turn need not be of each row. For
+/// work without state: a large loop is not unrolled, and what it keeps in registers otherwise would go through memory.
+/// Rows with texts are worked on one by one for the same reason.
 #[inline(always)]
-fn each<'a, I: Row<'a>>(readers: &I::Readers, count: u32, mut work: impl FnMut(u32, I)) {
-    let turns = if I::FIXED { count / TURN } else { 0 };
-    for first in (0..turns).map(|turn| turn * TURN) {
-        // A part of known length is read without a look at each row's number.
-        let part = I::part(readers, first as usize, TURN as usize);
-        for row in 0..TURN {
-            work(first + row, I::read(&part, row as usize));
+fn each<'a, I, T, S>(readers: &I::Readers, count: u32, out: &mut S, mut work: impl FnMut(&mut S, u32, I))
+where
+    I: Row<'a>,
+    T: Made,
+    S: Sink<'a, T>,
+{
+    let turn = TURN as u32;
+    let turns = if I::FIXED { count / turn } else { 0 };
+    for first in (0..turns).map(|number| number * turn) {
+        let part = I::part(readers, first as usize);
+        out.turn();
+        for row in 0..turn {
+            work(out, first + row, I::read(&part, row as usize));
         }
     }
-    for row in turns * TURN..count {
-        work(row, I::read(readers, row as usize));
+    for row in turns * turn..count {
+        work(out, row, I::read(readers, row as usize));
     }
 }
 
@@ -151,9 +155,9 @@ where
     let readers = I::readers(call.rows.columns.get(), count as usize);
     let mut out = S::open(outputs.ports, call.buffers, count, O::ALWAYS);
     let mut rejects = Vec::new();
-    each(&readers, count, |row, input: I| {
+    each(&readers, count, &mut out, |out, row, input: I| {
         out.at(row);
-        if let Err(reject) = function(input, &mut out).apply(&mut out) {
+        if let Err(reject) = function(input, out).apply(out) {
             out.take_back();
             rejects.push((row, reject));
         }

@@ -12,6 +12,9 @@ use crate::row::{Made, grown};
 pub trait Sink<'a, T: Made>: Sized {
     /// For a call with so many rows of an operator with these ports. `always`: each row goes to the main port once.
     fn open(ports: &'static [&'static str], buffers: &'a Buffers, rows: u32, always: bool) -> Self;
+    /// [`TURN`](crate::row::TURN) rows follow.
+    #[inline(always)]
+    fn turn(&mut self) {}
     /// Goes on to that row.
     fn at(&mut self, row: u32);
     /// Sends a row to the main port, traced back to the row at hand.
@@ -41,6 +44,13 @@ impl<'a, T: Made> Sink<'a, T> for Main<'a, T> {
         let rows = rows as usize;
         let origin = buffers.numbers(if always { 0 } else { rows });
         Self { row: 0, len: 0, always, origin, writers: T::writers(buffers, rows) }
+    }
+
+    #[inline(always)]
+    fn turn(&mut self) {
+        if self.always {
+            T::has_room(&self.writers, self.len);
+        }
     }
 
     #[inline(always)]

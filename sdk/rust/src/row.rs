@@ -3,9 +3,14 @@
 //! Readers and writers are typed slices: per row there is no allocation and no branch but those of the values
 //! themselves. Neighbours: the derive `Row` puts readers and writers together to rows, [`crate::operator`] loops.
 
+use std::hint::black_box;
+
 use crate::abi::{Buffers, List, Plain, text};
 use crate::column::Column;
 use crate::plan::{Field, Read};
+
+/// Rows that are read in one turn of the loop of an operator, where all their values have one width.
+pub const TURN: usize = 16;
 
 /// Microseconds since 1970-01-01 UTC.
 ///
@@ -79,8 +84,8 @@ pub trait Row<'a>: Sized {
     type Readers;
     /// The readers for a call's columns, `count` rows each.
     fn readers(columns: &'a [Column<'a>], count: usize) -> Self::Readers;
-    /// The readers of `rows` rows from number `from` on.
-    fn part(readers: &Self::Readers, from: usize, rows: usize) -> Self::Readers;
+    /// The readers of the [`TURN`] rows from number `from` on.
+    fn part(readers: &Self::Readers, from: usize) -> Self::Readers;
     /// The row of that number.
     fn read(readers: &Self::Readers, row: usize) -> Self;
 }
@@ -99,6 +104,9 @@ pub trait Made: Sized {
     fn writers(buffers: &Buffers, rows: usize) -> Self::Writers<'_>;
     /// Makes room for so many rows, more than before.
     fn grow<'w>(writers: &mut Self::Writers<'w>, buffers: &'w Buffers, rows: usize);
+    /// Asserts, where all values have one width, that there is room for [`TURN`] rows from number `from` on, so that
+    /// this need not be looked at for each of them.
+    fn has_room(writers: &Self::Writers<'_>, from: usize);
     /// Makes it the row of that number, which is the number after that of the row that was written last, or an earlier
     /// one: what was written from there on is taken back.
     fn write(self, writers: &mut Self::Writers<'_>, row: usize);
@@ -111,6 +119,7 @@ impl Made for () {
     type Writers<'w> = ();
     fn writers(_: &Buffers, _: usize) {}
     fn grow((): &mut (), _: &Buffers, _: usize) {}
+    fn has_room((): &(), _: usize) {}
     fn write(self, (): &mut (), _: usize) {}
     fn made(_: Self::Writers<'_>, _: usize) -> Vec<Column<'_>> {
         Vec::new()
@@ -138,13 +147,15 @@ pub trait Value<'a>: Sized {
     /// The reader of a column of `count` rows.
     fn reader(column: &Column<'a>, count: usize) -> Self::Reader;
     /// As [`Row::part`].
-    fn part(reader: &Self::Reader, from: usize, rows: usize) -> Self::Reader;
+    fn part(reader: &Self::Reader, from: usize) -> Self::Reader;
     /// The value in that row.
     fn read(reader: &Self::Reader, row: usize) -> Self;
     /// A writer with room for so many rows.
     fn writer(buffers: &Buffers, rows: usize) -> Self::Writer<'_>;
     /// As [`Made::grow`].
     fn grow<'w>(writer: &mut Self::Writer<'w>, buffers: &'w Buffers, rows: usize);
+    /// As [`Made::has_room`].
+    fn has_room(writer: &Self::Writer<'_>, from: usize);
     /// As [`Made::write`].
     fn write(self, writer: &mut Self::Writer<'_>, row: usize);
     /// The same with a value that stands where there is none.
@@ -168,6 +179,15 @@ pub(crate) fn grown<'w, T: Plain>(values: &mut &'w mut [T], buffers: &'w Buffers
     *values = more;
 }
 
+/// The numbers of a turn. Where they lie is kept from the compiler, which else makes an address for each row out of the
+/// one before; so it reads all of them by their distance from one address, as WebAssembly's instructions can.
+#[inline(always)]
+fn turn_of<T: Plain>(numbers: &[T], from: usize) -> &[T] {
+    let turn: &[T; TURN] = numbers[from..].first_chunk().expect("a turn has all of its rows");
+    let turn: &[T; TURN] = black_box(turn);
+    turn
+}
+
 macro_rules! fixed_value {
     ($value:ty, $kind:literal, $stored:ty, $load:expr, $store:expr) => {
         #[diagnostic::do_not_recommend]
@@ -183,8 +203,8 @@ macro_rules! fixed_value {
             }
 
             #[inline(always)]
-            fn part(reader: &Self::Reader, from: usize, rows: usize) -> Self::Reader {
-                &reader[from..][..rows]
+            fn part(reader: &Self::Reader, from: usize) -> Self::Reader {
+                turn_of(reader, from)
             }
 
             #[inline(always)]
@@ -198,6 +218,11 @@ macro_rules! fixed_value {
 
             fn grow<'w>(writer: &mut Self::Writer<'w>, buffers: &'w Buffers, rows: usize) {
                 grown(writer, buffers, rows);
+            }
+
+            #[inline(always)]
+            fn has_room(writer: &Self::Writer<'_>, from: usize) {
+                assert!(from <= writer.len() && writer.len() - from >= TURN, "there is room for each row");
             }
 
             #[inline(always)]
@@ -319,8 +344,8 @@ macro_rules! span_value {
             }
 
             #[inline(always)]
-            fn part(reader: &Self::Reader, from: usize, rows: usize) -> Self::Reader {
-                Spans { data: reader.data, offsets: &reader.offsets[from..][..=rows] }
+            fn part(reader: &Self::Reader, from: usize) -> Self::Reader {
+                Spans { data: reader.data, offsets: &reader.offsets[from..][..=TURN] }
             }
 
             #[inline(always)]
@@ -335,6 +360,9 @@ macro_rules! span_value {
             fn grow<'w>(writer: &mut Self::Writer<'w>, buffers: &'w Buffers, rows: usize) {
                 grown(&mut writer.offsets, buffers, rows + 1);
             }
+
+            #[inline(always)]
+            fn has_room(_: &Self::Writer<'_>, _: usize) {}
 
             #[inline(always)]
             fn write(self, writer: &mut Self::Writer<'_>, row: usize) {
@@ -383,8 +411,8 @@ impl<'a, T: Value<'a>> Value<'a> for Option<T> {
     }
 
     #[inline(always)]
-    fn part((values, present): &Self::Reader, from: usize, rows: usize) -> Self::Reader {
-        (T::part(values, from, rows), if present.is_empty() { present } else { &present[from..][..rows] })
+    fn part((values, present): &Self::Reader, from: usize) -> Self::Reader {
+        (T::part(values, from), if present.is_empty() { present } else { turn_of(present, from) })
     }
 
     #[inline(always)]
@@ -399,6 +427,12 @@ impl<'a, T: Value<'a>> Value<'a> for Option<T> {
     fn grow<'w>((values, present): &mut Self::Writer<'w>, buffers: &'w Buffers, rows: usize) {
         T::grow(values, buffers, rows);
         grown(present, buffers, rows);
+    }
+
+    #[inline(always)]
+    fn has_room((values, present): &Self::Writer<'_>, from: usize) {
+        T::has_room(values, from);
+        <bool as Value<'_>>::has_room(present, from);
     }
 
     #[inline(always)]

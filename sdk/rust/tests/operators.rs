@@ -8,6 +8,7 @@ use wasmill::operator::{Call, Keys, keyed, keyed_plan, transform, transform_plan
 use wasmill::out::Main;
 use wasmill::plan::{Carried, Field, Metric, Outputs, Port, Read, Table, name};
 use wasmill::prelude::*;
+use wasmill::row::TURN;
 
 const MAIN: Outputs = Outputs { ports: &["main"], carries: None };
 const ALERTS: Outputs = Outputs { ports: &["main", "alerts"], carries: Some(&[("id", "id"), ("user", "by")]) };
@@ -67,6 +68,39 @@ fn a_row_may_become_more_rows_than_there_is_room_for() {
     assert_eq!((origin.len(), columns[0].data.get().len()), (150, 150 * 40));
     assert!(columns[0].data.get().ends_with(b"0000049"));
     assert_eq!(columns[1].present.get()[..4], [1, 0, 1, 0]);
+}
+
+#[derive(Row)]
+struct Fixed {
+    n: i64,
+    real: f64,
+    flag: bool,
+    at: Timestamp,
+    some: Option<i64>,
+}
+
+#[test]
+fn rows_of_a_turn_and_those_after_the_last_are_all_worked_on_once_and_in_order() {
+    for count in [1, TURN - 1, TURN, TURN + 1, 3 * TURN + 5] {
+        let numbers: Vec<i64> = (1..).take(count).collect();
+        let reals: Vec<f64> = numbers.iter().map(|n| *n as f64 / 2.0).collect();
+        let flags: Vec<u8> = numbers.iter().map(|n| u8::from(n % 3 == 0)).collect();
+        let present = Column { present: flags[..].into(), ..int64(&numbers) };
+        let columns = [int64(&numbers), Column::fixed(&reals), Column::fixed(&flags), int64(&numbers), present];
+        let (call, buffers) = (|buffers| call(&columns, count as u32, buffers), Buffers::new());
+        let same = |row: Fixed, _: &mut Main<'_, _>| row;
+        let emits = transform(&MAIN, call(&buffers), same).emits;
+        // Of an optional value that is absent there is nothing in the data.
+        let kept: Vec<i64> = numbers.iter().map(|n| if n % 3 == 0 { *n } else { 0 }).collect();
+        let made = Column { present: flags[..].into(), ..int64(&kept) };
+        let made = [&columns[..4], &[made]].concat();
+        assert_eq!(emits, main_only(None, made), "{count} rows");
+        let keep =
+            |row: Fixed, _: &mut Main<'_, _>| row.flag && row.some == Some(row.at.0) && row.real * 2.0 == row.n as f64;
+        let third: Vec<u32> = (0..count as u32).filter(|row| (row + 1) % 3 == 0).collect();
+        let expected = if third.is_empty() { vec![] } else { main_only(Some(&third), vec![]) };
+        assert_eq!(transform(&MAIN, call(&buffers), keep).emits, expected, "{count} rows");
+    }
 }
 
 #[derive(Row)]

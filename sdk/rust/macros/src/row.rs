@@ -89,8 +89,8 @@ fn reading(columns: &[Column<'_>], life: &Lifetime, read: &TokenStream) -> Token
             (#(#values::reader(&columns[#places], count),)*)
         }
         #[inline(always)]
-        fn part(readers: &Self::Readers, from: usize, rows: usize) -> Self::Readers {
-            (#(#values::part(&readers.#places, from, rows),)*)
+        fn part(readers: &Self::Readers, from: usize) -> Self::Readers {
+            (#(#values::part(&readers.#places, from),)*)
         }
         #[inline(always)]
         fn read(readers: &Self::Readers, row: usize) -> Self { #read }
@@ -116,6 +116,10 @@ fn making(columns: &[Column<'_>], life: &Lifetime) -> TokenStream {
             rows: usize,
         ) {
             #(#values::grow(&mut writers.#places, buffers, rows);)*
+        }
+        #[inline(always)]
+        fn has_room(writers: &Self::Writers<'_>, from: usize) {
+            #(#values::has_room(&writers.#places, from);)*
         }
         #[inline(always)]
         fn write(self, writers: &mut Self::Writers<'_>, row: usize) {
