@@ -164,8 +164,8 @@ pub(crate) fn build(folder: &Path, options: &Options) -> Result<Built, BuildErro
     Ok(Built { path, bytes: component.len(), digest, core_bytes: module.len() })
 }
 
-/// Removes the components that the operator had under other names, and what was kept of them: a folder has one, by which
-/// pipelines find it.
+/// Removes the components that the operator had under other names, and what was kept of them: a folder has one, by
+/// which pipelines find it.
 fn remove_others(component: &Path) -> io::Result<()> {
     let folder = component.parent().expect("a component lies in a folder");
     for entry in fs::read_dir(folder)? {

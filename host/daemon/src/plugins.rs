@@ -87,7 +87,8 @@ pub(crate) fn built(path: &Path) -> Result<PathBuf, String> {
     }
 }
 
-/// What is probably not meant about the component that a pipeline finds in a folder: that it is not what would be built.
+/// What is probably not meant about the component that a pipeline finds in a folder: that it is not what would be
+/// built.
 pub(crate) fn warning(plugin: &PluginRef, base: &Path) -> Option<String> {
     let PluginRef::Path(path) = plugin else { return None };
     let folder = base.join(path);

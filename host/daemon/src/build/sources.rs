@@ -1,8 +1,9 @@
 //! Whether an operator's sources are still those that its component was built from.
 //!
-//! A build lists the digest of each beside the component, in the form of `sha256sum`. Times would not do: a checkout and a
-//! copy give files new ones. Always true: what belongs to tests alone, to tools or to the documents of an operator is no
-//! source, except within the files of its code. Neighbours: [`super::build`] writes the list, [`crate::plugins`] asks.
+//! A build lists the digest of each beside the component, in the form of `sha256sum`. Times would not do: a checkout
+//! and a copy give files new ones. Always true: what belongs to tests alone, to tools or to the documents of an
+//! operator is no source, except within the files of its code. Neighbours: [`super::build`] writes the list,
+//! [`crate::plugins`] asks.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,8 @@ impl Sources {
     }
 }
 
-/// A source of the operator in a folder that is other than when its component was built, if there is one and it is known.
+/// A source of the operator in a folder that is other than when its component was built, if there is one and it is
+/// known.
 pub(crate) fn changed_since(folder: &Path, component: &Path) -> Option<String> {
     let list = fs::read_to_string(component.with_extension(EXTENSION)).ok()?;
     Sources::of(folder).ok()?.changed_since(&Sources::parse(&list)).map(str::to_owned)

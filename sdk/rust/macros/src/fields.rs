@@ -21,8 +21,8 @@ pub(crate) struct Column<'s> {
     pub(crate) help: String,
 }
 
-/// The fields of the struct below `#[derive(<derive>)]`, each with what `#[<attribute>(..)]` says of it; or what is wrong
-/// with all of them.
+/// The fields of the struct below `#[derive(<derive>)]`, each with what `#[<attribute>(..)]` says of it; or what is
+/// wrong with all of them.
 pub(crate) fn columns<'s>(input: &'s DeriveInput, derive: &str, attribute: &str) -> Result<Vec<Column<'s>>> {
     let Data::Struct(data) = &input.data else {
         return Err(Error::new(input.ident.span(), format!("`{derive}` is for structs with named fields")));

@@ -1,8 +1,8 @@
 //! The derives and attributes of the wasmill SDK. What they mean is said in the crate `wasmill`, which re-exports them.
 //!
 //! Always true: generated code names everything by its full path, and no `unsafe` is written here. A struct in which
-//! something is wrong has the impls of one without fields, so that the mistake is told and nothing that follows from it.
-//! Neighbours: `fields` reads a struct, `row`, `state` and `metrics` make its impls, `operator` wraps a function.
+//! something is wrong has the impls of one without fields, so that the mistake is told and nothing that follows from
+//! it. Neighbours: `fields` reads a struct, `row`, `state` and `metrics` make its impls, `operator` wraps a function.
 #![forbid(unsafe_code)]
 
 mod advice;

@@ -69,8 +69,8 @@ pub(crate) fn refused(refusal: wasmill::plan::Refusal) -> String {
     format!("the operator cannot be opened: {}", refusal.message)
 }
 
-/// Checks that these columns suit the operator, and that the rows are what their columns say. Rows are called as `named`
-/// calls them.
+/// Checks that these columns suit the operator, and that the rows are what their columns say. Rows are called as
+/// `named` calls them.
 ///
 /// # Errors
 /// What does not, in a sentence.
