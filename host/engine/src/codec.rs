@@ -49,9 +49,7 @@ impl Chunk {
     pub(crate) fn letter(&self, record: &[u8], start: usize, line: u32, mut reason: String) -> DeadLetter {
         let len = record.len();
         if len > RECORD_BYTES_MAX {
-            let cut = format!(
-                "the record has {len} bytes, more than the {RECORD_BYTES_MAX} that one may have; it is cut to these"
-            );
+            let cut = too_long(len as u64);
             reason = if reason.is_empty() { cut } else { format!("{reason}; {cut}") };
         }
         DeadLetter {
@@ -67,6 +65,11 @@ impl Chunk {
             record: record[..len.min(RECORD_BYTES_MAX)].to_vec(),
         }
     }
+}
+
+/// What a dead letter says of a record of so many bytes, line end not counted, which is more than one may have.
+pub(crate) fn too_long(bytes: u64) -> String {
+    format!("the record has {bytes} bytes, more than the {RECORD_BYTES_MAX} that one may have; it is cut to these")
 }
 
 /// Which columns to fill and which values to find: one entry a field of the source's schema each.

@@ -1,7 +1,9 @@
 //! The read node: asks a source for what is there, cuts bytes where records end, and gives chunks to the lanes in turn.
 //!
 //! A chunk holds whole records of one partition. What is left of a record waits here for its rest. A record longer than
-//! [`RECORD_BYTES_MAX`] is given up: its beginning goes on as a broken record, the rest is skipped to the next line.
+//! [`RECORD_BYTES_MAX`] is given up: what is over is dropped up to the next line end, and its beginning goes on as a
+//! broken record then, not before. So a position is always where a record begins, and a barrier within a record that
+//! is too long has all of it behind: whoever goes on from there gives it up as a whole, and nobody has before.
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +16,7 @@ use arrow_buffer::Buffer;
 
 use crate::batch::{Batch, Layout, PADDING};
 use crate::clock::{Clock, Micros};
-use crate::codec::{Chunk, Framing};
+use crate::codec::{Chunk, Framing, too_long};
 use crate::coordinator::{Order, Report};
 use crate::counters::SharedCounters;
 use crate::edge::{Message, Parcel};
@@ -85,8 +87,8 @@ struct Partition {
     /// Offset and line of the first byte of `rest`.
     offset: u64,
     line: u64,
-    /// Whether the record at hand was given up and is skipped.
-    skipping: bool,
+    /// Bytes of the record at hand that are over the limit and were dropped.
+    over: u64,
     /// What it begins with, where its format has a header; and whether that is still to come.
     header: Option<Arc<[u8]>>,
     beginning: bool,
@@ -176,7 +178,7 @@ impl ReadNode {
             let Position { partition: name, offset, line } = self.parts.reader.start(number);
             let header = if offset > 0 { self.header(number)? } else { None };
             let (rest, beginning) = (Vec::new(), offset == 0);
-            let new = Partition { name, rest, offset, line, skipping: false, header, beginning };
+            let new = Partition { name, rest, offset, line, over: 0, header, beginning };
             self.partitions.insert(number, new);
         }
         Ok(())
@@ -210,15 +212,8 @@ impl ReadNode {
     fn cut(&mut self, mut bytes: Vec<u8>, now: Micros) {
         let framing = self.parts.framing.as_mut().expect("a source of bytes has a format");
         let partition = self.partitions.get_mut(&self.last).expect("bytes are those of a partition that was met");
-        if partition.skipping {
-            let Some(end) = memchr::memchr(b'\n', &bytes) else {
-                partition.offset += bytes.len() as u64;
-                return;
-            };
-            bytes.drain(..=end);
-            partition.offset += end as u64 + 1;
-            partition.line += 1;
-            partition.skipping = false;
+        if partition.over > 0 {
+            return self.skip(bytes, now);
         }
         if partition.beginning
             && let Some(end) = framing.header(&bytes)
@@ -236,37 +231,59 @@ impl ReadNode {
                 self.send(Message::Chunk(chunk, now));
             }
             None if bytes.len() > RECORD_BYTES_MAX => {
-                let dropped = (bytes.len() - RECORD_BYTES_MAX) as u64;
-                bytes.truncate(RECORD_BYTES_MAX);
-                let reason = format!(
-                    "the record is longer than the limit of {RECORD_BYTES_MAX} bytes; these are its first bytes"
-                );
-                let chunk = self.chunk(self.last, bytes, Some(reason));
-                let partition = self.partition(self.last);
-                (partition.skipping, partition.beginning) = (true, false);
-                partition.offset += dropped;
-                self.send(Message::Chunk(chunk, now));
+                partition.beginning = false;
+                self.skip(bytes, now);
             }
             None => partition.rest = bytes,
         }
+    }
+
+    /// Drops what of the record at hand is over the limit; where that ends, gives the record up and goes on behind it.
+    fn skip(&mut self, mut bytes: Vec<u8>, now: Micros) {
+        let end = memchr::memchr(b'\n', &bytes[RECORD_BYTES_MAX..]);
+        let after = end.map(|end| bytes.split_off(RECORD_BYTES_MAX + end + 1));
+        let partition = self.partition(self.last);
+        partition.over += end.unwrap_or(bytes.len() - RECORD_BYTES_MAX) as u64;
+        bytes.truncate(RECORD_BYTES_MAX);
+        let Some(after) = after else {
+            partition.rest = bytes;
+            return;
+        };
+        self.give_up(self.last, bytes, None, now);
+        let partition = self.partition(self.last);
+        partition.offset += 1;
+        partition.line += 1;
+        self.cut(after, now);
+    }
+
+    /// Sends the beginning of a record that is too long and has ended, and moves on to its end.
+    fn give_up(&mut self, number: u32, beginning: Vec<u8>, broken: Option<String>, now: Micros) {
+        let over = std::mem::take(&mut self.partition(number).over);
+        let cut = too_long(beginning.len() as u64 + over);
+        let reason = broken.map_or_else(|| cut.clone(), |broken| format!("{broken}; {cut}"));
+        let chunk = self.chunk(number, beginning, Some(reason));
+        self.partition(number).offset += over;
+        self.send(Message::Chunk(chunk, now));
     }
 
     /// The partition has ended: what is left is a record without line end, or a broken one.
     fn end(&mut self, partition: u32, broken: Option<String>, now: Micros) {
         let (stopped, number) = (self.state == State::Emptying, partition);
         let partition = self.partition(number);
-        let (rest, skipping) = (std::mem::take(&mut partition.rest), partition.skipping);
+        let (rest, over) = (std::mem::take(&mut partition.rest), partition.over);
         // What ends before its header is whole has no records.
-        let unfinished = !rest.is_empty() && !skipping && !partition.beginning;
+        let unfinished = !rest.is_empty() && !partition.beginning;
         if stopped && broken.is_some() {
             // The record is as good as any, only cut: a pipeline without dead letters must not fail for it.
             match (unfinished, self.parts.dead_letters) {
                 (true, true) => {}
-                (true, false) => return self.parts.counters.unfinished.add(rest.len() as u64),
+                (true, false) => return self.parts.counters.unfinished.add(rest.len() as u64 + over),
                 (false, _) => return,
             }
         }
-        if unfinished || broken.is_some() {
+        if over > 0 {
+            self.give_up(number, rest, broken, now);
+        } else if unfinished || broken.is_some() {
             let chunk = self.chunk(number, rest, broken);
             self.send(Message::Chunk(chunk, now));
         }

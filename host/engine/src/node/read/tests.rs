@@ -4,10 +4,10 @@ use std::sync::mpsc::channel;
 
 use super::*;
 use crate::clock::ManualClock;
-use crate::codec::{self, Format};
+use crate::codec::{self, DecodePlan, Format, Needs};
 use crate::edge::{Rx, edge};
 use crate::node::outbox::{Receiver as Port, Split};
-use crate::schema::Schema;
+use crate::schema::{Field, Kind, Schema};
 
 /// A table whose reading goes on behind its first record.
 struct Table {
@@ -165,6 +165,33 @@ fn a_source_that_is_stopped_brings_what_it_has_taken_and_the_record_at_hand_is_a
 }
 
 #[test]
+fn a_source_that_is_stopped_within_a_record_that_is_too_long_brings_its_beginning_and_both_reasons() {
+    static LONG: [u8; RECORD_BYTES_MAX + 5] = [b'x'; RECORD_BYTES_MAX + 5];
+    for dead_letters in [true, false] {
+        let given = Given {
+            reads: vec![(&LONG, Read::Bytes { partition: 0 })],
+            last: vec![(b"", Read::Broken { partition: 0, reason: "stopped".into() }), (b"", Read::Finished)],
+            gone: Vec::new(),
+        };
+        let mut ends = node(Box::new(given), Format::Raw, dead_letters);
+        let clock = ManualClock::default();
+        ends.node.step(&clock);
+        assert!(ends.chunks.receive().is_none(), "its end has not come");
+        ends.orders.send(Order::Stop).unwrap();
+        while ends.node.step(&clock) == Step::Progressed {}
+        let Some(Message::Chunk(chunk, _)) = ends.chunks.receive() else {
+            assert!(!dead_letters);
+            assert_eq!(ends.node.parts.counters.unfinished.get(), LONG.len() as u64);
+            continue;
+        };
+        let reason = chunk.broken.unwrap();
+        assert!(dead_letters && chunk.len == RECORD_BYTES_MAX, "{} bytes: {reason}", chunk.len);
+        assert!(reason.starts_with(&format!("stopped; {}", codec::too_long(LONG.len() as u64))), "{reason}");
+        assert!(ends.chunks.receive().is_none(), "it is given up once");
+    }
+}
+
+#[test]
 fn a_partition_that_the_source_forgets_is_in_one_more_barrier_and_in_no_other() {
     let end = |partition| (&b""[..], Read::End { partition });
     let reads = vec![(&b"a\n"[..], Read::Bytes { partition: 0 }), end(0), (b"b\n", Read::Bytes { partition: 7 })];
@@ -179,4 +206,118 @@ fn a_partition_that_the_source_forgets_is_in_one_more_barrier_and_in_no_other() 
         seen.push(positions.iter().map(|position| position.partition.to_string()).collect::<Vec<_>>());
     }
     assert_eq!(seen, [vec!["0", "7"], vec!["7"]]);
+}
+
+/// Bytes that can be read on from anywhere, pieces of this size.
+struct Seekable {
+    bytes: Arc<[u8]>,
+    from: Position,
+    at: usize,
+    piece: usize,
+}
+
+impl SourceReader for Seekable {
+    fn seek(&mut self, positions: &[Position]) -> Result<(), SourceError> {
+        self.from = positions[0].clone();
+        self.at = self.from.offset as usize;
+        Ok(())
+    }
+
+    fn read(&mut self, _: Micros, _: usize, _: usize, into: &mut Vec<u8>) -> Result<Read, SourceError> {
+        let end = (self.at + self.piece).min(self.bytes.len());
+        if self.at > end {
+            return Ok(Read::Finished);
+        }
+        if self.at == end {
+            self.at += 1;
+            return Ok(Read::End { partition: 0 });
+        }
+        into.extend_from_slice(&self.bytes[self.at..end]);
+        self.at = end;
+        Ok(Read::Bytes { partition: 0 })
+    }
+
+    fn partition(&self, _: u32) -> Arc<str> {
+        self.from.partition.clone()
+    }
+
+    fn start(&self, _: u32) -> Position {
+        self.from.clone()
+    }
+
+    fn beginning(&mut self, _: u32, max: usize, into: &mut Vec<u8>) -> Result<(), SourceError> {
+        into.extend_from_slice(&self.bytes[..max.min(self.bytes.len())]);
+        Ok(())
+    }
+
+    fn progress(&self) -> Option<(u64, u64)> {
+        None
+    }
+
+    fn acknowledge(&mut self, _: &[Position]) -> Result<(), SourceError> {
+        Ok(())
+    }
+}
+
+/// A record: where it begins, on which line, and why it is bad, if it is.
+type Seen = (u64, Option<u64>, Option<String>);
+
+/// What is read from `from` on in so many steps, and where a barrier after them is; none where nothing was read.
+fn read_on(format: &Format, bytes: &Arc<[u8]>, from: &Position, steps: usize) -> (Vec<Seen>, Option<Position>) {
+    let mut reader = Seekable { bytes: bytes.clone(), from: from.clone(), at: 0, piece: 150_000 };
+    reader.seek(std::slice::from_ref(from)).unwrap();
+    let mut ends = node(Box::new(reader), format.clone(), true);
+    let schema = Schema::new(vec![Field::required("text", Kind::Utf8)]);
+    let needs = Needs { fill: vec![true], locate: vec![false] };
+    let mut decoder = codec::decoder(DecodePlan { format: format.clone(), schema, needs, event_time: None });
+    let mut seen = Vec::new();
+    let mut take = |chunks: &Rx| {
+        while let Some(Message::Chunk(chunk, _)) = chunks.receive() {
+            let decoded = decoder.decode(&chunk);
+            let good = (0..decoded.records.rows).map(|n| (decoded.records.offset(n), decoded.records.line(n), None));
+            let bad = decoded.bad.into_iter().map(|letter| (letter.offset, letter.line, Some(letter.reason)));
+            seen.extend(good.chain(bad));
+        }
+    };
+    for _ in 0..steps {
+        if ends.node.step(&ManualClock::default()) == (Step::Idle { until: None }) {
+            break;
+        }
+        take(&ends.chunks);
+    }
+    ends.orders.send(Order::Barrier { epoch: 1, last: false }).unwrap();
+    while ends.node.step(&ManualClock::default()) == Step::Blocked {
+        take(&ends.chunks);
+    }
+    take(&ends.chunks);
+    seen.sort();
+    let positions = ends.reports.try_iter().find_map(|report| match report {
+        Report::Positions { positions, .. } => Some(positions),
+        _ => None,
+    });
+    (seen, positions.unwrap().pop())
+}
+
+#[test]
+fn a_record_that_is_too_long_is_before_a_barrier_or_behind_it_and_never_both() {
+    let [little, much] = [RECORD_BYTES_MAX + 100_000, 3 * RECORD_BYTES_MAX].map(|len| "x".repeat(len));
+    // In a table the quote that is never closed lasts until a record is too long; the lines behind are records again.
+    let open = format!("\"{}", format!("{}\n", "y".repeat(99_999)).repeat(15));
+    let text = format!("text\na\n{little}\nb\n{much}\nc\n{open}\nd\n{much}");
+    let bytes: Arc<[u8]> = text.as_bytes().into();
+    let start = Position { partition: "p".into(), offset: 0, line: 0 };
+    for format in [Format::Raw, Format::Csv { separator: b',', header: true }] {
+        let (whole, end) = read_on(&format, &bytes, &start, usize::MAX);
+        assert_eq!(end.map(|end| end.offset), Some(bytes.len() as u64));
+        let too_long = whole.iter().filter(|(.., reason)| reason.as_ref().is_some_and(|it| it.contains("more than")));
+        assert!(too_long.count() >= 3, "{whole:?}");
+        for steps in 1..bytes.len().div_ceil(150_000) + 2 {
+            let (mut seen, position) = read_on(&format, &bytes, &start, steps);
+            let position = position.unwrap();
+            let (at, offset) = (&position, position.offset as usize);
+            assert!(offset == 0 || offset == bytes.len() || bytes[offset - 1] == b'\n', "within a record: {at:?}");
+            seen.extend(read_on(&format, &bytes, at, usize::MAX).0);
+            assert_eq!(seen, whole, "with a barrier at {at:?}");
+        }
+    }
 }
