@@ -16,13 +16,16 @@ use std::sync::{Arc, Mutex};
 use arrow_array::{ArrayRef, Int64Array};
 use serde_json::Value;
 use wasmill_engine::operator::{
-    Call, CallError, Context, Effects, Factory, Keys, Operator, OperatorKind, OperatorPlan, TableRows,
+    Action, Call, CallError, Context, Effects, Factory, Keys, Operator, OperatorKind, OperatorPlan, TableRows,
 };
 use wasmill_engine::schema::{Field, Kind};
 use wasmill_tests::assembled::Image;
 use wasmill_wasm::{Component, Engine, Level, Limits, LogLine, encode};
 
 use lies::LIES;
+
+/// The action of a refused row that is to be tried again.
+const RETRY: u32 = 1;
 
 /// Limits under which attacks end soon.
 fn limits() -> Limits {
@@ -196,6 +199,24 @@ fn rows_are_counted_over_all_ports() {
     };
     let error = start(limits(), &liar(answer)).attacked();
     assert_eq!(limit(error), ("output_rows_max", 10_000, 6_000, 6_000));
+}
+
+#[test]
+fn a_wait_of_weeks_before_a_row_is_tried_again_is_refused_and_one_of_a_minute_is_not() {
+    let answer = |ms: u32| {
+        move |image: &mut Image| {
+            let [row, _, _, at, len] = image.reject(7, "later");
+            image.effects(&[], &[[row, RETRY, ms, at, len]], &[])
+        }
+    };
+    let error = start(limits(), &liar(answer(u32::MAX))).attacked();
+    assert_eq!(limit(error), ("retry_ms_max", 60_000, 0, u64::from(u32::MAX)));
+    let error = start(limits(), &liar(answer(60_001))).attacked();
+    assert!(error.to_string().contains("retry_ms_max: limit 60000 ms, in use 0 ms, requested 60001 ms"), "{error}");
+    let effects = start(limits(), &liar(answer(60_000))).call(0, 0..1_000).unwrap();
+    assert_eq!(effects.rejects[0].action, Action::Retry(60_000));
+    let more = Limits { retry_ms_max: u64::MAX, ..limits() };
+    assert!(start(more, &liar(answer(u32::MAX))).call(0, 0..1_000).is_ok());
 }
 
 #[test]

@@ -17,7 +17,7 @@ func (r *refused) Error() string { return r.Reason }
 func Reject(reason string) error { return &refused{batch.Reject{Reason: reason}} }
 
 // Retry refuses a row for now: the host calls again with it after so long, in whole milliseconds, a limited number of
-// times.
+// times. A wait over the pipeline's limit retry_ms_max, a minute where it says nothing, fails the call.
 func Retry(after time.Duration, reason string) error {
 	millis := uint32(min(max(after.Milliseconds(), 0), 1<<32-1))
 	return &refused{batch.Reject{Action: batch.Retry, RetryMillis: millis, Reason: reason}}

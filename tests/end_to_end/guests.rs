@@ -55,6 +55,15 @@ pub(crate) fn repeating_at(poison: u64, times: usize) -> Vec<u8> {
     with(poison, "(i32.const 1)", attack, "")
 }
 
+/// A guest that wants to be called with the first row again after so long, where the `n` of some row is `poison`.
+pub(crate) fn retrying_at(poison: u64, after_ms: u32) -> Vec<u8> {
+    let attack = |image: &mut Image| {
+        let [row, _, _, at, len] = image.reject(0, "later");
+        format!("(return (i32.const {}))", image.effects(&[], &[[row, 1, after_ms, at, len]], &[]))
+    };
+    with(poison, "(i32.const 1)", attack, "")
+}
+
 /// A guest that passes every row on.
 pub(crate) fn passing() -> Vec<u8> {
     attacking(0, "(i32.const 0)", "unreachable")

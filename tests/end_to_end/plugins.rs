@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 use wasmill_tests::process::Folder;
 
-use crate::guests::{attacking_at, passing, poisoned_by, poisoned_once_by, repeating_at};
+use crate::guests::{attacking_at, passing, poisoned_by, poisoned_once_by, repeating_at, retrying_at};
 
 /// A pipeline of one stage, which is the plugin `guest.wasm`; `more` are further keys of the stage.
 fn pipeline(more: &str, dead_letters: bool) -> String {
@@ -133,6 +133,7 @@ fn a_pipeline_that_sets_a_limit_has_it() {
         ("call_ms_max: 50ms", attacking_at(1, "(loop $on (br $on))"), "call_ms_max: limit 50 ms"),
         ("memory_bytes_max: 4MiB", attacking_at(1, grows), "memory_bytes_max: limit 4194304 B"),
         ("output_rows_max: 4000", repeats, "output_rows_max: limit 4000 rows"),
+        ("retry_ms_max: 20ms", retrying_at(1, 21), "retry_ms_max: limit 20 ms"),
     ];
     for (limit, guest, named) in attacks {
         let limited = pipeline("", true).replace("name: guarded", &format!("name: guarded\nlimits: {{ {limit} }}"));

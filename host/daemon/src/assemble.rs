@@ -97,6 +97,7 @@ pub(crate) fn of_guests(limits: &spec::Limits) -> Limits {
         output_rows_max: limits.output_rows_max.unwrap_or(usual.output_rows_max),
         output_bytes_factor: limits.output_bytes_factor.unwrap_or(usual.output_bytes_factor),
         output_bytes_extra: limits.output_bytes_extra.unwrap_or(usual.output_bytes_extra),
+        retry_ms_max: limits.retry_ms_max.unwrap_or(usual.retry_ms_max),
         log_bytes_per_s_max: limits.log_bytes_per_s_max.unwrap_or(usual.log_bytes_per_s_max),
         ..usual
     }

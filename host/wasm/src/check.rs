@@ -149,12 +149,21 @@ impl Check<'_> {
             }
             let action = match action {
                 ActionOut::DeadLetter => Action::DeadLetter,
-                ActionOut::Retry(ms) => Action::Retry(ms),
+                ActionOut::Retry(ms) => self.retry(ms)?,
                 ActionOut::Stop => Action::Stop,
             };
             checked.push(Reject { row, action, reason });
         }
         Ok(checked)
+    }
+
+    /// A wait that whoever waits with the row can bear.
+    fn retry(&self, ms: u32) -> Result<Action, CallError> {
+        let (allowed, requested) = (self.limits.retry_ms_max, u64::from(ms));
+        if requested > allowed {
+            return Err(CallError::Limit { limit: "retry_ms_max", unit: "ms", allowed, current: 0, requested });
+        }
+        Ok(Action::Retry(ms))
     }
 
     fn metrics(&self, metrics: &[u8]) -> Result<Vec<f64>, CallError> {

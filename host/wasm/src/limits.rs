@@ -31,6 +31,8 @@ pub struct Limits {
     pub output_bytes_factor: u64,
     /// Output bytes that are always allowed.
     pub output_bytes_extra: u64,
+    /// Milliseconds that a row may ask to wait before it is tried again: what stands behind it in its lane waits too.
+    pub retry_ms_max: u64,
     /// Output ports of an operator.
     pub ports_max: u64,
     /// Metrics of an operator.
@@ -81,6 +83,7 @@ impl Default for Limits {
             output_rows_max: 10_000,
             output_bytes_factor: 4,
             output_bytes_extra: 1 << 20,
+            retry_ms_max: 60_000,
             ports_max: 8,
             metrics_max: 100,
             handles_max: 1_000,

@@ -95,7 +95,8 @@ pub fn reject<V: From<Reject>>(reason: impl Into<String>) -> V {
     Reject { action: Action::DeadLetter, reason: reason.into() }.into()
 }
 
-/// The host calls again with the row after so many milliseconds, a limited number of times.
+/// The host calls again with the row after so many milliseconds, a limited number of times. A wait over the pipeline's
+/// limit `retry_ms_max`, a minute where it says nothing, fails the call.
 ///
 /// ```
 /// # use wasmill::prelude::*;

@@ -24,6 +24,8 @@ pub(crate) struct Limits {
     /// Bytes that it may answer to each byte, and on top of that.
     pub(crate) output_bytes_factor: Option<u64>,
     pub(crate) output_bytes_extra: Option<u64>,
+    /// Milliseconds that a row may ask to wait before it is tried again.
+    pub(crate) retry_ms_max: Option<u64>,
     /// Bytes that a stage may log in a second.
     pub(crate) log_bytes_per_s_max: Option<u64>,
 }
@@ -43,7 +45,7 @@ const GIB: u64 = 1 << 30;
 /// A limit that can be set: its name, what it counts, and the least and the most that it can be.
 type Limit = (&'static str, Unit, u64, u64, fn(&mut Limits) -> &mut Option<u64>);
 
-const LIMITS: [Limit; 8] = [
+const LIMITS: [Limit; 9] = [
     ("state_bytes_max", Unit::Bytes, MIB, 1 << 40, |limits| &mut limits.state_bytes_max),
     ("emitted_bytes_max", Unit::Bytes, MIB, EMITTED_BYTES_HIGHEST, |limits| &mut limits.emitted_bytes_max),
     ("memory_bytes_max", Unit::Bytes, MIB, 4 * GIB, |limits| &mut limits.memory_bytes_max),
@@ -63,6 +65,7 @@ pub(crate) fn limits(key: &Key, node: &Node, problems: &mut Problems) -> Option<
         let range = format!("from {} to {}", unit.show(least), unit.show(most));
         let problem = match unit.read(&node.value) {
             Some(value) if (least..=most).contains(&value) => {
+    ("retry_ms_max", Unit::Millis, 1, 3_600_000, |limits| &mut limits.retry_ms_max),
                 *place(&mut limits) = Some(value);
                 continue;
             }
