@@ -35,12 +35,22 @@ pub struct Connectors {
 /// Settings of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Bytes of keyed state that the pipeline may hold. Each lane of each keyed stage gets the same share.
+    /// Bytes of keyed state that the pipeline may hold. Each lane of each keyed stage gets the [same
+    /// share](Self::state_share), and none more than that, whatever the others hold.
     pub state_bytes_max: u64,
     /// Bytes that the rows which an operator answers to one message may stand for.
     pub emitted_bytes_max: u64,
     /// How long a batch may take in a stage that says nothing itself, in microseconds.
     pub latency_micros: i64,
+}
+
+impl Settings {
+    /// Bytes of state that a lane of a keyed stage of `graph` may hold.
+    #[must_use]
+    pub fn state_share(&self, graph: &Graph) -> u64 {
+        let keyed = graph.stages.iter().filter(|stage| !stage.key.is_empty());
+        self.state_bytes_max / keyed.map(|stage| u64::from(stage.lanes)).sum::<u64>().max(1)
+    }
 }
 
 impl Default for Settings {

@@ -8,6 +8,8 @@
 
 #[path = "simulation/paces.rs"]
 mod paces;
+#[path = "simulation/shares.rs"]
+mod shares;
 #[path = "simulation/world.rs"]
 mod world;
 #[path = "simulation/input.rs"]
@@ -73,18 +75,30 @@ fn simulate_with(
     rows: i64,
     draft: Draft,
     mut meddle: impl FnMut(&mut Runtime, &mut Dice, &ManualClock),
+    meddle: impl FnMut(&mut Runtime, &mut Dice, &ManualClock),
+) -> (Kept, Kept) {
+    let numbers = Numbers { next: 0, end: rows, row: value_of, dice: Dice(seed ^ 1) };
+    simulate_under(seed, &Settings::default(), numbers, draft, meddle)
+}
+
+/// The same with these settings and rows.
+fn simulate_under(
+    seed: u64,
+    settings: &Settings,
+    numbers: Numbers,
+    draft: Draft,
 ) -> (Kept, Kept) {
     let mut dice = Dice(seed);
     let graph = Graph::build(draft).unwrap();
     let (kept, dead) = (Arc::new(Mutex::new(Kept::default())), Arc::new(Mutex::new(Kept::default())));
     let keeper = |kept: &Arc<Mutex<Kept>>, dice: Dice| Box::new(Keeper { kept: kept.clone(), dice });
     let connectors = Connectors {
-        sources: vec![Box::new(Numbers { next: 0, end: rows, dice: Dice(seed ^ 1) })],
+        sources: vec![Box::new(numbers)],
         sinks: vec![keeper(&kept, Dice(seed ^ 2))],
         dead_letters: Some(keeper(&dead, Dice(seed ^ 3))),
     };
     let plan = Plan::between(None, &graph);
-    let mut runtime = Runtime::apply(&plan, &graph, connectors, &Settings::default()).unwrap();
+    let mut runtime = Runtime::apply(&plan, &graph, connectors, settings).unwrap();
     let clock = ManualClock::default();
     let mut steps = 0u64;
     while !runtime.controls.finished() {

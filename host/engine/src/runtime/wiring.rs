@@ -95,7 +95,7 @@ pub(super) fn wire(graph: &Graph, connectors: Connectors, settings: &Settings) -
         promises: Vec::new(),
         paces: (0..graph.sources.len()).map(|source| Pace::new(lanes_behind(graph, source))).collect(),
         bounds: vec![0; graph.sources.len()],
-        state_bytes_max: share(graph, settings.state_bytes_max),
+        state_bytes_max: settings.state_share(graph),
     };
     let dead_edges = wiring.connect_dead_letters();
     wiring.connect_stages();
@@ -365,12 +365,6 @@ impl Wiring<'_> {
 fn lanes_behind(graph: &Graph, source: usize) -> usize {
     let behind = |(number, _): &(usize, &Stage)| graph.sources_of(*number).contains(&source);
     graph.stages.iter().enumerate().filter(behind).map(|(_, stage)| stage.lanes as usize).sum()
-}
-
-/// How much of the pipeline's state a lane of a keyed stage may have.
-fn share(graph: &Graph, state_bytes_max: u64) -> u64 {
-    let keyed = graph.stages.iter().filter(|stage| !stage.key.is_empty());
-    state_bytes_max / keyed.map(|stage| u64::from(stage.lanes)).sum::<u64>().max(1)
 }
 
 /// An edge from each sending lane; one entry a receiving lane.

@@ -47,6 +47,8 @@ const SHY_OF_KEYED: i64 = 2 * 341;
 pub(crate) struct Numbers {
     pub(crate) next: i64,
     pub(crate) end: i64,
+    /// Key and value of the row of an id.
+    pub(crate) row: fn(i64) -> (i64, i64),
     pub(crate) dice: Dice,
 }
 
@@ -73,7 +75,7 @@ impl SourceReader for Numbers {
             source: "numbers".into(),
             partition: "0".into(),
             rows: rows as usize,
-            columns: vec![column(&|id| id), column(&|id| value_of(id).0), column(&|id| value_of(id).1)],
+            columns: vec![column(&|id| id), column(&|id| (self.row)(id).0), column(&|id| (self.row)(id).1)],
             event_time: None,
             message: None,
             raw: None,
@@ -104,7 +106,8 @@ pub(crate) struct Kept {
     open: Vec<BTreeMap<String, i64>>,
     prepared: BTreeMap<u64, Vec<BTreeMap<String, i64>>>,
     pub(crate) committed: Vec<BTreeMap<String, i64>>,
-    texts: Vec<String>,
+    /// Why each of them is a dead letter.
+    pub(crate) reasons: Vec<String>,
 }
 
 /// A sink that keeps what it is given.
@@ -139,8 +142,8 @@ impl SinkWriter for Keeper {
                     Kind::Int64 => {
                         values.insert(field.name.to_string(), column.as_primitive::<Int64Type>().value(row));
                     }
-                    Kind::Utf8 if &*field.name == "record" => {
-                        kept.texts.push(column.as_string::<i32>().value(row).to_owned())
+                    Kind::Utf8 if &*field.name == "reason" => {
+                        kept.reasons.push(column.as_string::<i32>().value(row).to_owned())
                     }
                     _ => {}
                 }
