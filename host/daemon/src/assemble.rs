@@ -104,7 +104,7 @@ pub(crate) fn of_guests(limits: &spec::Limits) -> Limits {
 }
 
 /// The limits of the engine's own.
-fn settings(limits: &spec::Limits) -> Settings {
+pub(crate) fn settings(limits: &spec::Limits) -> Settings {
     let usual = Settings::default();
     Settings {
         state_bytes_max: limits.state_bytes_max.unwrap_or(usual.state_bytes_max),

@@ -16,6 +16,7 @@ mod shelf;
 mod history;
 mod rates;
 mod registry;
+mod beside;
 mod planned;
 mod swap;
 mod changes;

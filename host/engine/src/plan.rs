@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::graph::{Graph, Sink, Source, Stage};
 
-/// What kind of thing changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What kind of thing changes, in the order of a record's way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// A source.
     Source,

@@ -16,6 +16,7 @@ use wasmill_engine::plan::{Action, Plan};
 use wasmill_engine::runtime::Controls;
 use wasmill_engine::runtime::change::Change;
 
+use super::beside::Beside;
 use super::disk::{Aside, Desired, DiskError, Goal};
 use super::planned::{Planned, Switched};
 use super::problem::Problem;
@@ -96,7 +97,7 @@ impl Server {
             return Ok(planned);
         }
         if planned.way == "restart" && !replace {
-            return Err(needs_restart(name));
+            return Err(needs_restart(name, &planned.changes));
         }
         // First on disk, so that a disk that is full changes nothing.
         let aside = found.bring(&self.compiled).and_then(|()| self.disk.keep_aside(&desired)).map_err(|error| {
@@ -150,18 +151,19 @@ impl Server {
         let before = pipeline.view().desired.clone();
         let running = alive.map(|running| running.ask(|controls| controls.graph().clone()));
         let changes = Plan::between(running.as_ref(), &graph);
-        let same_ends = before.as_ref().is_some_and(|before| self.same_ends(pipeline, before, &spec));
+        let old = before.as_ref().filter(|_| alive.is_some());
+        let beside = old.map_or_else(Beside::default, |old| self.beside(pipeline, old, &spec, &graph));
         let swaps = changes.changes().iter().all(|change| matches!(change.action, Action::Swap { .. }));
         let way = match alive {
             None => "start",
-            Some(_) if !same_ends || !swaps => "restart",
+            Some(_) if beside != Beside::default() || !swaps => "restart",
             Some(_) if changes.changes().is_empty() => "nothing",
             Some(_) => "swap",
         };
         let revision = before.as_ref().map_or(0, |before| before.revision);
-        let planned = self.planned((name, revision), alive.map(|alive| &**alive), &graph, (way, false))?;
+        let planned = self.planned((name, revision), alive.map(|alive| &**alive), (&graph, &spec.limits), (way, false));
         let warnings = serde_json::to_value(&spec.warnings.diagnostics).unwrap_or_default();
-        let planned = Planned { warnings, ..planned };
+        let planned = Planned { warnings, changes: beside.with(changes.changes()), ..planned };
         let last = before.as_ref().map_or_else(|| self.revisions.load(Ordering::SeqCst), |before| before.revision);
         let plugins = digests(before.as_ref(), &found.digests);
         let goal =
@@ -190,12 +192,12 @@ impl Server {
         Ok(switched)
     }
 
-    /// Whether sources, sinks and limits are configured as before: the plan knows rows only.
-    fn same_ends(&self, pipeline: &Pipeline, before: &Desired, spec: &Spec) -> bool {
-        self.read(pipeline, before).is_ok_and(|(old, _)| {
-            (&old.sources, &old.sinks, &old.dead_letters, &old.base, &old.limits)
-                == (&spec.sources, &spec.sinks, &spec.dead_letters, &spec.base, &spec.limits)
-        })
+    /// What a file says otherwise than the one before, beside rows and code, which the plan knows.
+    fn beside(&self, pipeline: &Pipeline, before: &Desired, spec: &Spec, graph: &Graph) -> Beside {
+        match self.read(pipeline, before) {
+            Ok((old, of_old)) => Beside::between((&old, &of_old), (spec, graph)),
+            Err(_) => Beside { ends: Vec::new(), more: vec!["replace a file that cannot be read any more".to_owned()] },
+        }
     }
 
     /// Has a pipeline run from its beginning, in place of what runs; if that is not possible, that is started again.
@@ -347,10 +349,11 @@ fn not_written(error: DiskError, done: &str) -> Problem {
     Problem::from(error).after(&format!("{done}, but what it shall be cannot be written down, and is what it was"))
 }
 
-fn needs_restart(name: &str) -> Problem {
+fn needs_restart(name: &str, changes: &[String]) -> Problem {
     let detail = format!(
-        "pipeline {name} runs, and this changes more than the code of stages; apply it with `replace` to drain it and \
-         start it anew, with empty state and from the beginning of its sources"
+        "pipeline {name} runs, and this changes more than the code of stages ({}); apply it with `replace` to drain it \
+         and start it anew, with empty state and from the beginning of its sources",
+        changes.join(", ")
     );
     Problem::conflict("needs-restart", detail)
 }

@@ -10,12 +10,14 @@ use serde::Serialize;
 use serde_json::Value;
 use wasmill_engine::graph::{Graph, Stage};
 use wasmill_engine::plan::{Action, Part, Plan};
+use wasmill_engine::runtime::Status;
 use wasmill_engine::runtime::change::{Carry, Change, ChangeError, fits, schema};
-use wasmill_engine::runtime::{Settings, Status};
 
 use super::problem::Problem;
 use super::registry::Server;
 use super::running::Running;
+use crate::assemble;
+use crate::spec::Limits;
 
 /// What an apply or a swap would do, or did.
 #[derive(Debug, Serialize)]
@@ -121,6 +123,8 @@ pub(crate) struct Between<'a> {
     pub(crate) may_drop: bool,
     /// Bytes of memory that an instance may have.
     pub(crate) memory_bytes_max: u64,
+    /// Bytes of state that a lane may have.
+    pub(crate) state_share: u64,
 }
 
 impl Between<'_> {
@@ -164,7 +168,7 @@ impl Between<'_> {
                 lanes,
                 instances,
                 memory_bytes_max: instances * self.memory_bytes_max,
-                state_bytes_max: if keyed { lanes * Settings::default().state_bytes_max } else { 0 },
+                state_bytes_max: if keyed { lanes * self.state_share } else { 0 },
             },
         }
     }
@@ -219,23 +223,21 @@ impl Needs {
 }
 
 impl Server {
-    /// What it would come to, if `running` became `wanted` in that way.
-    ///
-    /// # Errors
-    /// There is no engine for code.
+    /// What it would come to, if `running` became `wanted`, under these limits, in that way.
     pub(crate) fn planned(
         &self,
         (pipeline, revision): (&str, u64),
         running: Option<&Running>,
-        wanted: &Graph,
+        (wanted, limits): (&Graph, &Limits),
         (way, may_drop): (&'static str, bool),
-    ) -> Result<Planned, Problem> {
-        let memory_bytes_max = self.world.engine().map_err(Problem::failed)?.limits().memory_bytes_max;
+    ) -> Planned {
+        let memory_bytes_max = assemble::of_guests(limits).memory_bytes_max;
+        let state_share = assemble::settings(limits).state_share(wanted);
         let graph = running.map(|running| running.ask(|controls| controls.graph().clone()));
         let running = graph.as_ref().zip(running.map(|running| &running.status[..]));
         let changes = Plan::between(graph.as_ref(), wanted);
-        let stages = Between { running, wanted, way, may_drop, memory_bytes_max }.stages();
-        Ok(Planned {
+        let stages = Between { running, wanted, way, may_drop, memory_bytes_max, state_share }.stages();
+        Planned {
             pipeline: pipeline.to_owned(),
             revision,
             way,
@@ -248,7 +250,7 @@ impl Server {
             swapped: Vec::new(),
             refused: None,
             warnings: Value::Array(Vec::new()),
-        })
+        }
     }
 }
 
@@ -330,7 +332,8 @@ mod tests {
         let of_stage = Status { part: Part::Stage, name: "keep".into(), counters, metrics: None, inputs: Vec::new() };
         let status = [of_stage];
         let running = (way != "start").then_some((&running, &status[..]));
-        let between = Between { running, wanted: &wanted, way, may_drop: false, memory_bytes_max: 1_000 };
+        let between =
+            Between { running, wanted: &wanted, way, may_drop: false, memory_bytes_max: 1_000, state_share: 500 };
         let mut stages = between.stages();
         assert_eq!(stages.len(), 1);
         stages.remove(0)
@@ -368,8 +371,7 @@ mod tests {
         let swap = planned("swap", code(n()));
         assert_eq!(swap.new_imports, ["log"]);
         assert_eq!((swap.from.as_deref(), swap.to.as_deref()), (Some("old"), Some("new")));
-        let state_bytes_max = 2 * Settings::default().state_bytes_max;
-        let twice = Needs { lanes: 2, instances: 4, memory_bytes_max: 4_000, state_bytes_max };
+        let twice = Needs { lanes: 2, instances: 4, memory_bytes_max: 4_000, state_bytes_max: 1_000 };
         assert_eq!(swap.needs, twice, "both are there while the new one is watched");
         assert_eq!(planned("restart", code(n())).needs, Needs { instances: 2, memory_bytes_max: 2_000, ..twice });
     }

@@ -133,11 +133,11 @@ impl Server {
         let wanted = match with_code(&graph, number, &component) {
             Ok(wanted) => wanted,
             Err(problem) => {
-                let planned = self.planned((name, revision), Some(&running), &graph, ("swap", back))?;
+                let planned = self.planned((name, revision), Some(&running), (&graph, &limits), ("swap", back));
                 return Ok(planned.refused(&problem));
             }
         };
-        let mut planned = self.planned((name, revision), Some(&running), &wanted, ("swap", back))?;
+        let mut planned = self.planned((name, revision), Some(&running), (&wanted, &limits), ("swap", back));
         if planned.changes.is_empty() {
             return Ok(Planned { way: "nothing", ..planned });
         }

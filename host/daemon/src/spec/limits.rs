@@ -30,6 +30,18 @@ pub(crate) struct Limits {
     pub(crate) log_bytes_per_s_max: Option<u64>,
 }
 
+impl Limits {
+    /// How they differ from those before, a sentence each.
+    pub(crate) fn changes(mut self, mut before: Self) -> Vec<String> {
+        let shown = |unit: Unit, value: Option<u64>| value.map_or("its default".to_owned(), |value| unit.show(value));
+        let change = |(name, unit, _, _, place): Limit| {
+            let (from, to) = (*place(&mut before), *place(&mut self));
+            (from != to).then(|| format!("change limit {name} from {} to {}", shown(unit, from), shown(unit, to)))
+        };
+        LIMITS.into_iter().filter_map(change).collect()
+    }
+}
+
 /// What a limit counts.
 #[derive(Clone, Copy)]
 enum Unit {
@@ -53,6 +65,7 @@ const LIMITS: [Limit; 9] = [
     ("output_rows_max", Unit::Count, 1, 1_000_000, |limits| &mut limits.output_rows_max),
     ("output_bytes_factor", Unit::Count, 0, 1_000, |limits| &mut limits.output_bytes_factor),
     ("output_bytes_extra", Unit::Bytes, KIB, EMITTED_BYTES_HIGHEST, |limits| &mut limits.output_bytes_extra),
+    ("retry_ms_max", Unit::Millis, 1, 3_600_000, |limits| &mut limits.retry_ms_max),
     ("log_bytes_per_s_max", Unit::Bytes, 0, GIB, |limits| &mut limits.log_bytes_per_s_max),
 ];
 
@@ -65,7 +78,6 @@ pub(crate) fn limits(key: &Key, node: &Node, problems: &mut Problems) -> Option<
         let range = format!("from {} to {}", unit.show(least), unit.show(most));
         let problem = match unit.read(&node.value) {
             Some(value) if (least..=most).contains(&value) => {
-    ("retry_ms_max", Unit::Millis, 1, 3_600_000, |limits| &mut limits.retry_ms_max),
                 *place(&mut limits) = Some(value);
                 continue;
             }
