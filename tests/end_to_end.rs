@@ -11,6 +11,8 @@ mod guests;
 mod serve;
 #[path = "end_to_end/plans.rs"]
 mod plans;
+#[path = "end_to_end/ends.rs"]
+mod ends;
 #[path = "end_to_end/seen.rs"]
 mod seen;
 #[path = "end_to_end/faults.rs"]

@@ -64,6 +64,16 @@ pub(crate) fn retrying_at(poison: u64, after_ms: u32) -> Vec<u8> {
     with(poison, "(i32.const 1)", attack, "")
 }
 
+/// A guest that counts so far before it passes a row on whose `n` is `poison`.
+pub(crate) fn slow_at(poison: u64, rounds: u64) -> Vec<u8> {
+    let count = format!(
+        "(func $count (local $i i64) (loop $on
+           (local.set $i (i64.add (local.get $i) (i64.const 1)))
+           (br_if $on (i64.lt_u (local.get $i) (i64.const {rounds})))))"
+    );
+    with(poison, "(i32.const 1)", |_| "(call $count)".to_owned(), &count)
+}
+
 /// A guest that passes every row on.
 pub(crate) fn passing() -> Vec<u8> {
     attacking(0, "(i32.const 0)", "unreachable")

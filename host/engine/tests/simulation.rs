@@ -69,12 +69,12 @@ fn simulate(seed: u64, rows: i64, lanes: [u32; 3]) -> (Kept, Kept) {
     simulate_with(seed, rows, draft(lanes), |_, _, _| {})
 }
 
-/// The same for that pipeline; `meddle` is called now and then and may change what runs.
+/// The same for that pipeline; `meddle` is called now and then and may change what runs, and once more when all is
+/// over.
 fn simulate_with(
     seed: u64,
     rows: i64,
     draft: Draft,
-    mut meddle: impl FnMut(&mut Runtime, &mut Dice, &ManualClock),
     meddle: impl FnMut(&mut Runtime, &mut Dice, &ManualClock),
 ) -> (Kept, Kept) {
     let numbers = Numbers { next: 0, end: rows, row: value_of, dice: Dice(seed ^ 1) };
@@ -87,6 +87,7 @@ fn simulate_under(
     settings: &Settings,
     numbers: Numbers,
     draft: Draft,
+    mut meddle: impl FnMut(&mut Runtime, &mut Dice, &ManualClock),
 ) -> (Kept, Kept) {
     let mut dice = Dice(seed);
     let graph = Graph::build(draft).unwrap();
@@ -117,6 +118,11 @@ fn simulate_under(
         steps += 1;
         assert!(steps < 5_000_000, "seed {seed}: no end after {steps} steps");
     }
+    let steps =
+        |runtime: &mut Runtime| runtime.nodes.iter_mut().map(|placed| placed.node.step(&clock)).collect::<Vec<_>>();
+    while steps(&mut runtime).iter().any(|step| *step != Step::Finished) {}
+    runtime.controls.pump();
+    meddle(&mut runtime, &mut dice, &clock);
     reconcile(seed, &runtime);
     drop(runtime);
     let take = |kept: Arc<Mutex<Kept>>| Arc::into_inner(kept).unwrap().into_inner().unwrap();

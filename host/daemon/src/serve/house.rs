@@ -222,10 +222,10 @@ impl Server {
     }
 }
 
-/// The digest that a stage works with, and whether it went back to it from a newer version.
+/// The digest that a stage works with, and whether it went back to it from a newer version, or is not there yet.
 fn works(running: &Running, stage: &str) -> Option<(String, bool)> {
     running.ask(|controls| {
-        let (live, _) = controls.stages().live(stage)?;
+        let live = controls.stages().works(stage)?;
         let newest = controls.stages().versions(stage)?.last()?.number;
         Some((live.digest().to_owned(), live.number < newest))
     })

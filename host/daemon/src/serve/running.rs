@@ -329,6 +329,9 @@ struct Charge {
 impl Work for Charge {
     fn turn(&mut self, _: Instant) -> Turn {
         let of = &self.of;
+        // Looked at before the reports: a lane that is over by now has told all that it had to, and if it was the last,
+        // what comes of that says how the pipeline ended.
+        let over = of.lanes.load(Ordering::SeqCst) == 0;
         let mut controls = hold(&of.controls);
         let mut ring = controls.pump();
         let events = controls.events();
@@ -348,7 +351,7 @@ impl Work for Charge {
         if ring {
             of.ringer.lanes();
         }
-        if of.lanes.load(Ordering::SeqCst) > 0 {
+        if !over {
             return Turn::Wait(wait);
         }
         let failure = hold(&of.failure).take();

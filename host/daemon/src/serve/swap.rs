@@ -73,6 +73,7 @@ fn refused(error: &ChangeError) -> Problem {
     let kind = match error {
         ChangeError::NotWhileRunning { .. } => return Problem::conflict("not-while-running", error.to_string()),
         ChangeError::Busy { .. } | ChangeError::Stale { .. } => return Problem::conflict("busy", error.to_string()),
+        ChangeError::Ended { stage } => return ended(stage),
         ChangeError::Kind { .. } => "other-kind",
         ChangeError::Ports { .. } => "other-ports",
         ChangeError::State { .. } => "other-state",

@@ -100,4 +100,6 @@ pub enum News {
         /// How long rows waited for the failed call and the switch, in microseconds.
         waited: Micros,
     },
+    /// Its input has ended, whatever the version: it takes no orders any more.
+    Ended,
 }

@@ -22,7 +22,7 @@ use crate::graph::Stage;
 use crate::key;
 use crate::limits::{BATCH_ROWS_MAX, SWEEP_EVERY_MICROS, SWEEP_KEYS};
 use crate::node::code::{Code, Room};
-use crate::node::order::{Side, StageOrder, StageReport, Tap};
+use crate::node::order::{News, Side, StageOrder, StageReport, Tap};
 use crate::node::outbox::Outbox;
 use crate::node::work::{Task, Work};
 use crate::node::{Node, Step};
@@ -235,6 +235,9 @@ impl Node for StageNode {
             }
             other => {
                 self.rest(clock);
+                if matches!(other, Delivery::End) {
+                    self.tell(self.parts.code.version.number, News::Ended);
+                }
                 self.parts.outbox.pass(&other)
             }
         }

@@ -98,6 +98,12 @@ pub enum ChangeError {
         /// The stage.
         stage: Arc<str>,
     },
+    /// There are no more rows.
+    #[error("stage {stage} gets no more rows: the input of the pipeline has ended")]
+    Ended {
+        /// The stage.
+        stage: Arc<str>,
+    },
     /// The last change of the stage is still on its way.
     #[error("stage {stage} is still switching to version {version}; try again")]
     Busy {

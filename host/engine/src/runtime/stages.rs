@@ -1,7 +1,8 @@
 //! The stages of a running pipeline: which version of their code each lane has, and what happened to it.
 //!
 //! Always true: a stage switches to one version at a time, and until every lane has passed the watch of the new one,
-//! the lanes can go back. If one lane goes back, all do.
+//! the lanes can go back. If one lane goes back, all do. A lane whose input has ended has no rows for any code: nobody
+//! waits for it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -85,6 +86,8 @@ struct Switch {
     why: Option<String>,
     /// Whether the lanes were told that it is good: once, however often somebody asks.
     good: bool,
+    /// Whether it was told that every lane works with it.
+    told: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +105,8 @@ pub(super) struct Lanes {
     live: Arc<Version>,
     last: u64,
     switch: Option<Switch>,
+    /// For each lane whether its input has ended: it takes no orders any more.
+    ended: Vec<bool>,
     /// Held by each look of a lane.
     taps: Arc<()>,
 }
@@ -109,8 +114,8 @@ pub(super) struct Lanes {
 impl Lanes {
     /// Lanes that all work with this version.
     pub(super) fn new(version: Arc<Version>, orders: Vec<Sender<StageOrder>>) -> Self {
-        let (versions, last) = ([version.clone()].into(), version.number);
-        Self { orders, versions, last, live: version, switch: None, taps: Arc::default() }
+        let (versions, last, ended) = ([version.clone()].into(), version.number, vec![false; orders.len()]);
+        Self { orders, versions, last, live: version, switch: None, ended, taps: Arc::default() }
     }
 
     fn tell(&self, order: impl Fn() -> StageOrder) {
@@ -122,8 +127,10 @@ impl Lanes {
         match &self.switch {
             None => Phase::Settled,
             Some(switch) if switch.why.is_some() => Phase::GoingBack,
-            Some(switch) if switch.lanes.contains(&Progress::Told) => Phase::Switching,
-            Some(_) => Phase::Watched,
+            Some(switch) => {
+                let waits = |(lane, ended): (&Progress, &bool)| *lane == Progress::Told && !ended;
+                if switch.lanes.iter().zip(&self.ended).any(waits) { Phase::Switching } else { Phase::Watched }
+            }
         }
     }
 
@@ -141,50 +148,70 @@ impl Lanes {
         if self.versions.len() > VERSIONS_MAX {
             self.versions.pop_front();
         }
-        self.switch = Some(Switch { version, before, lanes, waited: 0, keys: 0, why: None, good: false });
+        self.switch = Some(Switch { version, before, lanes, waited: 0, keys: 0, why: None, good: false, told: false });
     }
 
-    /// What a report comes to.
-    fn report(&mut self, report: StageReport) -> Option<StageEvent> {
+    /// Takes a report, and tells what the lanes have come to.
+    fn report(&mut self, report: StageReport, events: &mut Vec<StageEvent>) {
         let StageReport { lane, version, news, .. } = report;
-        let switch = self.switch.as_mut().filter(|switch| switch.version.number == version)?;
-        let stage = switch.version.stage.name.clone();
-        let done = |switch: &Switch, least: &[Progress]| switch.lanes.iter().all(|lane| least.contains(lane));
-        match news {
-            News::Installed { waited, keys } => {
-                switch.lanes[lane as usize] = Progress::Installed;
+        let (lane, mut back) = (lane as usize, false);
+        match (news, self.switch.as_mut().filter(|switch| switch.version.number == version)) {
+            (News::Ended, _) => self.ended[lane] = true,
+            (_, None) => return,
+            (News::Installed { waited, keys }, Some(switch)) => {
+                switch.lanes[lane] = Progress::Installed;
                 switch.waited = switch.waited.max(waited);
                 switch.keys += keys;
-                let all = switch.why.is_none() && done(switch, &[Progress::Installed, Progress::Passed]);
-                all.then_some(StageEvent::Switched { stage, version, waited: switch.waited, keys: switch.keys })
             }
-            News::Passed => {
-                switch.lanes[lane as usize] = Progress::Passed;
-                if !done(switch, &[Progress::Passed]) {
-                    return None;
-                }
-                self.switch = None;
-                self.tell(|| StageOrder::Forget { version });
-                Some(StageEvent::Settled { stage, version })
-            }
-            News::Back { why, waited } => {
-                switch.lanes[lane as usize] = Progress::Back;
+            (News::Passed, Some(switch)) => switch.lanes[lane] = Progress::Passed,
+            (News::Back { why, waited }, Some(switch)) => {
+                switch.lanes[lane] = Progress::Back;
                 switch.waited = switch.waited.max(waited);
-                let first = switch.why.is_none();
-                if let (Some(why), true) = (why, first) {
-                    switch.why = Some(why);
-                }
-                if done(switch, &[Progress::Back]) {
-                    let switch = self.switch.take()?;
-                    self.live = switch.before;
-                    let (to, why) = (self.live.number, switch.why.unwrap_or_default());
-                    return Some(StageEvent::WentBack { stage, version, to, why, waited: switch.waited });
-                }
-                if first {
-                    self.tell(|| StageOrder::Back { version });
-                }
-                None
+                back = switch.why.is_none();
+                switch.why = switch.why.take().or(why);
             }
+        }
+        self.come_to(events);
+        if back && self.switch.is_some() {
+            self.tell(|| StageOrder::Back { version });
+        }
+    }
+
+    /// Tells what the lanes have come to together. One whose input has ended has no say in it.
+    fn come_to(&mut self, events: &mut Vec<StageEvent>) {
+        let Some(switch) = &mut self.switch else { return };
+        let (stage, version) = (switch.version.stage.name.clone(), switch.version.number);
+        let all = |least: &[Progress]| {
+            switch.lanes.iter().zip(&self.ended).all(|(lane, ended)| *ended || least.contains(lane))
+        };
+        if let Some(why) = &switch.why {
+            if all(&[Progress::Back]) {
+                let (to, why, waited) = (switch.before.number, why.clone(), switch.waited);
+                events.push(StageEvent::WentBack { stage, version, to, why, waited });
+                self.live = switch.before.clone();
+                self.switch = None;
+            }
+            return;
+        }
+        if all(&[]) && switch.lanes.iter().all(|lane| *lane == Progress::Told) {
+            // No lane has heard of it before its input ended: nothing has happened.
+            self.live = switch.before.clone();
+            self.switch = None;
+            return;
+        }
+        let (switched, passed) = (all(&[Progress::Installed, Progress::Passed]), all(&[Progress::Passed]));
+        if switched && !std::mem::replace(&mut switch.told, true) {
+            events.push(StageEvent::Switched {
+                stage: stage.clone(),
+                version,
+                waited: switch.waited,
+                keys: switch.keys,
+            });
+        }
+        if passed {
+            self.switch = None;
+            self.tell(|| StageOrder::Forget { version });
+            events.push(StageEvent::Settled { stage, version });
         }
     }
 }
@@ -219,6 +246,14 @@ impl Stages {
         self.find(stage).map(|lanes| (lanes.live.clone(), lanes.phase()))
     }
 
+    /// The version that the lanes of a stage work with; while they switch, the one before.
+    #[must_use]
+    pub fn works(&self, stage: &str) -> Option<Arc<Version>> {
+        let lanes = self.find(stage)?;
+        let switching = lanes.switch.as_ref().filter(|_| lanes.phase() == Phase::Switching);
+        Some(switching.map_or(&lanes.live, |switch| &switch.before).clone())
+    }
+
     /// Shows rows of a stage for as long as `reader` lives.
     ///
     /// # Errors
@@ -241,6 +276,9 @@ impl Stages {
     pub(super) fn check(&mut self, change: &Change) -> Result<(), ChangeError> {
         for swap in &change.swaps {
             let (lanes, stage) = (&mut self.lanes[swap.stage], swap.wanted.name.clone());
+            if lanes.ended.contains(&true) {
+                return Err(ChangeError::Ended { stage });
+            }
             let phase = lanes.phase();
             if let Some(switch) = &mut lanes.switch {
                 let version = switch.version.number;
@@ -271,9 +309,8 @@ impl Stages {
         while let Ok(report) = self.reports.try_recv() {
             let number = report.stage;
             any = true;
-            let event = self.lanes[number].report(report);
+            self.lanes[number].report(report, &mut self.events);
             self.graph.stages[number] = (*self.lanes[number].live.stage).clone();
-            self.events.extend(event);
         }
         any
     }

@@ -9,6 +9,7 @@ use wasmill_engine::batch::Batch;
 use wasmill_engine::clock::ManualClock;
 use wasmill_engine::graph::Graph;
 use wasmill_engine::limits::{STAGE_TAPS_MAX, WATCH_BATCHES};
+use wasmill_engine::node::Step;
 use wasmill_engine::node::order::Side;
 use wasmill_engine::operator::{
     Call, CallError, Effects, Factory, Operator, OperatorKind, OperatorPlan, Refusal, SharedFactory,
@@ -184,7 +185,7 @@ fn meddle(seed: u64, seen: &mut Seen, runtime: &mut Runtime, dice: &mut Dice) {
     match apply(runtime, change) {
         Ok(()) if broken => seen.broken = Some(seen.number),
         Ok(()) if keyed => seen.wide = wide,
-        Ok(()) | Err(ChangeError::Busy { .. }) => {}
+        Ok(()) | Err(ChangeError::Busy { .. } | ChangeError::Ended { .. }) => {}
         Err(error) => panic!("{error}"),
     }
 }
@@ -224,6 +225,57 @@ fn lanes_of_a_stage_never_part_however_hastily_its_code_is_changed() {
         back += seen.back;
     }
     assert!(back > 60, "{back} back");
+}
+
+#[test]
+fn a_change_that_the_end_of_the_input_overtakes_is_done_or_never_was_and_nobody_waits_for_it() {
+    let (mut switched, mut never) = (0, 0);
+    for seed in 0..600 {
+        let (mut last, mut told, mut ended, mut live) = (1, BTreeMap::new(), false, 0);
+        let rows = 1 + seed as i64 % 50;
+        let (kept, _) = simulate_with(seed, rows, draft([1, 2, 3]), |runtime, dice, clock| {
+            let change = prepare(runtime, "sum", Other::new(Arc::new(Sum), last), &[], false).unwrap();
+            let checked = runtime.controls.check(&change);
+            // What the nodes report in these steps nobody has heard when the change is applied.
+            for _ in 0..dice.roll(300) {
+                let node = dice.roll(runtime.nodes.len() as u64) as usize;
+                runtime.nodes[node].node.step(clock);
+            }
+            match checked {
+                Ok(()) => {
+                    runtime.controls.apply(change);
+                    last += 1;
+                }
+                Err(ChangeError::Ended { .. }) => ended = true,
+                Err(ChangeError::Busy { .. }) => {}
+                Err(error) => panic!("seed {seed}: {error}"),
+            }
+            if runtime.nodes.iter_mut().any(|placed| placed.node.step(clock) != Step::Finished) {
+                return;
+            }
+            runtime.controls.pump();
+            for event in runtime.controls.events() {
+                let (StageEvent::Switched { version, .. } | StageEvent::Settled { version, .. }) = event else {
+                    panic!("seed {seed}: {event:?}");
+                };
+                *told.entry(version).or_insert(0) += 1;
+            }
+            let (version, phase) = runtime.controls.stages().live("sum").unwrap();
+            assert_eq!(phase, Phase::Settled, "seed {seed}: nothing is on its way any more");
+            live = version.number;
+        });
+        assert!(ended && last - live <= 1, "seed {seed}: of {last} versions {live} works, ended: {ended}");
+        let numbers: Vec<u64> = told.keys().copied().collect();
+        assert_eq!(numbers, (2..=live).collect::<Vec<_>>(), "seed {seed}: who waits for one that works hears of it");
+        assert!(told.values().all(|events| *events == 2), "seed {seed}: each has switched and settled: {told:?}");
+        (switched, never) = (switched + live - 1, never + last - live);
+        let mut by_key = BTreeMap::new();
+        for row in kept.committed {
+            by_key.entry(row["key"]).or_insert_with(Vec::new).push(row);
+        }
+        check_keys(seed, rows, &by_key);
+    }
+    assert!(switched > 100 && never > 5, "{switched} switched, {never} never did");
 }
 
 /// A runtime that is stepped until `enough`, and asked then.

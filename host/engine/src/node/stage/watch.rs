@@ -166,7 +166,7 @@ impl StageNode {
         Ok(())
     }
 
-    fn tell(&self, version: u64, news: News) {
+    pub(super) fn tell(&self, version: u64, news: News) {
         let (stage, lane) = (self.parts.number, self.parts.lane);
         // Nobody listens once the pipeline is over.
         drop(self.parts.reports.send(StageReport { stage, lane, version, news }));
