@@ -267,7 +267,8 @@ mod tests {
 
     #[test]
     fn a_module_that_was_made_for_another_text_of_the_contract_is_told_what_to_do() {
-        let module = format!("{PACKAGE}[lib]\ncrate-type = [\"cdylib\"]");
+        // Another name than the module beside it has, which is built at the same time into the same folder of targets.
+        let module = format!("{}[lib]\ncrate-type = [\"cdylib\"]", PACKAGE.replace("tried", "elsewhere"));
         let source = "#[used]\n#[unsafe(link_section = \"wasmill:contract\")]\nstatic TEXT: [u8; 4] = *b\"0123\";";
         let told = refused(package(&module, source).path());
         assert!(told.contains("was built for the contract with digest 0123"), "{told}");
