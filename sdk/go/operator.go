@@ -57,70 +57,88 @@ func Version(version uint32) Option { return func(s *settings) { s.version = ver
 
 // Map is an operator that makes a row of each row.
 func Map[I, T any](each func(I) T, options ...Option) batch.Transform {
-	var work rows[I, NoConfig, T]
-	return work.transform(options, func(rows []I) {
-		main := &work.out.main
-		main.rows = sized(main.rows, len(rows))
-		made, number := main.rows, 0
-		// Four in a turn, see collect.
-		for ; number+4 <= len(rows); number += 4 {
-			four, made := rows[number:number+4:number+4], made[number:number+4:number+4]
-			made[0] = each(four[0])
-			made[1] = each(four[1])
-			made[2] = each(four[2])
-			made[3] = each(four[3])
+	loop := newLoop[I, none, NoConfig, T](each)
+	loop.Run = func() {
+		rows := loop.Rows
+		made := loop.Made[:len(rows)]
+		for row := range rows {
+			made[row] = each(rows[row])
 		}
-		for ; number < len(rows); number++ {
-			made[number] = each(rows[number])
-		}
+	}
+	work := rows[I, none, NoConfig, T]{loop: loop}
+	return work.transform(options, func(loop *Loop[I, none, NoConfig, T]) {
+		main := &loop.Out.main
+		main.rows = sized(main.rows, len(loop.Rows))
+		loop.Made = main.rows
+		loop.Run()
 	})
 }
 
 // Filter is an operator that passes the rows for which keep says true, as they are.
 func Filter[I any](keep func(I) bool, options ...Option) batch.Transform {
-	var work rows[I, NoConfig, Same]
-	return work.transform(options, func(rows []I) {
-		main := &work.out.main
-		main.from = sized(main.from, len(rows))
-		kept := 0
-		for number := range rows {
-			if keep(rows[number]) {
-				main.from[kept] = uint32(number)
-				kept++
+	loop := newLoop[I, none, NoConfig, Same](keep)
+	loop.Run = func() {
+		rows, count := loop.Rows, 0
+		kept := loop.Kept[:len(rows)]
+		for row := range rows {
+			if keep(rows[row]) {
+				kept[count] = uint32(row)
+				count++
 			}
 		}
-		main.rows, main.from, main.each = make([]Same, kept), main.from[:kept], false
+		loop.Kept = kept[:count]
+	}
+	work := rows[I, none, NoConfig, Same]{loop: loop}
+	return work.transform(options, func(loop *Loop[I, none, NoConfig, Same]) {
+		main := &loop.Out.main
+		loop.Kept = sized(main.from, len(loop.Rows))
+		loop.Run()
+		main.rows, main.from, main.each = make([]Same, len(loop.Kept)), loop.Kept, false
 	})
 }
 
 // Transform is an operator without state that calls the function for each row, with the configuration and the outputs.
 // A row for which it returns an error is refused, see [Reject].
 func Transform[I, C, T any](each func(I, *C, *Out[T]) error, options ...Option) batch.Transform {
-	var work rows[I, C, T]
-	return work.transform(options, func(rows []I) {
-		out, config, whole := work.out, work.config, true
-		for number := range rows {
-			out.row = uint32(number)
-			if answer := each(rows[number], config, out); answer != nil {
-				out.refuse(answer)
+	loop := newLoop[I, none, C, T](each)
+	loop.Run = func() {
+		rows, config, out := loop.Rows, loop.Config, loop.Out
+		for row := range rows {
+			loop.Begin(row)
+			if answer := each(rows[row], config, out); answer != nil {
+				loop.Refuse(answer)
 			}
-			if whole && len(out.main.rows) == number+1 {
-				continue
+			if !loop.IsEach(row) {
+				loop.Note()
 			}
-			if whole {
-				whole = false
-				out.main.scattered(out.row)
-			}
-			out.main.note(out.row)
 		}
-	})
+	}
+	work := rows[I, none, C, T]{loop: loop}
+	return work.transform(options, func(loop *Loop[I, none, C, T]) { loop.Run() })
 }
 
 // Keyed is an operator with state for each key that calls the function for each row, with the state of the row's key,
 // the configuration and the outputs. The state is kept as the function leaves it, unless it returns an error: then the
 // row is refused, see [Reject], and the state is what it was before the row.
 func Keyed[I, S, C, T any](each func(I, *S, *C, *Out[T]) error, options ...Option) batch.Keyed {
-	var work rows[I, C, T]
+	loop := newLoop[I, S, C, T](each)
+	loop.Run = func() {
+		rows, states, config, out := loop.Rows, loop.States, loop.Config, loop.Out
+		slots := loop.Slots[:len(rows)]
+		for row := range rows {
+			loop.Begin(row)
+			own := &states[slots[row]]
+			before := *own
+			if answer := each(rows[row], own, config, out); answer != nil {
+				*own = before
+				loop.Refuse(answer)
+			}
+			if !loop.IsEach(row) {
+				loop.Note()
+			}
+		}
+	}
+	work := rows[I, S, C, T]{loop: loop}
 	var state states[S]
 	open := func(config []byte, _ []batch.Field) (batch.Plan, error) {
 		plan, err := work.open(config, options)
@@ -132,49 +150,34 @@ func Keyed[I, S, C, T any](each func(I, *S, *C, *Out[T]) error, options ...Optio
 		return plan, err
 	}
 	process := func(context batch.Context, given batch.KeyedRows) (batch.Step, error) {
-		rows, out, config := work.begin(context, given.Rows), work.out, work.config
-		states, slots, whole := state.load(given), given.Slots[:len(rows)], true
-		for number := range rows {
-			out.row = uint32(number)
-			own := &states[slots[number]]
-			before := *own
-			if answer := each(rows[number], own, config, out); answer != nil {
-				*own = before
-				out.refuse(answer)
-			}
-			if whole && len(out.main.rows) == number+1 {
-				continue
-			}
-			if whole {
-				whole = false
-				out.main.scattered(out.row)
-			}
-			out.main.note(out.row)
-		}
-		return batch.Step{Effects: out.effects(given.Count), Tables: state.store(given, out.rejects)}, nil
+		loop := work.begin(context, given.Rows)
+		loop.States, loop.Slots = state.load(given), given.Slots
+		loop.Run()
+		effects := loop.Out.effects(given.Count)
+		return batch.Step{Effects: effects, Tables: state.store(given, effects.Rejects)}, nil
 	}
 	return batch.Keyed{Open: open, Process: process}
 }
 
-// transform is an operator that calls the function for the rows of a batch.
-func (r *rows[I, C, T]) transform(options []Option, work func([]I)) batch.Transform {
+// rows is what all operators of rows have.
+type rows[I, S, C, T any] struct {
+	in   reader[I]
+	loop *Loop[I, S, C, T]
+}
+
+// transform is an operator that has the loop run for the rows of a batch.
+func (r *rows[I, S, C, T]) transform(options []Option, run func(*Loop[I, S, C, T])) batch.Transform {
 	return batch.Transform{
 		Open: func(config []byte, _ []batch.Field) (batch.Plan, error) { return r.open(config, options) },
 		Process: func(context batch.Context, given batch.Rows) (batch.Effects, error) {
-			work(r.begin(context, given))
-			return r.out.effects(given.Count), nil
+			loop := r.begin(context, given)
+			run(loop)
+			return loop.Out.effects(given.Count), nil
 		},
 	}
 }
 
-// rows is what all operators of rows have.
-type rows[I, C, T any] struct {
-	in     reader[I]
-	out    *Out[T]
-	config *C
-}
-
-func (r *rows[I, C, T]) open(config []byte, options []Option) (batch.Plan, error) {
+func (r *rows[I, S, C, T]) open(config []byte, options []Option) (batch.Plan, error) {
 	chosen := chosen(options)
 	in, err := readerOf[I]()
 	if err != nil {
@@ -184,10 +187,11 @@ func (r *rows[I, C, T]) open(config []byte, options []Option) (batch.Plan, error
 	if err != nil {
 		return batch.Plan{}, err
 	}
-	if r.config, err = configOf[C](config); err != nil {
+	r.loop = r.loop.orByName()
+	if r.loop.Config, err = configOf[C](config); err != nil {
 		return batch.Plan{}, err
 	}
-	r.in, r.out = in, newOut[T](chosen.ports, makes)
+	r.in, r.loop.Out = in, newOut[T](chosen.ports, makes)
 	plan := batch.Plan{Metrics: declared()}
 	for _, field := range in.fields {
 		read := batch.Read{Name: field.Name, Kind: field.Kind, Nullable: field.Nullable, Fallback: field.fallback}
@@ -203,10 +207,12 @@ func (r *rows[I, C, T]) open(config []byte, options []Option) (batch.Plan, error
 }
 
 // begin makes rows of the columns of a call.
-func (r *rows[I, C, T]) begin(context batch.Context, given batch.Rows) []I {
+func (r *rows[I, S, C, T]) begin(context batch.Context, given batch.Rows) *Loop[I, S, C, T] {
 	measure()
-	r.out.begin(context)
-	return r.in.read(given.Count, given.Columns)
+	loop := r.loop
+	loop.Out.begin(context)
+	loop.Rows, loop.whole = r.in.read(given.Count, given.Columns), true
+	return loop
 }
 
 func chosen(options []Option) settings {

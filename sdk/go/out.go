@@ -18,6 +18,7 @@ type Out[T any] struct {
 	others  []port[T]
 	names   []string
 	rejects []batch.Reject
+	emits   []batch.Emit
 }
 
 // Emit sends a row to the main port. It may be called any number of times for an input row.
@@ -44,7 +45,7 @@ func (o *Out[T]) To(name string, row T) {
 // Pass sends the input row to the main port as it is. It is for operators whose T is [Same], or another struct without
 // columns; where there is a column to make it panics.
 func (o *Out[T]) Pass() {
-	if len(o.main.writers) > 0 {
+	if len(o.main.writers.each) > 0 {
 		panic(fmt.Sprintf("Pass sends no columns, but %T has some: use Emit", *new(T)))
 	}
 	o.Emit(*new(T))
@@ -93,7 +94,7 @@ func (o *Out[T]) refuse(answer error) {
 
 // effects is all that the call wants done, having had so many rows.
 func (o *Out[T]) effects(rows int) batch.Effects {
-	effects := batch.Effects{Rejects: o.rejects, Metrics: measured()}
+	o.emits = o.emits[:0]
 	for number := range o.names {
 		port := o.port(number)
 		if len(port.rows) == 0 {
@@ -103,9 +104,9 @@ func (o *Out[T]) effects(rows int) batch.Effects {
 		if emit.All = port.each || len(port.from) == rows && inOrder(port.from); !emit.All {
 			emit.Origin = port.from
 		}
-		effects.Emits = append(effects.Emits, emit)
+		o.emits = append(o.emits, emit)
 	}
-	return effects
+	return batch.Effects{Emits: o.emits, Rejects: o.rejects, Metrics: measured()}
 }
 
 // port is the rows sent to one output, in the order in which they were: those of the row at hand are the last.
@@ -115,7 +116,7 @@ type port[T any] struct {
 	each bool
 	// from is the number of the input row that each row comes from.
 	from    []uint32
-	writers []writer
+	writers writers
 }
 
 // scattered is called after the first row that was not sent once and to this port: all before it were.

@@ -12,9 +12,11 @@ import (
 // after the last.
 type states[S any] struct {
 	in      reader[S]
-	writers []writer
+	writers writers
 	// first is what a new key has: zeros and defaults.
 	first S
+	// changes is what the last call has left.
+	changes [1]batch.Changes
 }
 
 func (s *states[S]) open(options []Option) (batch.Table, error) {
@@ -66,7 +68,8 @@ func (s *states[S]) load(given batch.KeyedRows) []S {
 
 // store is the state as the rows have left it. A new key of which every row was refused is not kept.
 func (s *states[S]) store(given batch.KeyedRows, rejects []batch.Reject) []batch.Changes {
-	changes := batch.Changes{Columns: written(s.in.rows, s.writers)}
+	s.changes[0] = batch.Changes{Columns: written(s.in.rows, s.writers)}
+	changes := &s.changes[0]
 	if fresh := given.Tables[0].Fresh; len(rejects) > 0 && len(fresh) > 0 {
 		changes.Forget = slices.Clone(fresh)
 		for row, slot := range given.Slots {
@@ -77,5 +80,5 @@ func (s *states[S]) store(given batch.KeyedRows, rejects []batch.Reject) []batch
 			}
 		}
 	}
-	return []batch.Changes{changes}
+	return s.changes[:]
 }

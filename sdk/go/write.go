@@ -6,7 +6,7 @@ import (
 	"wasmill/batch"
 )
 
-// writer makes a column of a field of rows. What it makes is valid until it makes the next.
+// writer makes a column of a field of rows.
 type writer struct {
 	field
 	words   []int64
@@ -16,22 +16,29 @@ type writer struct {
 	present []bool
 }
 
-func writersOf(fields []field) []writer {
-	writers := make([]writer, len(fields))
+// writers make the columns of rows. What they make is valid until they make the next.
+type writers struct {
+	each    []writer
+	columns []batch.Column
+}
+
+func writersOf(fields []field) writers {
+	each := make([]writer, len(fields))
 	for i, field := range fields {
-		writers[i].field = field
+		each[i].field = field
 	}
-	return writers
+	return writers{each, make([]batch.Column, len(fields))}
 }
 
 // written is the rows as columns.
-func written[R any](rows []R, writers []writer) []batch.Column {
-	columns := make([]batch.Column, len(writers))
+func written[R any](rows []R, writers writers) []batch.Column {
+	columns := writers.columns
 	if len(rows) == 0 {
+		clear(columns)
 		return columns
 	}
-	for i := range writers {
-		writer := &writers[i]
+	for i := range writers.each {
+		writer := &writers.each[i]
 		from := laneOf(rows, writer.offset)
 		if writer.absence != never {
 			writer.present = sized(writer.present, len(rows))

@@ -55,15 +55,18 @@ func onTimers(number uint64, attempt uint32, watermark, now batch.Timestamp, see
 //go:wasmexport cabi_post_wasmill:operator/keyed@0.1.0#on-timers
 func timersDone(abi.Pointer) { abi.PostReturn() }
 
-// tablesAt views a list<table-rows>.
+// given is the state that was given to the call, in memory that is used again for the next.
+var given []batch.TableRows
+
+// tablesAt views a list<table-rows>, during the call.
 func tablesAt(start abi.Pointer, count uint32) []batch.TableRows {
 	const size = 16
-	tables := make([]batch.TableRows, count)
-	for i := range tables {
+	given = given[:0]
+	for i := range uintptr(count) {
 		table := unsafe.Add(start, i*size)
-		tables[i] = batch.TableRows{Fresh: abi.BytesAt(table, 0), Columns: abi.ColumnsAt(table, 8)}
+		given = append(given, batch.TableRows{Fresh: abi.BytesAt(table, 0), Columns: abi.ColumnsAt(table, 8)})
 	}
-	return tables
+	return given
 }
 
 // timersAt copies the due timers, because a list<u8> promises no alignment.

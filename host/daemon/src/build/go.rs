@@ -1,13 +1,15 @@
 //! Go to a core module, by the standard compiler.
 //!
 //! Go's runtime asks for WASI; the adapter of the SDKs answers it inside the component. The environment may name the
-//! tool: `WASMILL_GO`. Neighbour: [`super::build`] calls.
+//! tool: `WASMILL_GO`. Neighbours: [`super::build`] calls, [`by_name`] makes the loop over rows fast.
 
-use std::env;
+mod by_name;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::{env, io};
 
-use super::{BuildError, Core, Options};
+use super::{BuildError, Core, Options, file};
 
 /// The file by which a Go module is known.
 pub(super) const MANIFEST: &str = "go.mod";
@@ -30,18 +32,33 @@ pub(super) fn compile(folder: &Path, options: &Options) -> Result<Core, BuildErr
     check_version(&tool)?;
     let name = name(folder);
     let path = folder.join("target/go").join(&name).with_extension("wasm");
-    let mut go = Command::new(&tool);
-    go.current_dir(folder).args(["build", "-trimpath", "-buildmode=c-shared", "-o"]).arg(&path).arg(".");
-    go.envs([("GOOS", "wasip1"), ("GOARCH", "wasm"), ("CGO_ENABLED", "0"), ("GOWASM", "satconv,signext")]);
-    go.envs(options.offline.then_some(("GOPROXY", "off")));
-    let status = go.stdin(Stdio::null()).stdout(Stdio::null()).status().map_err(|reason| missing(&tool, reason))?;
+    let overlay = by_name::overlay(folder).map_err(|(path, reason)| file("read or write", &path)(reason))?;
+    let go = |overlay: Option<&Path>| {
+        let mut go = Command::new(&tool);
+        go.current_dir(folder).args(["build", "-trimpath", "-buildmode=c-shared", "-o"]).arg(&path);
+        if let Some(overlay) = overlay {
+            go.arg("-overlay").arg(overlay);
+        }
+        go.arg(".").envs([("GOOS", "wasip1"), ("GOARCH", "wasm"), ("CGO_ENABLED", "0"), ("GOWASM", "satconv,signext")]);
+        go.envs(options.offline.then_some(("GOPROXY", "off"))).stdin(Stdio::null()).stdout(Stdio::null());
+        go
+    };
+    // What is added for speed must not be why something does not compile, nor stand in what the compiler says.
+    if let Some(overlay) = &overlay {
+        let built = go(Some(overlay)).output().map_err(|reason| missing(&tool, reason))?;
+        if built.status.success() {
+            eprint!("{}", String::from_utf8_lossy(&built.stderr));
+            return Ok(Core { name, path, adapter: Some(ADAPTER), import_cause: IMPORT_CAUSE });
+        }
+    }
+    let status = go(None).status().map_err(|reason| missing(&tool, reason))?;
     if !status.success() {
         return Err(BuildError::Failed(folder.to_owned()));
     }
     Ok(Core { name, path, adapter: Some(ADAPTER), import_cause: IMPORT_CAUSE })
 }
 
-fn missing(tool: &str, reason: std::io::Error) -> BuildError {
+fn missing(tool: &str, reason: io::Error) -> BuildError {
     BuildError::NoTool { tool: tool.to_owned(), reason, hint: INSTALL }
 }
 
@@ -139,6 +156,28 @@ func main() {}
         assert_eq!(built.path, folder.path().canonicalize().unwrap().join("target/wasmill/my-operator.wasm"));
         let bytes = fs::read(&built.path).unwrap();
         assert_eq!(&bytes[..8], b"\0asm\x0d\0\x01\0");
+    }
+
+    #[test]
+    fn a_function_with_a_name_is_called_by_it_and_another_is_built_all_the_same() {
+        if !has_go() {
+            return;
+        }
+        let is_by_name = |source: &str| {
+            let folder = module(source);
+            let core = compile(folder.path(), &Options { offline: true, ..Options::default() }).unwrap().path;
+            let core = fs::read(core).unwrap();
+            let is_there = |name: &str| core.windows(name.len()).any(|bytes| bytes == name.as_bytes());
+            assert!(is_there("my-operator/main.go"), "Go keeps the names of the files that functions are from");
+            is_there("my-operator/target/go/wasmill_by_name.txt")
+        };
+        let literal = "func(bid Bid) bool { return bid.Price > 0 }";
+        assert!(!is_by_name(OPERATOR));
+        let named = OPERATOR.replace(literal, "keep") + "\nfunc keep(bid Bid) bool { return bid.Price > 0 }\n";
+        assert!(is_by_name(&named));
+        // The name is that of another function where it is called.
+        let hidden = named.replace("transform.Export", &format!("keep := {literal}; transform.Export"));
+        assert!(!is_by_name(&hidden.replace("func keep(bid Bid) bool { return bid.Price > 0 }", "func keep() {}")));
     }
 
     fn refused(source: &str) -> String {

@@ -42,6 +42,7 @@ func init() {
 // was printed, and turns a panic into a line of the log and a trap.
 func Begin(context batch.Context) func() {
 	callBegins(context.Now, context.Seed)
+	lent = lent[:0]
 	return end
 }
 

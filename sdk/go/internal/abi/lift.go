@@ -39,15 +39,20 @@ func Fields(start Pointer, count uint32) []batch.Field {
 	return fields
 }
 
-// Columns views a list<column>.
+// lent is the columns that were given to the call, in memory that is used again for the next.
+var lent []batch.Column
+
+// Columns views a list<column>, during the call.
 func Columns(start Pointer, count uint32) []batch.Column {
 	const size = 24
-	columns := make([]batch.Column, count)
-	for i := range columns {
+	first := len(lent)
+	for i := range uintptr(count) {
 		column := unsafe.Add(start, i*size)
-		columns[i] = batch.Column{Data: bytesAt(column, 0), Offsets: bytesAt(column, 8), Present: bytesAt(column, 16)}
+		lent = append(lent, batch.Column{
+			Data: bytesAt(column, 0), Offsets: bytesAt(column, 8), Present: bytesAt(column, 16),
+		})
 	}
-	return columns
+	return lent[first:len(lent):len(lent)]
 }
 
 // ColumnsAt views a list<column> inside a record.

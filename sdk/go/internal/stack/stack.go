@@ -20,9 +20,11 @@ func Own(stack string) string {
 			continue
 		}
 		place, _, _ := strings.Cut(strings.TrimSpace(lines[i+1]), " +0x")
-		// A generic function of the SDK is compiled into the author's package: its place tells.
+		// A generic function of the SDK is compiled into the author's package, and so is the loop that `wasmill build`
+		// makes: their place tells.
 		if strings.HasPrefix(function, "wasmill.") || strings.HasPrefix(function, "wasmill/") ||
-			strings.HasPrefix(place, "wasmill@") || strings.Contains(place, "/wasmill@") {
+			strings.HasPrefix(place, "wasmill@") || strings.Contains(place, "/wasmill@") ||
+			strings.Contains(place, "/wasmill_by_name.") {
 			break
 		}
 		own.WriteString("\n  at " + function + " " + place)

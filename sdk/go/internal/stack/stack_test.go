@@ -1,6 +1,9 @@
 package stack
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 const whole = `goroutine 1 [running]:
 wasmill/internal/abi.end()
@@ -23,6 +26,11 @@ wasmill/keyed.process(0x1)
 func TestAStackIsShownFromThePanicToTheSDK(t *testing.T) {
 	expected := "\n  at main.inner my-op/main.go:12\n  at main.(*counter).score my-op/main.go:30"
 	if found := Own(whole); found != expected {
+		t.Errorf("found %q", found)
+	}
+	sdk := "main.init.0.Transform[...].func3()\n\twasmill@v0.0.0/operator.go:79 +0x1"
+	byName := strings.Replace(whole, sdk, "main.init.1.func1()\n\tmy-op/target/go/wasmill_by_name.txt:12 +0x1", 1)
+	if found := Own(byName); byName == whole || found != expected {
 		t.Errorf("found %q", found)
 	}
 	for _, odd := range []string{"", "panic(", "goroutine 1", "a\nb\nc"} {
