@@ -55,6 +55,9 @@ func StateName(name string) Option { return func(s *settings) { s.state = name }
 // is 1.
 func Version(version uint32) Option { return func(s *settings) { s.version = version } }
 
+// The loops below are also those that `wasmill build` compiles for a function that has a name, with the name in the
+// place of each; all that they use of a Loop is exported for that.
+
 // Map is an operator that makes a row of each row.
 func Map[I, T any](each func(I) T, options ...Option) batch.Transform {
 	loop := newLoop[I, none, NoConfig, T](each)
@@ -74,14 +77,14 @@ func Map[I, T any](each func(I) T, options ...Option) batch.Transform {
 	})
 }
 
-// Filter is an operator that passes the rows for which keep says true, as they are.
-func Filter[I any](keep func(I) bool, options ...Option) batch.Transform {
-	loop := newLoop[I, none, NoConfig, Same](keep)
+// Filter is an operator that passes the rows for which the function says true, as they are.
+func Filter[I any](each func(I) bool, options ...Option) batch.Transform {
+	loop := newLoop[I, none, NoConfig, Same](each)
 	loop.Run = func() {
 		rows, count := loop.Rows, 0
 		kept := loop.Kept[:len(rows)]
 		for row := range rows {
-			if keep(rows[row]) {
+			if each(rows[row]) {
 				kept[count] = uint32(row)
 				count++
 			}

@@ -95,7 +95,8 @@ pub(crate) enum PluginRef {
 
 impl PluginRef {
     fn parse(text: &str) -> Result<Self, String> {
-        if text.contains('/') || Path::new(text).extension().is_some_and(|extension| extension == "wasm") {
+        let is_module = Path::new(text).extension().is_some_and(|extension| extension == "wasm");
+        if is_module || text.contains('/') || [".", ".."].contains(&text) {
             return Ok(Self::Path(text.into()));
         }
         match text.split_once('@') {

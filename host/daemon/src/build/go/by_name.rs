@@ -2,77 +2,27 @@
 //!
 //! An author gives a function to the SDK, which calls it for each row. Go's compiler does not look into a function that
 //! is given, and a call costs more in WebAssembly than what many functions do. So a build adds a file to the package,
-//! by an overlay and not in the author's folder, with a loop in which the function stands by its name: a small one
-//! becomes part of it, a large one is called without a table. The loop does what the SDK's own does, which is in
-//! `sdk/go/operator.go`: where the function has no name, or is not found, that one runs. Neighbour: [`super`] builds
-//! with the file, and without it where that does not compile.
+//! by an overlay and not in the author's folder, with the loop of the SDK in which the function stands by its name: a
+//! small one becomes part of it, a large one is called without a table. Where the function has no name, or is not
+//! found, the SDK's own loop runs. Neighbour: [`super`] builds with the file, and without it where that does not
+//! compile.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use serde_json::json;
 
+use crate::sdk::Sdk;
+
 /// The file that is added. In what Go tells of a panic it is the `.txt` that lies beside what is built; the SDK leaves
 /// its frames out.
 const FILE: &str = "wasmill_by_name.go";
 
-/// The functions of the SDK that make an operator of a function, and the loops.
-const LOOPS: [(&str, &str); 4] = [
-    (
-        "Map",
-        "
-	rows := loop.Rows
-	made := loop.Made[:len(rows)]
-	for row := range rows {
-		made[row] = FUNCTION(rows[row])
-	}",
-    ),
-    (
-        "Filter",
-        "
-	rows, count := loop.Rows, 0
-	kept := loop.Kept[:len(rows)]
-	for row := range rows {
-		if FUNCTION(rows[row]) {
-			kept[count] = uint32(row)
-			count++
-		}
-	}
-	loop.Kept = kept[:count]",
-    ),
-    (
-        "Transform",
-        "
-	rows, config, out := loop.Rows, loop.Config, loop.Out
-	for row := range rows {
-		loop.Begin(row)
-		if answer := FUNCTION(rows[row], config, out); answer != nil {
-			loop.Refuse(answer)
-		}
-		if !loop.IsEach(row) {
-			loop.Note()
-		}
-	}",
-    ),
-    (
-        "Keyed",
-        "
-	rows, states, config, out := loop.Rows, loop.States, loop.Config, loop.Out
-	slots := loop.Slots[:len(rows)]
-	for row := range rows {
-		loop.Begin(row)
-		own := &states[slots[row]]
-		before := *own
-		if answer := FUNCTION(rows[row], own, config, out); answer != nil {
-			*own = before
-			loop.Refuse(answer)
-		}
-		if !loop.IsEach(row) {
-			loop.Note()
-		}
-	}",
-    ),
-];
+/// The functions of the SDK that make an operator of a function, each with a loop that calls it as `each`.
+const MAKERS: [&str; 4] = ["Map", "Filter", "Transform", "Keyed"];
+
+/// The file of the SDK with these functions.
+const LOOPS: &str = "operator.go";
 
 /// Writes the overlay for the package in `folder` beside what is built of it, and answers where it is; none where the
 /// package does not give the SDK one function that has a name.
@@ -109,25 +59,33 @@ fn sources(folder: &Path) -> Result<Vec<String>, (PathBuf, io::Error)> {
 /// The file for a package of these files. It is found by its words and not by Go's grammar: at worst it does not
 /// compile, or is for a function that no operator has.
 fn text(sources: &[String]) -> Option<String> {
-    let calls = LOOPS.iter().flat_map(|(maker, text)| {
+    let calls = MAKERS.iter().flat_map(|maker| {
         let call = format!("wasmill.{maker}(");
         let functions: Vec<_> = sources.iter().flat_map(|source| named_arguments(source, &call)).collect();
-        functions.into_iter().map(move |function| (maker, function, text))
+        functions.into_iter().map(move |function| (maker, function))
     });
     let defined = |function: &str| sources.iter().any(|source| source.contains(&format!("\nfunc {function}(")));
-    let mut calls = calls.filter(|(_, function, _)| defined(function));
-    let (maker, function, text) = calls.next()?;
+    let mut calls = calls.filter(|(_, function)| defined(function));
+    let (maker, function) = calls.next()?;
     // A component has one operator; with more it is not known which.
     if calls.next().is_some() {
         return None;
     }
-    let text = text.replace("FUNCTION", function).replace('\n', "\n\t");
+    let run = run(Sdk::Go.file(LOOPS)?, maker)?.replace("each(", &format!("{function}("));
     let head =
         "// Made by `wasmill build`, for speed: the loop of the SDK that calls the operator's function by its name.";
     Some(format!(
         "{head}\npackage main\n\nimport \"wasmill\"\n\nfunc init() {{\n\tloop := wasmill.LoopOf{maker}({function})\n\t\
-         loop.Run = func() {{{text}\n\t}}\n}}\n"
+         {run}\n}}\n"
     ))
+}
+
+/// The statement that sets the loop of a function of the SDK.
+fn run<'s>(sdk: &'s str, maker: &str) -> Option<&'s str> {
+    let (_, maker) = sdk.split_once(&format!("\nfunc {maker}["))?;
+    let run = &maker[maker.find("loop.Run = func() {")?..];
+    let end = "\n\t}\n";
+    Some(&run[..run.find(end)? + end.len() - 1])
 }
 
 /// The names that stand alone as the first argument of a call.
@@ -157,9 +115,13 @@ mod tests {
         let text = made(&format!("{keyed}{SCORE}")).unwrap();
         assert!(text.contains("loop := wasmill.LoopOfKeyed(score)"), "{text}");
         assert!(text.contains("score(rows[row], own, config, out)"), "{text}");
-        assert!(!text.contains("FUNCTION"), "{text}");
+        assert!(!text.contains("each("), "{text}");
         let map = "func init() { transform.Export(wasmill.Map(\n\tdouble,\n)) }\nfunc double(r Row) Row { return r }";
         assert!(made(map).unwrap().contains("made[row] = double(rows[row])"));
+        for maker in MAKERS {
+            let loop_of = made(&format!("var o = wasmill.{maker}(score){SCORE}")).unwrap();
+            assert!(loop_of.contains("score(rows[row]") && loop_of.ends_with("\n\t}\n}\n"), "{loop_of}");
+        }
     }
 
     #[test]

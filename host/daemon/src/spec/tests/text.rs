@@ -49,6 +49,15 @@ fn plugins_are_looked_for_from_the_files_folder() {
 }
 
 #[test]
+fn a_plugin_is_a_path_or_has_a_version() {
+    for path in [".", "..", "./score", "../score", "plugins/score", "score.wasm"] {
+        assert_eq!(PluginRef::parse(path), Ok(PluginRef::Path(path.into())));
+    }
+    let told = PluginRef::parse("score").unwrap_err();
+    assert_eq!(told, "`score` is no plugin; write `name@version`, or `./score` for a folder");
+}
+
+#[test]
 fn scripts_get_the_same_as_json() {
     let problems = parse("p.yaml", Path::new(""), "name: p\nlans: 3\n", &Shelf).err().unwrap();
     assert_eq!(
