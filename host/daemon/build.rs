@@ -1,7 +1,8 @@
 //! Lists the source files of the SDKs, so that the binary can carry them: an author needs nothing but `wasmill` and the
 //! compiler of the language.
 //!
-//! Always true: tests, benchmarks and what a tool made are left out; the files stand in the order of their paths.
+//! Always true: tests, benchmarks and what a tool made are left out; the files stand in the order of their paths. No
+//! path names a checkout: where several build into one folder, each has its own SDK and not that of the one before.
 //! Neighbour: `src/sdk.rs` includes the list that is written here.
 #![forbid(unsafe_code)]
 
@@ -9,15 +10,16 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+/// The SDKs, from this package's folder, in which cargo runs this.
+const HOME: &str = "../../sdk";
+
 /// Folders of an SDK whose files a guest does not need.
 const LEFT_OUT: [&str; 3] = ["tests", "target", "testdata"];
 
 fn main() -> io::Result<()> {
-    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../../sdk");
-    let root = root.canonicalize()?;
     let mut list = String::new();
     for (name, folder) in [("RUST", "rust"), ("GO", "go")] {
-        let home = root.join(folder);
+        let home = Path::new(HOME).join(folder);
         let mut files = Vec::new();
         walk(&home, &mut files)?;
         files.sort();
@@ -25,7 +27,8 @@ fn main() -> io::Result<()> {
         writeln!(list, "/// {about}\npub(super) const {name}: &[(&str, &str)] = &[").map_err(io::Error::other)?;
         for file in files {
             let path = file.strip_prefix(&home).map_err(io::Error::other)?;
-            writeln!(list, "    ({path:?}, include_str!({file:?})),").map_err(io::Error::other)?;
+            let text = format!("include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/{}\"))", file.display());
+            writeln!(list, "    ({path:?}, {text}),").map_err(io::Error::other)?;
         }
         list.push_str("];\n");
     }
