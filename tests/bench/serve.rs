@@ -47,7 +47,7 @@ const BROKEN: usize = 10;
 const WAITED_BATCHES: f64 = 20.0;
 const CLIENTS: usize = 200;
 const REQUESTS: usize = 10_000;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 10;
 /// How long each client rests after an answer: as long as the page does.
 const REST: Duration = Duration::from_secs(1);
 const BESIDE_CLIENTS: f64 = 0.9;
@@ -57,6 +57,7 @@ const IDLE_CORE: f64 = 0.01;
 const WAITING_KB: f64 = 200.0;
 const EVENTS: u64 = 3_000_000;
 const BESIDE_RUN: f64 = 0.95;
+const BESIDE_ROUNDS: usize = 8;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -191,7 +192,7 @@ fn asked() -> bool {
         (after.0 - before.0, after.1 - before.1)
     };
     let add = |sum: &mut (f64, f64), more: (f64, f64)| *sum = (sum.0 + more.0, sum.1 + more.1);
-    let (mut alone, mut beside, mut failed) = ((0.0, 0.0), (0.0, 0.0), 0);
+    let (mut alone, mut beside, mut ratios, mut failed) = ((0.0, 0.0), (0.0, 0.0), Vec::new(), 0);
     for _ in 0..ROUNDS {
         let began = Instant::now();
         let errors = AtomicU64::new(0);
@@ -199,10 +200,13 @@ fn asked() -> bool {
         add(&mut beside, crowded);
         failed += errors.into_inner();
         let took = began.elapsed();
-        add(&mut alone, measured(&|| sleep(took)));
+        let quiet = measured(&|| sleep(took));
+        add(&mut alone, quiet);
+        ratios.push(crowded.0 / crowded.1 / (quiet.0 / quiet.1));
     }
     let (rate_alone, rate_beside) = (alone.0 / alone.1, beside.0 / beside.1);
-    let ratio = rate_beside / rate_alone;
+    ratios.sort_by(f64::total_cmp);
+    let ratio = ratios[(ROUNDS - 1) / 2];
     let request_us = (beside.1 - beside.0 / rate_alone) / REQUESTS as f64 * 1e6;
     let met = failed == 0 && ratio >= BESIDE_CLIENTS;
     println!("serve: {REQUESTS} requests of {CLIENTS} clients at once while a pipeline runs at full speed");
@@ -210,7 +214,10 @@ fn asked() -> bool {
     let (alone, beside) = (rate_alone / 1e6, rate_beside / 1e6);
     println!("  {alone:.2} M rows a CPU-second of the server without them, {beside:.2} M with");
     println!("  a request costs the server {request_us:.0} us of CPU time");
-    println!("  the pipeline keeps {ratio:.2}, target {BESIDE_CLIENTS}{}", said(met));
+    println!(
+        "  the pipeline keeps {ratio:.2}, the median of {ROUNDS} windows beside the next; target {BESIDE_CLIENTS}{}",
+        said(met)
+    );
     server.send("DELETE", "/api/v1/pipelines/asked?abandon=true", "", b"").with(204);
     server.stop().with_code(0);
     met
@@ -290,7 +297,7 @@ fn waiting() -> bool {
     met
 }
 
-/// The same pipeline by the server and by `run`, in turn: the least CPU time of three rounds each.
+/// The same pipeline by the server and by `run`, in turn: the least CPU time of the rounds of each.
 fn beside_run() -> bool {
     let plugin = built("examples/currency/plugin");
     let folder = Folder::with(&format!(
@@ -302,7 +309,7 @@ fn beside_run() -> bool {
     let server = Server::start(&folder);
     let pid = std::fs::read_to_string(folder.path().join("data/lock")).unwrap().trim().to_owned();
     let (mut run, mut served) = (f64::MAX, f64::MAX);
-    for _ in 0..3 {
+    for _ in 0..BESIDE_ROUNDS {
         // The kernel adds up what all children that ended took.
         let before = children_s();
         folder.run().report();
@@ -317,7 +324,7 @@ fn beside_run() -> bool {
     }
     let ratio = run / served;
     let met = ratio >= BESIDE_RUN;
-    println!("serve: {EVENTS} generated events through q1, 1 lane (CPU time, least of three)");
+    println!("serve: {EVENTS} generated events through q1, 1 lane (CPU time, least of {BESIDE_ROUNDS})");
     println!("  run {run:.2} s, server {served:.2} s");
     println!("  the server does {ratio:.2} of what run does, target {BESIDE_RUN}{}", said(met));
     server.stop().with_code(0);

@@ -25,6 +25,7 @@ mod lane;
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -41,11 +42,12 @@ use lane::{Lane, cpu_ns, guest};
 
 /// Rows of a batch: judged, and told beside it.
 const ROWS: [usize; 2] = [BATCH_ROWS_MAX, lane::ROWS];
-/// Rows of all different batches together, passes over them a round, and rounds: short ones, so that some are
-/// undisturbed on a machine that does other work.
+/// Rows of all different batches together, and passes over them a round.
 const ROWS_ALL: usize = 64 << 10;
 const PASSES: usize = 8;
-const ROUNDS: usize = 60;
+/// How long rounds go on for each line of the table. They are short and many, so that some are undisturbed on a machine
+/// that does other work.
+const MEASURED: Duration = Duration::from_secs(4);
 
 /// A job: the guest's name, its native operator, how much the guest may cost against it.
 type Job = (&'static str, fn(&ArrayRef) -> Emit, f64);
@@ -53,7 +55,7 @@ type Job = (&'static str, fn(&ArrayRef) -> Emit, f64);
 const JOBS: [Job; 3] = [("convert", convert, 1.5), ("filter", filter, 1.5), ("domain", domain, 1.0)];
 
 fn main() -> anyhow::Result<ExitCode> {
-    println!("a stage, ns of CPU time a row (least of {ROUNDS} rounds)");
+    println!("a stage, ns of CPU time a row (least of the rounds of {MEASURED:?})");
     println!("{:>10} {:>8} {:>8} {:>8} {:>8} {:>8}", "job", "rows", "native", "guest", "ratio", "target");
     let mut enough = true;
     for (name, work, target) in JOBS {
@@ -89,7 +91,8 @@ fn job(name: &str, work: fn(&ArrayRef) -> Emit, rows: usize) -> anyhow::Result<(
     let (of_guest, of_native) = (batches(&guest), batches(&native));
     same(&guest.run(&of_guest[0])?, &native.run(&of_native[0])?);
     let (mut native_ns, mut guest_ns) = (f64::MAX, f64::MAX);
-    for _ in 0..ROUNDS {
+    let began = Instant::now();
+    while began.elapsed() < MEASURED {
         native_ns = native_ns.min(measure(&mut native, &of_native)?);
         guest_ns = guest_ns.min(measure(&mut guest, &of_guest)?);
     }
