@@ -27,7 +27,7 @@ const FIRST_BUILD_S_MAX: f64 = 20.0;
 /// Ten cases beyond the compiler's work.
 const TEN_CASES_MS_MAX: f64 = 100.0;
 
-const WARM_ROUNDS: usize = 3;
+const WARM_ROUNDS: usize = 6;
 const TEST_ROUNDS: usize = 10;
 
 /// What a build costs, in seconds of CPU time: first the compiler's own call, then ours.
