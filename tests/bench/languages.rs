@@ -2,11 +2,11 @@
 //! columns: what a call costs.
 //!
 //! Cost model: a call copies its columns into the guest and what it makes out of it, and has a fixed part (Go's is
-//! several microseconds: each entry starts a goroutine); in between, a Rust guest reads a row's values out of columns
-//! into registers, a Go guest fills a slice of structs, calls the function for each, and makes columns of what it
-//! answers. Loops over columns are what an author would write who does without rows: no refusals, no ports. Go compiles
-//! to WebAssembly without optimising across calls of functions that it is given, and keeps its stack in linear memory;
-//! `wasmill build`, with which the Go guests are built here, has the loop call the function by its name.
+//! several microseconds); in between, a Rust guest reads a row's values out of columns into registers, a Go guest
+//! fills a slice of structs, calls the function for each, and makes columns of what it answers. Loops over columns are
+//! what an author would write who does without rows: no refusals, no ports. Go compiles to WebAssembly without
+//! optimising across calls of functions that it is given, and keeps its stack in linear memory; `wasmill build`, with
+//! which the Go guests are built here, has the loop call the function by its name.
 //!
 //! Not measured: the engine around the call. CPU time of this thread, the best of the rounds, which take turns.
 //!

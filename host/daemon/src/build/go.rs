@@ -44,18 +44,19 @@ pub(super) fn compile(folder: &Path, options: &Options) -> Result<Core, BuildErr
         go
     };
     // What is added for speed must not be why something does not compile, nor stand in what the compiler says.
-    if let Some(overlay) = &overlay {
-        let built = go(Some(overlay)).output().map_err(|reason| missing(&tool, reason))?;
-        if built.status.success() {
-            eprint!("{}", String::from_utf8_lossy(&built.stderr));
-            return Ok(Core { name, path, adapter: Some(ADAPTER), import_cause: IMPORT_CAUSE });
-        }
-    }
-    let status = go(None).status().map_err(|reason| missing(&tool, reason))?;
-    if !status.success() {
-        return Err(BuildError::Failed(folder.to_owned()));
+    let tried =
+        overlay.map(|overlay| go(Some(&overlay)).output()).transpose().map_err(|reason| missing(&tool, reason))?;
+    match tried.filter(|tried| tried.status.success()) {
+        Some(built) => eprint!("{}", String::from_utf8_lossy(&built.stderr)),
+        None if go(None).status().map_err(|reason| missing(&tool, reason))?.success() => {}
+        None => return Err(BuildError::Failed(folder.to_owned())),
     }
     Ok(Core { name, path, adapter: Some(ADAPTER), import_cause: IMPORT_CAUSE })
+}
+
+/// Whether a file of this name is part of what is built, and not of tests alone.
+pub(super) fn is_source(name: &str) -> bool {
+    name.ends_with(".go") && !name.ends_with("_test.go")
 }
 
 fn missing(tool: &str, reason: io::Error) -> BuildError {

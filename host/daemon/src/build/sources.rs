@@ -30,7 +30,7 @@ impl Sources {
             walk(&folder.join("src"), &|_| true, &mut files);
         } else {
             files.push(folder.join(go::MANIFEST));
-            walk(folder, &|name| name.ends_with(".go") && !name.ends_with("_test.go"), &mut files);
+            walk(folder, &go::is_source, &mut files);
         }
         let digest = |file: PathBuf| {
             let bytes = fs::read(&file).map_err(|reason| (file.clone(), reason))?;

@@ -48,8 +48,7 @@ fn sources(folder: &Path) -> Result<Vec<String>, (PathBuf, io::Error)> {
     let mut texts = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.ends_with(".go") && !name.ends_with("_test.go") {
+        if super::is_source(&path.file_name().unwrap_or_default().to_string_lossy()) {
             texts.push(fs::read_to_string(&path).map_err(|reason| (path.clone(), reason))?);
         }
     }

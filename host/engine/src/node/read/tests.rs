@@ -9,28 +9,41 @@ use crate::edge::{Rx, edge};
 use crate::node::outbox::{Receiver as Port, Split};
 use crate::schema::{Field, Kind, Schema};
 
-/// A table whose reading goes on behind its first record.
-struct Table {
-    bytes: Vec<u8>,
+/// Bytes that can be read on from anywhere, pieces of this size.
+struct Seekable {
+    bytes: Arc<[u8]>,
+    from: Position,
     at: usize,
+    piece: usize,
 }
 
-impl SourceReader for Table {
-    fn seek(&mut self, _: &[Position]) -> Result<(), SourceError> {
+impl SourceReader for Seekable {
+    fn seek(&mut self, positions: &[Position]) -> Result<(), SourceError> {
+        self.from = positions[0].clone();
+        self.at = self.from.offset as usize;
         Ok(())
     }
 
     fn read(&mut self, _: Micros, _: usize, _: usize, into: &mut Vec<u8>) -> Result<Read, SourceError> {
-        into.extend_from_slice(&self.bytes[std::mem::replace(&mut self.at, self.bytes.len())..]);
+        let end = (self.at + self.piece).min(self.bytes.len());
+        if self.at > end {
+            return Ok(Read::Finished);
+        }
+        if self.at == end {
+            self.at += 1;
+            return Ok(Read::End { partition: 0 });
+        }
+        into.extend_from_slice(&self.bytes[self.at..end]);
+        self.at = end;
         Ok(Read::Bytes { partition: 0 })
     }
 
     fn partition(&self, _: u32) -> Arc<str> {
-        "t.csv".into()
+        self.from.partition.clone()
     }
 
     fn start(&self, _: u32) -> Position {
-        Position { partition: "t.csv".into(), offset: self.at as u64 / 2, line: 2 }
+        self.from.clone()
     }
 
     fn beginning(&mut self, _: u32, max: usize, into: &mut Vec<u8>) -> Result<(), SourceError> {
@@ -79,7 +92,9 @@ fn node(reader: Box<dyn SourceReader>, format: Format, dead_letters: bool) -> En
 fn a_partition_that_is_read_on_has_the_header_that_it_began_with() {
     for name in ["b", &"b".repeat(10 * HEADER_BYTES_START), &"b".repeat(2 * RECORD_BYTES_MAX * 8)] {
         let first = format!("a,{name}\n1,2\n");
-        let table = Table { bytes: format!("{first}3,4\n").into(), at: first.len() };
+        let (bytes, at) = (format!("{first}3,4\n").into_bytes(), first.len());
+        let from = Position { partition: "t.csv".into(), offset: at as u64, line: 2 };
+        let table = Seekable { piece: bytes.len(), bytes: bytes.into(), from, at };
         let mut ends = node(Box::new(table), Format::Csv { separator: b',', header: true }, true);
         assert_eq!(ends.node.step(&ManualClock::default()), Step::Progressed);
         let Some(Message::Chunk(chunk, _)) = ends.chunks.receive() else { panic!("no chunk") };
@@ -206,57 +221,6 @@ fn a_partition_that_the_source_forgets_is_in_one_more_barrier_and_in_no_other() 
         seen.push(positions.iter().map(|position| position.partition.to_string()).collect::<Vec<_>>());
     }
     assert_eq!(seen, [vec!["0", "7"], vec!["7"]]);
-}
-
-/// Bytes that can be read on from anywhere, pieces of this size.
-struct Seekable {
-    bytes: Arc<[u8]>,
-    from: Position,
-    at: usize,
-    piece: usize,
-}
-
-impl SourceReader for Seekable {
-    fn seek(&mut self, positions: &[Position]) -> Result<(), SourceError> {
-        self.from = positions[0].clone();
-        self.at = self.from.offset as usize;
-        Ok(())
-    }
-
-    fn read(&mut self, _: Micros, _: usize, _: usize, into: &mut Vec<u8>) -> Result<Read, SourceError> {
-        let end = (self.at + self.piece).min(self.bytes.len());
-        if self.at > end {
-            return Ok(Read::Finished);
-        }
-        if self.at == end {
-            self.at += 1;
-            return Ok(Read::End { partition: 0 });
-        }
-        into.extend_from_slice(&self.bytes[self.at..end]);
-        self.at = end;
-        Ok(Read::Bytes { partition: 0 })
-    }
-
-    fn partition(&self, _: u32) -> Arc<str> {
-        self.from.partition.clone()
-    }
-
-    fn start(&self, _: u32) -> Position {
-        self.from.clone()
-    }
-
-    fn beginning(&mut self, _: u32, max: usize, into: &mut Vec<u8>) -> Result<(), SourceError> {
-        into.extend_from_slice(&self.bytes[..max.min(self.bytes.len())]);
-        Ok(())
-    }
-
-    fn progress(&self) -> Option<(u64, u64)> {
-        None
-    }
-
-    fn acknowledge(&mut self, _: &[Position]) -> Result<(), SourceError> {
-        Ok(())
-    }
 }
 
 /// A record: where it begins, on which line, and why it is bad, if it is.
