@@ -266,6 +266,15 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_by_a_remainder_is_built_without_one() {
+        let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/guests/rust/filter");
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { output: Some(folder.path().join("filter.wasm")), offline: true };
+        let operators = operators(&fs::read(build(&guest, &options).unwrap().path).unwrap());
+        assert!(!operators.iter().any(|operator| operator == "I64RemS"), "{operators:?}");
+    }
+
+    #[test]
     fn a_module_that_was_made_for_another_text_of_the_contract_is_told_what_to_do() {
         // Another name than the module beside it has, which is built at the same time into the same folder of targets.
         let module = format!("{}[lib]\ncrate-type = [\"cdylib\"]", PACKAGE.replace("tried", "elsewhere"));

@@ -3,13 +3,14 @@
 //! What comes out exports exactly one operator and has the contract's types inside. What goes in must have been built
 //! for the very text of the contract that this host has: a guest built for another text of the same version would
 //! link and then misread its input; what comes out says which text that was. Neighbours: [`crate::wit`] has the text;
-//! loading what comes out begins in [`crate::inspect`].
+//! [`crate::remainder`] makes a module faster on the way; loading what comes out begins in [`crate::inspect`].
 
 use wasmill_engine::operator::OperatorKind;
 use wasmparser::{Encoding, Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding};
 
 use crate::error::ComponentError;
+use crate::remainder;
 use crate::wit;
 
 /// What a look at a core module finds.
@@ -45,7 +46,8 @@ pub fn encode(core: &[u8], adapter: Option<(&str, &[u8])>) -> Result<Vec<u8>, Co
     if !found.typed {
         check_imports(&found.imports, adapter.map(|(name, _)| name))?;
     }
-    let mut typed = core.to_vec();
+    let core = remainder::multiplied(core).map_err(|reason| ComponentError::NotACoreModule(reason.to_string()))?;
+    let mut typed = core.into_owned();
     if !found.typed {
         embed(&mut typed, kind)?;
     }

@@ -7,6 +7,7 @@
 mod limits;
 mod wit;
 mod error;
+mod remainder;
 mod encode;
 mod inspect;
 mod contract;
