@@ -187,7 +187,7 @@ pub struct Arena {
     left: Cell<usize>,
 }
 
-/// Bytes of the first chunk of an arena: it is zeroed, so all of it is memory in use, also of an operator that sees a row
+/// Bytes of the first chunk of an arena: it is zeroed, so all of it is memory in use, also where an operator sees a row
 /// an hour. Each chunk has twice the bytes of the one before.
 const FIRST_CHUNK_BYTES: usize = 4 << 10;
 /// Alignment of everything in an arena: that of the widest number.
