@@ -9,7 +9,7 @@
 //!
 //! Always true: a buffer from the host is 8-byte aligned (the arena aligns so) and lives until the host has read the
 //! answer and calls `cabi_post_*`. Neighbours: [`crate::column`] and [`crate::record`] have the records that cross,
-//! [`crate::export`] the functions.
+//! [`mod@crate::export`] the functions.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};

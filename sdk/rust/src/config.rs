@@ -7,14 +7,14 @@
 
 use std::fmt;
 
-use serde::de::value::StrDeserializer;
-use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess,
-    VariantAccess, Visitor,
+use serde_core::de::value::StrDeserializer;
+use serde_core::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error, Expected, IntoDeserializer, MapAccess,
+    SeqAccess, Unexpected, VariantAccess, Visitor,
 };
-use serde::forward_to_deserialize_any;
-use serde_json::{Map, Value};
+use serde_core::forward_to_deserialize_any;
 
+use crate::json::{self, Value};
 use crate::plan::Refusal;
 
 /// Asks a configuration whether its values make sense. A type's own `fn check(&self) -> Result<(), String>` goes before
@@ -89,7 +89,7 @@ pub fn checked(answer: impl Checked) -> Result<(), Refusal> {
 }
 
 fn json(text: &str) -> Result<Value, Refusal> {
-    serde_json::from_str(text).map_err(|error| Refusal::new(format!("the configuration is not JSON: {error}")))
+    json::parse(text).map_err(|error| Refusal::new(format!("the configuration is not JSON: {error}")))
 }
 
 /// Something wrong at a path; the path is empty until the innermost value that has one adds it.
@@ -124,9 +124,20 @@ impl fmt::Display for Wrong {
 
 impl std::error::Error for Wrong {}
 
-impl serde::de::Error for Wrong {
+impl Error for Wrong {
     fn custom<T: fmt::Display>(what: T) -> Self {
         Self { what: what.to_string(), path: String::new() }
+    }
+
+    /// In the words of JSON: serde calls null a unit value, and writes all digits of a large number.
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        match found {
+            Unexpected::Unit => Self::custom(format_args!("invalid type: null, expected {expected}")),
+            Unexpected::Float(number) => {
+                Self::custom(format_args!("invalid type: floating point `{number:?}`, expected {expected}"))
+            }
+            found => Self::custom(format_args!("invalid type: {found}, expected {expected}")),
+        }
     }
 }
 
@@ -144,13 +155,18 @@ impl<'de> Deserializer<'de> for Node<'de> {
         match value {
             Value::Array(items) => visitor.visit_seq(Items { items: items.iter().enumerate(), path: &path }),
             Value::Object(keys) => visitor.visit_map(Keys { keys: keys.iter(), value: None, path: &path }),
-            scalar => scalar.deserialize_any(visitor).map_err(Wrong::custom),
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(truth) => visitor.visit_bool(*truth),
+            Value::Unsigned(number) => visitor.visit_u64(*number),
+            Value::Negative(number) => visitor.visit_i64(*number),
+            Value::Float(number) => visitor.visit_f64(*number),
+            Value::String(text) => visitor.visit_borrowed_str(text),
         }
         .map_err(|wrong| wrong.at(&path))
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        if self.value.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+        if *self.value == Value::Null { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Wrong> {
@@ -178,10 +194,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
         let Self { value, path } = self;
         let (variant, content) = match value {
             Value::String(name) => (name.as_str(), None),
-            Value::Object(keys) if keys.len() == 1 => {
-                let (name, content) = keys.iter().next().expect("there is one");
-                (name.as_str(), Some(content))
-            }
+            Value::Object(keys) if keys.len() == 1 => (keys[0].0.as_str(), Some(&keys[0].1)),
             _ => {
                 let what =
                     format!("this is one of `{}`, or one of them as a key with its value", variants.join("`, `"));
@@ -269,7 +282,7 @@ impl<'v> SeqAccess<'v> for Items<'v, '_> {
 }
 
 struct Keys<'v, 'p> {
-    keys: serde_json::map::Iter<'v>,
+    keys: std::slice::Iter<'v, (String, Value)>,
     value: Option<(&'v str, &'v Value)>,
     path: &'p str,
 }
@@ -295,8 +308,8 @@ fn below(path: &str, key: &str) -> String {
 }
 
 /// Refuses a key that is not among the fields.
-fn known(keys: &Map<String, Value>, fields: &[&str], path: &str) -> Result<(), Wrong> {
-    let Some(key) = keys.keys().find(|key| !fields.contains(&key.as_str())) else { return Ok(()) };
+fn known(keys: &[(String, Value)], fields: &[&str], path: &str) -> Result<(), Wrong> {
+    let Some((key, _)) = keys.iter().find(|(key, _)| !fields.contains(&key.as_str())) else { return Ok(()) };
     let what = match nearest(key, fields.iter().copied()) {
         Some(meant) => format!("unknown key; did you mean `{meant}`?"),
         None if fields.is_empty() => "unknown key; the operator has no configuration".to_owned(),

@@ -15,7 +15,8 @@ pub enum Action {
     Stop,
 }
 
-/// A refusal of the row. Made by [`reject`], [`retry`] and [`stop`], and from a text by `?`.
+/// A refusal of the row. Made by [`reject`](crate::verdict::reject), [`retry`](crate::verdict::retry) and
+/// [`stop`](crate::verdict::stop), and from a text by `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {
     /// What to do with the row.

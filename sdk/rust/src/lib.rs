@@ -39,7 +39,7 @@
 //!
 //! **The function.** `#[transform]` or `#[keyed]` on a function. Its parameters, in this order, those after the first
 //! as needed: the input row by value; `&mut S`, the key's state (keyed only, and needed there); `&mut M`, the
-//! operator's [`metrics`]; `&C`, the configuration, any [`serde::Deserialize`] type; `&Context`, what the call may
+//! operator's [`metrics`]; `&C`, the configuration, any `serde::Deserialize` type; `&Context`, what the call may
 //! depend on beside its rows; `&mut Out<T>`, to make more than one row of a row or to reach other ports. What it
 //! returns says what becomes of the row:
 //!
@@ -63,14 +63,15 @@
 //! Where serde does not say which keys a type has (`flatten`, `tag`, `untagged`), write `deny_unknown_fields` for the
 //! same. A method `fn check(&self) -> Result<(), String>` on the type, where there is one, is asked as well.
 //!
-//! **Modules.** A call comes in at [`export`]. [`operator`] loops over rows that [`row`] reads from a [`column`], with
-//! [`state`] and [`config`]; the function answers with a [`verdict`], which goes to [`out`] and from there into the
-//! call's [`effects`], which [`record`] and [`abi`] carry to the host. [`plan`] is what the host is told when the
-//! operator is opened; [`text`] and [`log`] help the function.
+//! **Modules.** A call comes in at [`mod@export`]. [`operator`] loops over rows that [`row`] reads from a
+//! [`mod@column`], with [`state`] and [`config`]; the function answers with a [`verdict`], which goes to [`out`] and
+//! from there into the call's [`effects`], which [`record`] and [`abi`] carry to the host. [`plan`] is what the host is
+//! told when the operator is opened; [`text`] and [`log`] help the function.
 
 pub mod abi;
 pub mod plan;
 pub mod config;
+mod json;
 pub mod column;
 pub mod row;
 pub mod state;

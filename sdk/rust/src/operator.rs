@@ -3,7 +3,7 @@
 //! The attributes `#[transform]` and `#[keyed]` implement the traits with a closure around the author's function; all
 //! types follow from that closure. Always true: a refused row is the origin of no emitted row, and the state of its key
 //! is what it was before the row. Neighbours: [`crate::row`] and [`crate::state`] give rows and state, [`crate::out`]
-//! takes what is sent, [`crate::export`] calls.
+//! takes what is sent, [`mod@crate::export`] calls.
 
 use crate::abi::Buffers;
 use crate::column::{Rows, TableRows};
@@ -74,7 +74,7 @@ pub struct Keys<'a> {
 }
 
 /// An operator without state. `#[transform]` implements it; implement it yourself to work on columns, and export it
-/// with [`export!`](crate::export).
+/// with [`export!`](crate::export!).
 pub trait Transform: Sized {
     /// Opens it with a configuration, the text of a JSON object, for an input of these columns.
     ///

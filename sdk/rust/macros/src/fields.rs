@@ -1,10 +1,11 @@
 //! Reads the struct below a derive: its fields, the columns that they stand for, and its lifetime.
 
 use proc_macro2::TokenStream;
+use syn::parse::ParseStream;
 use syn::spanned::Spanned;
 use syn::{
     Attribute, Data, DeriveInput, Error, Expr, ExprLit, Field, Fields, GenericParam, Ident, Lifetime, Lit, LitStr,
-    Meta, MetaNameValue, Result, Type, UnOp,
+    Meta, MetaNameValue, Result, Token, Type,
 };
 
 use crate::advice;
@@ -50,9 +51,7 @@ fn column<'s>(field: &'s Field, attribute: &str, before: &[Column<'_>]) -> Resul
             if meta.path.is_ident("name") {
                 column.name = meta.value()?.parse::<LitStr>()?.value();
             } else if meta.path.is_ident("default") && attribute == "row" {
-                let value = meta.value()?.parse::<Expr>()?;
-                suits(&value, &field.ty)?;
-                column.fallback = Some(json(&value)?);
+                column.fallback = Some(default(meta.value()?, &field.ty)?);
             } else {
                 let known = if attribute == "row" { "`name` and `default`" } else { "`name`" };
                 return Err(meta.error(format!("unknown: a field has {known} here")));
@@ -106,30 +105,13 @@ fn is_option(ty: &Type) -> bool {
     matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|segment| segment.ident == "Option"))
 }
 
-/// A literal as JSON text.
-fn json(value: &Expr) -> Result<String> {
-    let wrong = || Error::new(value.span(), "a default is a number, a text, `true` or `false`");
-    match value {
-        Expr::Lit(literal) => match &literal.lit {
-            Lit::Int(number) => Ok(number.base10_digits().to_owned()),
-            // `1.` is no number in JSON.
-            Lit::Float(number) if number.base10_digits().ends_with('.') => Ok(format!("{}0", number.base10_digits())),
-            Lit::Float(number) => Ok(number.base10_digits().to_owned()),
-            Lit::Bool(truth) => Ok(truth.value.to_string()),
-            Lit::Str(text) => Ok(quoted(&text.value())),
-            _ => Err(wrong()),
-        },
-        Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => match &*unary.expr {
-            Expr::Lit(ExprLit { lit: Lit::Int(_) | Lit::Float(_), .. }) => Ok(format!("-{}", json(&unary.expr)?)),
-            _ => Err(wrong()),
-        },
-        _ => Err(wrong()),
-    }
-}
-
-/// Refuses a default that the field's type does not have. Of a type by another name only the host knows better.
-fn suits(value: &Expr, ty: &Type) -> Result<()> {
-    let json = json(value)?;
+/// A literal as JSON text. A default that the field's type does not have is refused; of a type by another name only the
+/// host knows better.
+fn default(input: ParseStream<'_>, ty: &Type) -> Result<String> {
+    let span = input.span();
+    let literal = input.parse().ok().filter(|_| input.is_empty() || input.peek(Token![,]));
+    let json = literal.as_ref().and_then(json);
+    let json = json.ok_or_else(|| Error::new(span, "a default is a number, a text, `true` or `false`"))?;
     let (is_text, is_truth) = (json.starts_with('"'), json == "true" || json == "false");
     let (suits, wanted) = match type_name(ty).as_deref() {
         Some("i64") => (json.parse::<i64>().is_ok(), "a whole number of 64 bits"),
@@ -137,9 +119,21 @@ fn suits(value: &Expr, ty: &Type) -> Result<()> {
         Some("f64") => (json.parse::<f64>().is_ok_and(f64::is_finite), "a number"),
         Some("bool") => (is_truth, "`true` or `false`"),
         Some("str" | "String" | "u8" | "Vec") => (is_text, "a text"),
-        _ => return Ok(()),
+        _ => return Ok(json),
     };
-    if suits { Ok(()) } else { Err(Error::new(value.span(), format!("the default of this field is {wanted}"))) }
+    if suits { Ok(json) } else { Err(Error::new(span, format!("the default of this field is {wanted}"))) }
+}
+
+fn json(literal: &Lit) -> Option<String> {
+    match literal {
+        Lit::Int(number) => Some(number.base10_digits().to_owned()),
+        // `1.` is no number in JSON.
+        Lit::Float(number) if number.base10_digits().ends_with('.') => Some(format!("{}0", number.base10_digits())),
+        Lit::Float(number) => Some(number.base10_digits().to_owned()),
+        Lit::Bool(truth) => Some(truth.value.to_string()),
+        Lit::Str(text) => Some(quoted(&text.value())),
+        _ => None,
+    }
 }
 
 /// The last word of a type, without references: `str` of `&'a str`, `u8` of `&[u8]`.

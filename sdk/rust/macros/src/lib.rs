@@ -2,18 +2,20 @@
 //!
 //! Always true: generated code names everything by its full path, and no `unsafe` is written here. A struct in which
 //! something is wrong has the impls of one without fields, so that the mistake is told and nothing that follows from
-//! it. Neighbours: `fields` reads a struct, `row`, `state` and `metrics` make its impls, `operator` wraps a function.
+//! it. Neighbours: `fields` reads a struct, `row`, `state` and `metrics` make its impls; `function` reads a function,
+//! `operator` wraps it.
 #![forbid(unsafe_code)]
 
 mod advice;
 mod fields;
+mod function;
 mod metrics;
 mod operator;
 mod row;
 mod state;
 
 use proc_macro::TokenStream;
-use syn::{DeriveInput, ItemFn, parse_macro_input};
+use syn::{DeriveInput, parse_macro_input};
 
 /// Makes a struct with named fields a row: one that an operator is given, makes, or both.
 ///
@@ -46,14 +48,14 @@ pub fn metrics(input: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn transform(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let arguments = parse_macro_input!(arguments as operator::Arguments);
-    answer(operator::expand(operator::Kind::Transform, &arguments, parse_macro_input!(item as ItemFn)))
+    answer(operator::expand(operator::Kind::Transform, &arguments, parse_macro_input!(item as function::Function)))
 }
 
 /// Makes a function of a row and the state of its key the operator of this crate: `#[keyed(ports(alerts))]`.
 #[proc_macro_attribute]
 pub fn keyed(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let arguments = parse_macro_input!(arguments as operator::Arguments);
-    answer(operator::expand(operator::Kind::Keyed, &arguments, parse_macro_input!(item as ItemFn)))
+    answer(operator::expand(operator::Kind::Keyed, &arguments, parse_macro_input!(item as function::Function)))
 }
 
 fn answer(tokens: syn::Result<proc_macro2::TokenStream>) -> TokenStream {

@@ -3,14 +3,16 @@
 //! The parameters after the row are told apart by how they are written: `&mut Out<..>`, any other `&mut`, `&Context`,
 //! any other `&`. All types follow from the function itself.
 
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{
-    Error, FnArg, GenericArgument, Generics, Ident, ItemFn, LitStr, Pat, PathArguments, Result, ReturnType, Token,
-    Type, TypeReference, parenthesized, parse_quote,
+    Error, GenericArgument, Generics, Ident, LitStr, PathArguments, Result, ReturnType, Token, Type, TypeReference,
+    parenthesized, parse_quote,
 };
+
+use crate::function::{Function, Parameter};
 
 /// With or without state.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,7 +63,7 @@ impl Parse for Arguments {
 struct Name {
     text: String,
     quoted: bool,
-    span: proc_macro2::Span,
+    span: Span,
 }
 
 impl Parse for Name {
@@ -117,37 +119,35 @@ struct Parameters<'f> {
     config: Option<&'f Type>,
     out: Option<&'f TypeReference>,
     /// What the function calls it.
-    out_name: Option<&'f Ident>,
+    out_name: Option<Ident>,
     /// How the function is called, after the row.
     call: Vec<TokenStream>,
 }
 
-pub(crate) fn expand(kind: Kind, arguments: &Arguments, mut function: ItemFn) -> Result<TokenStream> {
-    let shared = function.clone();
-    let signature = &shared.sig;
-    if let Some(wrong) = &signature.asyncness {
+pub(crate) fn expand(kind: Kind, arguments: &Arguments, mut function: Function) -> Result<TokenStream> {
+    if let Some(wrong) = &function.asyncness {
         return Err(Error::new(wrong.span(), "an operator is a plain function: it cannot wait"));
     }
-    let mut inputs = signature.inputs.iter();
+    let mut inputs = function.parameters.iter();
     let row = match inputs.next() {
-        Some(FnArg::Typed(row)) if !matches!(*row.ty, Type::Reference(_)) => &*row.ty,
+        Some(Parameter { ty, .. }) if !matches!(ty, Type::Reference(_)) => ty,
         Some(wrong) => return Err(Error::new(wrong.span(), "the first parameter is the row, by value")),
-        None => return Err(Error::new(signature.span(), "an operator takes a row: `fn f(row: MyRow) -> ..`")),
+        None => return Err(Error::new(function.span, "an operator takes a row: `fn f(row: MyRow) -> ..`")),
     };
     let parameters = parameters(kind, inputs)?;
     if kind == Kind::Keyed && parameters.state.is_none() {
         return Err(Error::new(
-            signature.inputs.span(),
+            function.parameters.span(),
             "a keyed operator takes its key's state: `state: &mut MyState`",
         ));
     }
-    complete_return(&mut function, parameters.out)?;
-    if let Some(out) = parameters.out_name {
-        check_ports(function.block.to_token_stream(), out, &arguments.ports)?;
+    complete_return(&mut function.output, function.span, parameters.out)?;
+    if let Some(out) = &parameters.out_name {
+        check_ports(function.body.stream(), out, &arguments.ports)?;
     }
-    let operator = implementation(kind, arguments, &signature.ident, &parameters);
-    let checks = checks(row, &parameters, &signature.generics);
-    let (visibility, name) = (&shared.vis, &signature.ident);
+    let (visibility, name) = (&function.visibility, &function.name);
+    let operator = implementation(kind, arguments, name, &parameters);
+    let checks = checks(row, &parameters, &function.generics);
     let config = parameters.config.map_or_else(|| quote!(()), ToTokens::to_token_stream);
     let metrics = parameters.metrics.map_or_else(|| quote!(()), ToTokens::to_token_stream);
     Ok(quote! {
@@ -161,13 +161,12 @@ pub(crate) fn expand(kind: Kind, arguments: &Arguments, mut function: ItemFn) ->
     })
 }
 
-fn parameters<'f>(kind: Kind, inputs: impl Iterator<Item = &'f FnArg>) -> Result<Parameters<'f>> {
+fn parameters<'f>(kind: Kind, inputs: impl Iterator<Item = &'f Parameter>) -> Result<Parameters<'f>> {
     let mut found = Parameters::default();
     let mut context = false;
     for input in inputs {
         let wrong = |what: &str| Err(Error::new(input.span(), what));
-        let FnArg::Typed(typed) = input else { return wrong("an operator is a function, not a method") };
-        let Type::Reference(reference) = &*typed.ty else {
+        let Type::Reference(reference) = &input.ty else {
             return wrong(
                 "after the row: `&mut MyState` (keyed), `&MyConfig`, `&Context`, `&mut Out<MyRow>`, `&mut MyMetrics`",
             );
@@ -182,8 +181,8 @@ fn parameters<'f>(kind: Kind, inputs: impl Iterator<Item = &'f FnArg>) -> Result
             (None, Some(name)) if name == "Context" => (quote!(context), std::mem::replace(&mut context, true)),
             (None, _) => (quote!(config), found.config.replace(&reference.elem).is_some()),
         };
-        if let (true, Pat::Ident(name)) = (call.to_string() == "out", &*typed.pat) {
-            found.out_name = Some(&name.ident);
+        if call.to_string() == "out" {
+            found.out_name = input.name();
         }
         if twice {
             return wrong("there is one parameter of this sort already");
@@ -201,17 +200,17 @@ fn last_name(ty: &Type) -> Option<&Ident> {
 }
 
 /// `-> Verdict` beside `out: &mut Out<T>` means `Verdict<T>`.
-fn complete_return(function: &mut ItemFn, out: Option<&TypeReference>) -> Result<()> {
-    let nothing = match &function.sig.output {
+fn complete_return(output: &mut ReturnType, function: Span, out: Option<&TypeReference>) -> Result<()> {
+    let nothing = match output {
         ReturnType::Default => true,
         ReturnType::Type(_, ty) => matches!(&**ty, Type::Tuple(tuple) if tuple.elems.is_empty()),
     };
     if nothing && out.is_none() {
         let what = "nothing would ever leave this operator: return a row, `bool` or a `Verdict`, \
                     or take `out: &mut Out<MyRow>`";
-        return Err(Error::new(function.sig.span(), what));
+        return Err(Error::new(function, what));
     }
-    if let (ReturnType::Type(_, ty), Some(made)) = (&mut function.sig.output, out.and_then(made_row)) {
+    if let (ReturnType::Type(_, ty), Some(made)) = (output, out.and_then(made_row)) {
         complete(ty, made);
     }
     Ok(())

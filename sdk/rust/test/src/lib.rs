@@ -42,7 +42,7 @@
 //!
 //! [`cases`] runs the file of cases that `wasmill test` runs on the compiled component.
 //!
-//! **Modules.** A [`driver`] turns rows into the columns of a call ([`columns`]) of [`datum`]s and back, `row` says
+//! **Modules.** A [`driver`] turns rows into the columns of a call (`columns`) of [`datum`]s and back, `row` says
 //! when two are the same; [`cases`] reads a `file`, finds what `input` its rows are, calls and compares.
 #![forbid(unsafe_code)]
 
