@@ -5,6 +5,7 @@
 //! link and then misread its input; what comes out says which text that was. Neighbours: [`crate::wit`] has the text;
 //! [`crate::remainder`] makes a module faster on the way; loading what comes out begins in [`crate::inspect`].
 
+use memchr::memmem;
 use wasmill_engine::operator::OperatorKind;
 use wasmparser::{Encoding, Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding};
@@ -51,8 +52,9 @@ pub fn encode(core: &[u8], adapter: Option<(&str, &[u8])>) -> Result<Vec<u8>, Co
     if !found.typed {
         embed(&mut typed, kind)?;
     }
+    // Not validated as a whole: a module of Go has 3 MB of code, and loading looks at all of it anyway.
     let mut encoder = ComponentEncoder::default();
-    encoder.validate(true).module(&typed).map_err(unfit)?;
+    encoder.module(&typed).map_err(unfit)?;
     if let Some((name, bytes)) = adapter {
         let mut typed = bytes.to_vec();
         embed_log(&mut typed)?;
@@ -145,9 +147,9 @@ fn look(core: &[u8]) -> Result<Core, ComponentError> {
 /// The digest behind the name of the section, `wasmill:contract=0123..`, in the data of a module.
 fn said(data: &[u8]) -> Option<String> {
     const DIGITS: usize = 64;
-    let name = format!("{}=", wit::CONTRACT_SECTION);
-    let start = data.windows(name.len()).position(|bytes| bytes == name.as_bytes())? + name.len();
-    let digest = data.get(start..start + DIGITS)?;
+    let name = wit::CONTRACT_SECTION.as_bytes();
+    let behind = memmem::find(data, name)? + name.len();
+    let digest = data[behind..].strip_prefix(b"=")?.get(..DIGITS)?;
     digest.iter().all(u8::is_ascii_hexdigit).then(|| String::from_utf8_lossy(digest).into_owned())
 }
 

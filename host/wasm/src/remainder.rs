@@ -31,17 +31,15 @@ struct Code<'m> {
 /// It cannot be read.
 pub(crate) fn multiplied(core: &[u8]) -> Result<Cow<'_, [u8]>, BinaryReaderError> {
     let Some(Code { start, end, functions }) = code(core)? else { return Ok(core.into()) };
-    let mut changed = false;
+    let bodies = functions.iter().map(body).collect::<Result<Vec<_>, _>>()?;
+    if !bodies.iter().any(|body| matches!(body, Cow::Owned(_))) {
+        return Ok(core.into());
+    }
     let mut section = Vec::with_capacity(end - start);
-    unsigned(&mut section, functions.len() as u64);
-    for function in &functions {
-        let body = body(function)?;
-        changed |= matches!(body, Cow::Owned(_));
+    unsigned(&mut section, bodies.len() as u64);
+    for body in bodies {
         unsigned(&mut section, body.len() as u64);
         section.extend_from_slice(&body);
-    }
-    if !changed {
-        return Ok(core.into());
     }
     let mut module = Vec::with_capacity(core.len());
     module.extend_from_slice(&core[..start]);
