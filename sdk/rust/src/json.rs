@@ -121,42 +121,41 @@ impl Parser<'_> {
 
     fn number(&mut self) -> Result<Value, String> {
         let from = self.at;
-        self.take("-");
-        if !self.take("0") {
-            self.digits()?;
-        }
-        let mut is_whole = true;
+        let is_negative = self.take("-");
+        let mut whole = if self.take("0") { Some(0) } else { self.digits()? };
         if self.take(".") {
-            is_whole = false;
             self.digits()?;
+            whole = None;
         }
         if self.take("e") || self.take("E") {
-            is_whole = false;
             if !self.take("+") {
                 self.take("-");
             }
             self.digits()?;
+            whole = None;
         }
-        let number = &self.text[from..self.at];
-        if is_whole && let Ok(number) = number.parse() {
+        if let (Some(number), false) = (whole, is_negative) {
             return Ok(Value::Unsigned(number));
         }
-        // `-0` is no whole number: it would lose its sign.
-        if is_whole && let Ok(number @ ..=-1) = number.parse() {
+        // `-0` is none of these: it would lose its sign.
+        let negative = whole.filter(|number| *number > 0).and_then(|number| 0_i64.checked_sub_unsigned(number));
+        if let Some(number) = negative {
             return Ok(Value::Negative(number));
         }
-        match number.parse() {
+        match self.text[from..self.at].parse() {
             Ok(number) if f64::is_finite(number) => Ok(Value::Float(number)),
             _ => Err(format!("the number at {} is past the range of `f64`", self.place(from))),
         }
     }
 
-    fn digits(&mut self) -> Result<(), String> {
-        let from = self.at;
-        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+    /// Goes past digits, of which there has to be one; the number that they are, if it has no more than 64 bits.
+    fn digits(&mut self) -> Result<Option<u64>, String> {
+        let (from, mut number) = (self.at, Some(0_u64));
+        while let Some(digit @ b'0'..=b'9') = self.peek() {
+            number = number.and_then(|number| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
             self.at += 1;
         }
-        if self.at == from { Err(self.wrong("a digit")) } else { Ok(()) }
+        if self.at == from { Err(self.wrong("a digit")) } else { Ok(number) }
     }
 
     fn string(&mut self) -> Result<String, String> {
@@ -207,11 +206,15 @@ impl Parser<'_> {
     }
 
     fn code_unit(&mut self) -> Result<u32, String> {
-        let digits = self.text.get(self.at + 1..self.at + 5).unwrap_or_default();
-        let is_hex = self.peek() == Some(b'u') && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-        let code = u32::from_str_radix(digits, 16).ok().filter(|_| is_hex);
-        let code = code.ok_or_else(|| self.wrong("`u` and four hexadecimal digits"))?;
-        self.at += 5;
+        if !self.take("u") {
+            return Err(self.wrong("`u` and four hexadecimal digits"));
+        }
+        let mut code = 0;
+        for _ in 0..4 {
+            let digit = self.peek().and_then(|digit| char::from(digit).to_digit(16));
+            code = code * 16 + digit.ok_or_else(|| self.wrong("a hexadecimal digit, of four"))?;
+            self.at += 1;
+        }
         Ok(code)
     }
 
@@ -235,16 +238,18 @@ impl Parser<'_> {
     fn wrong(&self, expected: &str) -> String {
         let place = self.place(self.at);
         match self.text[self.at..].chars().next() {
-            Some(found) => format!("expected {expected}, found `{}` at {place}", found.escape_debug()),
             None => format!("expected {expected}, found the end at {place}"),
+            Some('\0'..' ') => format!("expected {expected}, found a control character at {place}"),
+            Some(found) => format!("expected {expected}, found `{found}` at {place}"),
         }
     }
 
     /// Line and column, in characters, both from 1.
     fn place(&self, at: usize) -> String {
-        let before = &self.text[..at];
-        let line = before.matches('\n').count() + 1;
-        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        let (mut line, mut column) = (1, 1);
+        for c in self.text[..at].chars() {
+            (line, column) = if c == '\n' { (line + 1, 1) } else { (line, column + 1) };
+        }
         format!("line {line}, column {column}")
     }
 }
@@ -325,8 +330,9 @@ mod tests {
             ("[1 2]", "expected `,` or `]`, found `2` at line 1, column 4"),
             ("[1] x", "expected the end, found `x` at line 1, column 5"),
             ("-x", "expected a digit, found `x` at line 1, column 2"),
-            ("[\"a\nb\"]", "expected `\"` at the end of the string, found `\\n` at line 1, column 4"),
-            (r#""\ud800\u12""#, "expected `u` and four hexadecimal digits, found `u` at line 1, column 9"),
+            ("[\"a\nb\"]", "expected `\"` at the end of the string, found a control character at line 1, column 4"),
+            (r#""\ud800\n""#, "expected `u` and four hexadecimal digits, found `n` at line 1, column 9"),
+            (r#"["\u12"]"#, "expected a hexadecimal digit, of four, found `\"` at line 1, column 7"),
             (r#"["\udc00"]"#, "there is half of a surrogate pair at line 1, column 4"),
             ("[\n1e999]", "the number at line 2, column 1 is past the range of `f64`"),
             ("{\"a\": 1,\n \"a\": 1}", "the key `a` stands twice in an object, again at line 2, column 2"),

@@ -93,3 +93,30 @@ impl ToTokens for Parameter {
         tokens.extend(quote!(#(#attributes)* #pattern #colon #ty));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_is_written_as_it_stood_and_its_parameters_have_their_names() {
+        let text = "#[inline] pub(crate) const fn f<'a, T: Clone, const N: usize>( \
+                        #[allow(unused)] Reading { value, .. }: Reading<'a>, mut state: &mut a::S<{ N }>, \
+                        self::T(::b::U::<i64, u8> { x: _ }, ..): T, out: &mut Out<[u8; 4]>, _: &C, \
+                    ) -> Result<Verdict<T>, Reject> where T: Copy { let a = |x: i64| -> i64 { x }; a(1) }";
+        let function: Function = syn::parse_str(text).expect("it is a function");
+        // How tokens are spaced is up to whoever prints them.
+        let tight = |text: &str| text.replace([' ', '\n'], "");
+        assert_eq!(tight(&function.to_token_stream().to_string()), tight(text));
+        let names = function.parameters.iter().map(|parameter| parameter.name().map(|name| name.to_string()));
+        let names: Vec<_> = names.collect();
+        assert_eq!(names, [None, Some("state".to_owned()), None, Some("out".to_owned()), None]);
+        for (text, wrong) in [
+            ("struct S;", "expected `fn`"),
+            ("fn f(&self, x: i64) {}", "an operator is a function, not a method"),
+            ("fn f(x: i64);", "expected group token"),
+        ] {
+            assert_eq!(syn::parse_str::<Function>(text).err().map(|error| error.to_string()).as_deref(), Some(wrong));
+        }
+    }
+}
