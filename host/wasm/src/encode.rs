@@ -6,6 +6,7 @@
 //! [`crate::remainder`] makes a module faster on the way; loading what comes out begins in [`crate::inspect`].
 
 use memchr::memmem;
+use wasm_encoder::{ComponentSection as _, CustomSection};
 use wasmill_engine::operator::OperatorKind;
 use wasmparser::{Encoding, Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding};
@@ -63,18 +64,14 @@ pub fn encode(core: &[u8], adapter: Option<(&str, &[u8])>) -> Result<Vec<u8>, Co
     let mut component = encoder.encode().map_err(unfit)?;
     if told {
         // Loading looks at sections only, and not every language can put one into its module.
-        component.extend(section(wit::CONTRACT_SECTION, &ours));
+        section(&ours).append_to_component(&mut component);
     }
     Ok(component)
 }
 
-/// A custom section.
-fn section(name: &str, text: &str) -> Vec<u8> {
-    // A length below 128 is one byte in WebAssembly.
-    let short = |length: usize| u8::try_from(length).ok().filter(|byte| *byte < 128);
-    let length = |length: usize| short(length).expect("names and digests are short");
-    let body = [&[length(name.len())], name.as_bytes(), text.as_bytes()].concat();
-    [&[0, length(body.len())], &*body].concat()
+/// The section that says for which text of the contract a guest was built.
+fn section(digest: &str) -> CustomSection<'_> {
+    CustomSection { name: wit::CONTRACT_SECTION.into(), data: digest.as_bytes().into() }
 }
 
 /// A module without types of its own may import the log, and what its adapter answers.
@@ -156,6 +153,7 @@ fn said(data: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wasm_encoder::Section as _;
 
     #[test]
     fn what_is_no_core_module_is_refused() {
@@ -171,7 +169,8 @@ mod tests {
 
     #[test]
     fn a_module_built_for_another_text_of_the_contract_is_refused() {
-        let core = [b"\0asm\x01\0\0\0", &*section(wit::CONTRACT_SECTION, "0123")].concat();
+        let mut core = b"\0asm\x01\0\0\0".to_vec();
+        section("0123").append_to(&mut core);
         let refused = encode(&core, None).unwrap_err();
         assert_eq!(refused, ComponentError::OtherContractText { built: "0123".into(), ours: wit::contract_digest() });
 

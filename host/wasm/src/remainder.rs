@@ -11,9 +11,8 @@
 
 use std::borrow::Cow;
 
+use wasm_encoder::{CodeSection, Encode as _, Instruction, Section as _};
 use wasmparser::{BinaryReaderError, FunctionBody, Operator, Parser, Payload};
-
-const CODE_SECTION: u8 = 10;
 
 /// Sections that say something of places within functions, which would be others.
 const TELLS_PLACES: [&str; 2] = [".debug_", "metadata.code."];
@@ -35,17 +34,13 @@ pub(crate) fn multiplied(core: &[u8]) -> Result<Cow<'_, [u8]>, BinaryReaderError
     if !bodies.iter().any(|body| matches!(body, Cow::Owned(_))) {
         return Ok(core.into());
     }
-    let mut section = Vec::with_capacity(end - start);
-    unsigned(&mut section, bodies.len() as u64);
+    let mut section = CodeSection::new();
     for body in bodies {
-        unsigned(&mut section, body.len() as u64);
-        section.extend_from_slice(&body);
+        section.raw(&body);
     }
     let mut module = Vec::with_capacity(core.len());
     module.extend_from_slice(&core[..start]);
-    module.push(CODE_SECTION);
-    unsigned(&mut module, section.len() as u64);
-    module.extend(section);
+    section.append_to(&mut module);
     module.extend_from_slice(&core[end..]);
     Ok(module.into())
 }
@@ -117,18 +112,33 @@ fn byte(place: u64) -> usize {
 /// The instructions for numbers of one width.
 struct Width {
     bits: u32,
-    constant: u8,
-    add: u8,
-    multiply: u8,
-    rotate_right: u8,
-    at_most: u8,
-    above: u8,
+    constant: fn(u64) -> Instruction<'static>,
+    add: Instruction<'static>,
+    multiply: Instruction<'static>,
+    rotate_right: Instruction<'static>,
+    at_most: Instruction<'static>,
+    above: Instruction<'static>,
 }
 
-const I32: Width =
-    Width { bits: 32, constant: 0x41, add: 0x6a, multiply: 0x6c, rotate_right: 0x78, at_most: 0x4d, above: 0x4b };
-const I64: Width =
-    Width { bits: 64, constant: 0x42, add: 0x7c, multiply: 0x7e, rotate_right: 0x8a, at_most: 0x58, above: 0x56 };
+static I32: Width = Width {
+    bits: 32,
+    constant: |number| Instruction::I32Const((number as u32).cast_signed()),
+    add: Instruction::I32Add,
+    multiply: Instruction::I32Mul,
+    rotate_right: Instruction::I32Rotr,
+    at_most: Instruction::I32LeU,
+    above: Instruction::I32GtU,
+};
+
+static I64: Width = Width {
+    bits: 64,
+    constant: |number| Instruction::I64Const(number.cast_signed()),
+    add: Instruction::I64Add,
+    multiply: Instruction::I64Mul,
+    rotate_right: Instruction::I64Rotr,
+    at_most: Instruction::I64LeU,
+    above: Instruction::I64GtU,
+};
 
 /// A comparison of a remainder with zero.
 struct Test {
@@ -164,21 +174,18 @@ impl Test {
 
     fn write(&self, out: &mut Vec<u8>) {
         let Self { width, multiples: Multiples { inverse, add, rotate, most }, zero, .. } = self;
-        let mut with = |number: u64, operator: u8| {
-            out.push(width.constant);
-            // As the number of that width that has these bits.
-            let unused = u64::BITS - width.bits;
-            signed(out, (number << unused).cast_signed() >> unused);
-            out.push(operator);
+        let mut with = |number: u64, instruction: &Instruction<'_>| {
+            (width.constant)(number).encode(out);
+            instruction.encode(out);
         };
-        with(*inverse, width.multiply);
+        with(*inverse, &width.multiply);
         if *add != 0 {
-            with(*add, width.add);
+            with(*add, &width.add);
         }
         if *rotate != 0 {
-            with((*rotate).into(), width.rotate_right);
+            with((*rotate).into(), &width.rotate_right);
         }
-        with(*most, if *zero { width.at_most } else { width.above });
+        with(*most, if *zero { &width.at_most } else { &width.above });
     }
 }
 
@@ -211,24 +218,6 @@ impl Multiples {
         let add = (((all >> 1) / odd) >> rotate) << rotate;
         Some(Self { inverse, add, rotate, most: (add << 1) >> rotate })
     }
-}
-
-/// LEB128, as WebAssembly writes sizes.
-fn unsigned(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number.to_le_bytes()[0] | 0x80);
-        number >>= 7;
-    }
-    out.push(number.to_le_bytes()[0]);
-}
-
-/// LEB128, as WebAssembly writes constants.
-fn signed(out: &mut Vec<u8>, mut number: i64) {
-    while !(-0x40..0x40).contains(&number) {
-        out.push(number.to_le_bytes()[0] | 0x80);
-        number >>= 7;
-    }
-    out.push(number.to_le_bytes()[0] & 0x7f);
 }
 
 #[cfg(test)]

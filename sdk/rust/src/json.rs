@@ -63,7 +63,7 @@ impl Parser<'_> {
 
     fn object(&mut self, levels: usize) -> Result<Value, String> {
         let mut keys: Vec<(String, Value)> = Vec::new();
-        if self.is_empty(levels, "}")? {
+        if self.enter(levels, "}")? {
             return Ok(Value::Object(keys));
         }
         loop {
@@ -83,7 +83,7 @@ impl Parser<'_> {
             }
             let value = self.value(levels)?;
             keys.insert(sorted, (key, value));
-            if self.is_closed("}", "`,` or `}`")? {
+            if self.leave("}", "`,` or `}`")? {
                 return Ok(Value::Object(keys));
             }
         }
@@ -91,19 +91,19 @@ impl Parser<'_> {
 
     fn array(&mut self, levels: usize) -> Result<Value, String> {
         let mut items = Vec::new();
-        if self.is_empty(levels, "]")? {
+        if self.enter(levels, "]")? {
             return Ok(Value::Array(items));
         }
         loop {
             items.push(self.value(levels)?);
-            if self.is_closed("]", "`,` or `]`")? {
+            if self.leave("]", "`,` or `]`")? {
                 return Ok(Value::Array(items));
             }
         }
     }
 
-    /// Goes past the opening bracket, and past the closing one if nothing stands between them.
-    fn is_empty(&mut self, levels: usize, close: &str) -> Result<bool, String> {
+    /// Goes past the opening bracket, and past the closing one if nothing stands between them; whether that is so.
+    fn enter(&mut self, levels: usize, close: &str) -> Result<bool, String> {
         if levels > LEVELS_MAX {
             return Err(format!("there are more than {LEVELS_MAX} levels at {}", self.place(self.at)));
         }
@@ -112,8 +112,8 @@ impl Parser<'_> {
         Ok(self.take(close))
     }
 
-    /// Goes past the closing bracket or the comma behind an item.
-    fn is_closed(&mut self, close: &str, expected: &str) -> Result<bool, String> {
+    /// Goes past the closing bracket or the comma behind an item; whether it was the bracket.
+    fn leave(&mut self, close: &str, expected: &str) -> Result<bool, String> {
         self.skip_space();
         let is_closed = self.take(close);
         if is_closed || self.take(",") { Ok(is_closed) } else { Err(self.wrong(expected)) }
