@@ -7,12 +7,15 @@
 //! buffers. The program by hand reads chunks of 256 KiB, takes each line apart into a struct that borrows its texts
 //! (serde_json), converts, writes the struct with serde_json, and writes chunks. Both are processes of their own, whose
 //! CPU time counts from start to end, the kernel's work included: so does `wasmill`'s start, and that it flushes what
-//! it wrote to the disk, which the program by hand does not.
+//! it wrote to the disk, which the program by hand does not. Output of the run before is removed before each run: a
+//! virtual machine may have given the memory of a file that lay there for seconds back to its host, and who writes
+//! next would pay for getting it again.
 //!
 //! Two lanes against one: how much sooner two idle cores of their own would be done, as CPU time tells it: all CPU
-//! time of one lane, against half of that of two lanes, or against their busiest thread (reading, a lane, writing)
-//! where that has more than half. Time on the wall is shown beside it and not judged: machines like this one share
-//! their cores with others, and a disk that flushes the output takes the same time for both.
+//! time of one lane, against half of that of two lanes, or against the busier of their threads where that has more than
+//! half. Each lane reads, works on and writes its own chunks. Time on the wall is shown beside it and not judged:
+//! machines like this one share their cores with others, and a disk that flushes the output takes the same time for
+//! both.
 //!
 //! Not measured: other formats, more columns than one, a disk that has to be waited for (the input is in the page
 //! cache), how well two threads on two cores share caches and memory.
@@ -22,7 +25,7 @@
 mod process;
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -31,7 +34,7 @@ use anyhow::Context as _;
 use process::{Cost, generate, pipeline, run, wasmill};
 
 const ROWS: u64 = 1_000_000;
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 16;
 /// Rows per CPU-second, against the program by hand.
 const FACTOR: f64 = 3.0;
 /// One lane against two.
@@ -55,18 +58,25 @@ fn main() -> anyhow::Result<ExitCode> {
     let (one, two) = (one?, two?);
     let mut hand = Command::new(std::env::current_exe()?);
     hand.arg("by-hand").args([&input, &by_hand]);
-    let lane = |pipeline: &Path| run(wasmill(folder)?.arg("run").arg(pipeline), |_, _| Ok(()));
+    let mut hand_does = || {
+        removed(&by_hand)?;
+        run(&mut hand, |_, _| Ok(()))
+    };
+    let lanes = |pipeline: &Path, watch: &mut dyn FnMut(u32) -> anyhow::Result<()>| {
+        removed(&ours)?;
+        run(wasmill(folder)?.arg("run").arg(pipeline), |_, process| watch(process))
+    };
     // Compiles the component, and fills the page cache.
-    lane(&one)?;
-    run(&mut hand, |_, _| Ok(()))?;
+    lanes(&one, &mut |_| Ok(()))?;
+    hand_does()?;
     anyhow::ensure!(same(&by_hand, &ours)?, "the two outputs differ in meaning");
     let (mut of_hand, mut of_one, mut of_two, mut most) = (Cost::MOST, Cost::MOST, Cost::MOST, f64::MAX);
     // In turns, so that a slow moment of the machine meets all of them.
     for _ in 0..ROUNDS {
-        of_hand = of_hand.least(run(&mut hand, |_, _| Ok(()))?);
-        of_one = of_one.least(lane(&one)?);
+        of_hand = of_hand.least(hand_does()?);
+        of_one = of_one.least(lanes(&one, &mut |_| Ok(()))?);
         let mut of_thread = 0.0;
-        of_two = of_two.least(run(wasmill(folder)?.arg("run").arg(&two), |_, process| {
+        of_two = of_two.least(lanes(&two, &mut |process| {
             of_thread = busiest(process)?;
             Ok(())
         })?);
@@ -87,6 +97,14 @@ fn main() -> anyhow::Result<ExitCode> {
         if wide { "" } else { ": MISSED" }
     );
     Ok(if fast && wide { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Removes an output if there is one.
+fn removed(output: &Path) -> anyhow::Result<()> {
+    match std::fs::remove_file(output) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// CPU seconds of the thread that has most of a process, which it watches to its end: what is spent in the last

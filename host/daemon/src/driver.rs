@@ -1,13 +1,12 @@
 //! The driver: threads that step the nodes of a pipeline, and the loop that starts and commits its epochs.
 //!
 //! A worker owns the nodes of one lane and steps them in the order of a record's way, so that a batch goes through all
-//! of them while it is in the cache. Nodes that read or write for all lanes share the thread of a single lane; where
-//! there are several lanes those that read have a thread of their own, and those that write another. A worker with
-//! nothing to do sleeps on the [`Bell`]. Reports are carried to the coordinator by the worker whose node made them, so
-//! that the loop sleeps through the run but for signals, progress and epochs.
+//! of them while it is in the cache; nodes that read or write for all lanes it steps when it is its turn ([`walk`]). A
+//! worker with nothing to do sleeps on the [`Bell`]. Reports are carried to the coordinator by the worker whose node
+//! made them, so that the loop sleeps through the run but for signals, progress and epochs.
 
 mod bell;
-mod pass;
+mod walk;
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,11 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use wasmill_engine::clock::{Clock, Micros};
-use wasmill_engine::node::{Failure, Node};
-use wasmill_engine::runtime::{Controls, Placed, Runtime, Station, Status};
+use wasmill_engine::node::Failure;
+use wasmill_engine::runtime::{Controls, Runtime, Status};
 
 pub(crate) use bell::Bell;
-pub(crate) use pass::Pass;
+pub(crate) use walk::{Walker, walkers};
 
 /// A sleeper wakes at least so often, to look at signals and to show progress.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
@@ -102,9 +101,9 @@ pub(crate) fn run(
     let (controls, failure, over) = (Mutex::new(controls), Mutex::new(None), AtomicBool::new(false));
     let shared = Shared { bell, clock: MachineClock::new(), controls, failure, over, done: Bell::default() };
     std::thread::scope(|scope| {
-        for (name, nodes) in share(nodes) {
-            let thread = std::thread::Builder::new().name(name);
-            let spawned = thread.spawn_scoped(scope, || work(nodes, &shared));
+        for (lane, walker) in walkers(nodes).into_iter().enumerate() {
+            let thread = std::thread::Builder::new().name(format!("lane {lane}"));
+            let spawned = thread.spawn_scoped(scope, || work(walker, &shared));
             if let Err(error) = spawned {
                 let message =
                     format!("a thread cannot be started: {error}; raise the limit on threads, or use fewer lanes");
@@ -148,49 +147,24 @@ pub(crate) fn run(
     }
 }
 
-/// The nodes of each thread, with its name.
-pub(crate) fn share(nodes: Vec<Placed>) -> Vec<(String, Vec<Box<dyn Node>>)> {
-    let of = |placed: &Placed| if let Station::Lane(lane) = placed.station { lane as usize + 1 } else { 1 };
-    let lanes = nodes.iter().map(of).max().unwrap_or(1);
-    let mut threads: Vec<_> = (0..lanes).map(|lane| (format!("lane {lane}"), Vec::new())).collect();
-    if lanes > 1 {
-        threads.extend(["sources", "sinks"].map(|name| (name.to_owned(), Vec::new())));
-    }
-    for Placed { station, node } in nodes {
-        let thread = match station {
-            Station::Lane(lane) => lane as usize,
-            Station::Read | Station::Write if lanes == 1 => 0,
-            Station::Read => lanes,
-            Station::Write => lanes + 1,
-        };
-        threads[thread].1.push(node);
-    }
-    threads
-}
-
 /// Lets the C library keep what batches give back: it learns from the size of what is freed, and would else return the
 /// memory of each batch to the kernel, which clears it for the next one. That costs nothing where it learns otherwise.
 pub(crate) fn keep_memory() {
     drop(black_box(Vec::<u8>::with_capacity(KEPT_BYTES)));
 }
 
-/// Steps nodes until all of them have finished or the run is over.
-fn work(mut nodes: Vec<Box<dyn Node>>, shared: &Shared) {
-    while !nodes.is_empty() && !shared.over.load(Ordering::Relaxed) {
+/// Walks over nodes until all of them have finished or the run is over.
+fn work(mut walker: Walker, shared: &Shared) {
+    while !walker.is_over() && !shared.over.load(Ordering::Relaxed) {
         let seen = shared.bell.count();
-        let mut pass = Pass::default();
-        let mut node = 0;
-        while node < nodes.len() {
-            match pass.step(&mut *nodes[node], &shared.clock) {
-                Ok(true) => drop(nodes.remove(node)),
-                Ok(false) => node += 1,
-                Err(failure) => return shared.fail(failure),
-            }
-        }
+        let pass = match walker.walk(&shared.clock, &|| shared.bell.ring()) {
+            Ok(pass) => pass,
+            Err(failure) => return shared.fail(failure),
+        };
         if pass.progressed {
             shared.pump();
             shared.bell.ring();
-        } else if !nodes.is_empty() {
+        } else {
             shared.bell.wait(seen, pass.sleep(shared.clock.now()).map_or(LOOK_AROUND, |until| until.min(LOOK_AROUND)));
         }
     }

@@ -170,6 +170,15 @@ impl Inbox {
         Self { upstreams: upstreams.into_iter().map(upstream).collect(), first: 0, ended: false }
     }
 
+    /// The lane that the next message has to come from; none where there are several upstreams, or nothing can come
+    /// before a barrier.
+    #[must_use]
+    pub fn turn(&self) -> Option<u32> {
+        let [Upstream { lanes, turn }] = &self.upstreams[..] else { return None };
+        let in_turn = (*turn..turn + lanes.len()).map(|lane| lane % lanes.len());
+        in_turn.into_iter().find(|lane| lanes[*lane].state == LaneState::Open).and_then(|lane| u32::try_from(lane).ok())
+    }
+
     /// What comes next.
     pub fn take(&mut self) -> Delivery {
         let count = self.upstreams.len();
@@ -280,6 +289,22 @@ mod tests {
         edges[0].send(rows(3)).unwrap();
         edges.iter().for_each(|edge| edge.send(Message::End).unwrap());
         assert_eq!(drain(&mut inbox), ["0:0", "barrier 1", "0:1", "0:2", "0:3", "end"]);
+    }
+
+    #[test]
+    fn whose_turn_it_is_is_known_where_only_one_lane_can_be_next() {
+        let (edges, receivers): (Vec<_>, Vec<_>) = (0..3).map(|_| edge()).unzip();
+        let mut inbox = Inbox::new(vec![receivers]);
+        assert_eq!(inbox.turn(), Some(0));
+        edges[0].send(rows(0)).unwrap();
+        edges[1].send(Message::Barrier(1)).unwrap();
+        assert_eq!(drain(&mut inbox), ["0:0"]);
+        assert_eq!(inbox.turn(), Some(2), "lane 1 is at the barrier");
+        [0, 2].iter().for_each(|lane: &usize| edges[*lane].send(Message::Barrier(1)).unwrap());
+        assert_eq!(drain(&mut inbox), ["barrier 1"]);
+        assert_eq!(inbox.turn(), Some(1), "the turn is kept");
+        let (one, other) = (edge().1, edge().1);
+        assert_eq!(Inbox::new(vec![vec![one], vec![other]]).turn(), None, "either upstream may be next");
     }
 
     #[test]

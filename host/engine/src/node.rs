@@ -52,6 +52,12 @@ pub trait Node: Send {
 
     /// The source, stage or sink that it is a part of.
     fn name(&self) -> &str;
+
+    /// Of a node that works for all lanes the one whose turn it is: that gets what it reads next, or has made what it
+    /// writes next. None = any.
+    fn turn(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// A node's failure.

@@ -96,7 +96,7 @@ pub enum RuntimeError {
     },
 }
 
-/// Where along the way of a record a node stands: nodes that wait for each other can have threads of their own.
+/// Where along the way of a record a node stands, and so which thread steps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Station {
     /// It reads for all lanes.

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 
 use wasmill_engine::clock::Clock;
 use wasmill_engine::graph::Stage;
-use wasmill_engine::node::{Failure, Node};
+use wasmill_engine::node::Failure;
 use wasmill_engine::plan::Part;
 use wasmill_engine::runtime::stages::StageEvent;
 use wasmill_engine::runtime::{Controls, Runtime, Status};
 
 use super::pool::{Pool, Task, Turn, Work};
-use crate::driver::{MachineClock, Pass, share};
+use crate::driver::{MachineClock, Walker, walkers};
 
 /// Time between two commits of a pipeline that reads.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
@@ -138,7 +138,7 @@ impl Running {
         if paused {
             controls.pause();
         }
-        let lanes: Vec<_> = share(nodes).into_iter().map(|(_, nodes)| nodes).collect();
+        let lanes = walkers(nodes);
         let this = Arc::new(Self {
             controls: Mutex::new(controls),
             status,
@@ -155,7 +155,7 @@ impl Running {
         });
         let several = lanes.len() > 1;
         let lane =
-            |nodes| pool.task(Box::new(Lane { nodes, of: this.clone(), several, untold: false, told: this.since }));
+            |walker| pool.task(Box::new(Lane { walker, of: this.clone(), several, untold: false, told: this.since }));
         let tasks = lanes.into_iter().map(lane).collect();
         let control = pool.task(Box::new(Charge { of: this.clone(), read: 0, last: Instant::now() }));
         assert!(this.ringer.0.set((tasks, control)).is_ok(), "a ringer is for one pipeline");
@@ -240,9 +240,9 @@ impl Running {
     }
 }
 
-/// The nodes of one lane.
+/// The work of one lane.
 struct Lane {
-    nodes: Vec<Box<dyn Node>>,
+    walker: Walker,
     of: Arc<Running>,
     /// Whether there are others.
     several: bool,
@@ -252,21 +252,7 @@ struct Lane {
 }
 
 impl Lane {
-    fn walk(&mut self) -> Result<Pass, Failure> {
-        let mut pass = Pass::default();
-        let mut node = 0;
-        while node < self.nodes.len() {
-            if pass.step(&mut *self.nodes[node], &self.of.clock)? {
-                drop(self.nodes.remove(node));
-            } else {
-                node += 1;
-            }
-        }
-        Ok(pass)
-    }
-
     fn over(&mut self) -> Turn {
-        self.nodes.clear();
         self.of.lanes.fetch_sub(1, Ordering::SeqCst);
         self.of.ringer.control();
         Turn::Over
@@ -275,11 +261,16 @@ impl Lane {
 
 impl Work for Lane {
     fn turn(&mut self, until: Instant) -> Turn {
+        let ring = || {
+            if self.several {
+                self.of.ringer.lanes();
+            }
+        };
         loop {
             if self.of.over.load(Ordering::Relaxed) {
                 return self.over();
             }
-            let pass = match self.walk() {
+            let pass = match self.walker.walk(&self.of.clock, &ring) {
                 Ok(pass) => pass,
                 Err(failure) => {
                     self.of.fail(failure);
@@ -292,7 +283,7 @@ impl Work for Lane {
                     self.of.ringer.lanes();
                 }
             }
-            if self.nodes.is_empty() {
+            if self.walker.is_over() {
                 return self.over();
             }
             if pass.progressed && Instant::now() < until {

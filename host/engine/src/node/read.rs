@@ -378,4 +378,8 @@ impl Node for ReadNode {
     fn name(&self) -> &str {
         &self.parts.name
     }
+
+    fn turn(&self) -> Option<u32> {
+        u32::try_from(self.turn).ok()
+    }
 }

@@ -160,4 +160,8 @@ impl Node for WriteNode {
     fn name(&self) -> &str {
         &self.name
     }
+
+    fn turn(&self) -> Option<u32> {
+        if self.blocks.is_empty() { self.inbox.turn() } else { None }
+    }
 }

@@ -1,0 +1,271 @@
+//! What a worker does: walks over the nodes of its lane, in the order of a record's way.
+//!
+//! Nodes that read or write for all lanes belong to nobody: each lane steps them when it is its turn there, so that the
+//! bytes of a chunk are read, worked on and written by one processor, which has them in its cache. Nobody waits for a
+//! node that another lane is stepping.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, TryLockError};
+use std::time::{Duration, Instant};
+
+use wasmill_engine::clock::{Clock, Micros};
+use wasmill_engine::node::{Failure, Node, Step};
+use wasmill_engine::runtime::{Placed, Station};
+
+/// How long a lane that has nothing to do leaves a node to the lane whose turn it is there: that one has as good as
+/// finished what it does, or is held up by a slow operator and would hold up the others.
+const PATIENCE: Duration = Duration::from_millis(1);
+
+/// A node that all lanes step; none once it has finished.
+type Common = Mutex<Option<Box<dyn Node>>>;
+
+/// The nodes of all lanes.
+struct Commons {
+    read: Vec<Common>,
+    write: Vec<Common>,
+    /// Nodes that have not finished.
+    left: AtomicUsize,
+}
+
+/// The walks of one worker.
+pub(crate) struct Walker {
+    lane: u32,
+    own: Vec<Box<dyn Node>>,
+    commons: Arc<Commons>,
+    /// Since when it has had nothing to do.
+    idle: Option<Instant>,
+}
+
+/// What a walk came to.
+#[derive(Default)]
+pub(crate) struct Pass {
+    /// Whether any node did something.
+    pub(crate) progressed: bool,
+    until: Option<Micros>,
+    /// Whether a node was left to the lane whose turn it is, and how much longer it is.
+    patience: Option<Duration>,
+}
+
+/// A worker for each lane.
+pub(crate) fn walkers(nodes: Vec<Placed>) -> Vec<Walker> {
+    let (mut read, mut write, mut lanes) = (Vec::new(), Vec::new(), vec![Vec::new()]);
+    let left = AtomicUsize::new(nodes.iter().filter(|placed| !matches!(placed.station, Station::Lane(_))).count());
+    for Placed { station, node } in nodes {
+        match station {
+            Station::Read => read.push(Mutex::new(Some(node))),
+            Station::Write => write.push(Mutex::new(Some(node))),
+            Station::Lane(lane) => {
+                let lane = lane as usize;
+                lanes.resize_with(lanes.len().max(lane + 1), Vec::new);
+                lanes[lane].push(node);
+            }
+        }
+    }
+    let commons = Arc::new(Commons { read, write, left });
+    let walker = |(lane, own)| Walker { lane, own, commons: commons.clone(), idle: None };
+    (0..).zip(lanes).map(walker).collect()
+}
+
+impl Walker {
+    /// One walk over the nodes.
+    ///
+    /// The first node that progresses does one step, those behind it go on until they wait: so one chunk at a time goes
+    /// all the way while it is warm.
+    ///
+    /// `ring` is called as soon as another lane may have its turn.
+    ///
+    /// # Errors
+    /// A node has failed.
+    pub(crate) fn walk(&mut self, clock: &dyn Clock, ring: &dyn Fn()) -> Result<Pass, Failure> {
+        let waited = self.idle.map_or(Duration::ZERO, |since| since.elapsed());
+        let patience = PATIENCE.checked_sub(waited).filter(|left| !left.is_zero());
+        let mut pass = Pass::default();
+        let commons = self.commons.clone();
+        commons.read.iter().try_for_each(|node| self.step_common(&mut pass, node, patience, clock))?;
+        if pass.progressed {
+            ring();
+        }
+        let mut node = 0;
+        while node < self.own.len() {
+            if pass.step(&mut *self.own[node], clock, |_| true)? {
+                drop(self.own.remove(node));
+            } else {
+                node += 1;
+            }
+        }
+        commons.write.iter().try_for_each(|node| self.step_common(&mut pass, node, patience, clock))?;
+        self.idle = if pass.progressed { None } else { self.idle.or_else(|| Some(Instant::now())) };
+        Ok(pass)
+    }
+
+    /// Steps a node of all lanes, unless another lane is at it or it is another's turn.
+    fn step_common(
+        &self,
+        pass: &mut Pass,
+        node: &Common,
+        patience: Option<Duration>,
+        clock: &dyn Clock,
+    ) -> Result<(), Failure> {
+        let mut common = match node.try_lock() {
+            Ok(node) => node,
+            Err(TryLockError::WouldBlock) => return Ok(()),
+            Err(TryLockError::Poisoned(node)) => node.into_inner(),
+        };
+        let Some(node) = common.as_deref_mut() else { return Ok(()) };
+        let mine = |node: &dyn Node| patience.is_none() || node.turn().is_none_or(|lane| lane == self.lane);
+        let finished = pass.step(node, clock, mine)?;
+        if finished {
+            *common = None;
+            self.commons.left.fetch_sub(1, Ordering::SeqCst);
+            // The others may only have waited for this.
+            pass.progressed = true;
+        } else if !mine(node) {
+            pass.patience = patience;
+        }
+        Ok(())
+    }
+
+    /// Whether all nodes have finished, its own and those of all lanes.
+    pub(crate) fn is_over(&self) -> bool {
+        self.own.is_empty() && self.commons.left.load(Ordering::SeqCst) == 0
+    }
+}
+
+impl Pass {
+    /// Steps a node as long as it has something of this walk to do and is `mine`; true = it has finished.
+    fn step(
+        &mut self,
+        node: &mut dyn Node,
+        clock: &dyn Clock,
+        mine: impl Fn(&dyn Node) -> bool,
+    ) -> Result<bool, Failure> {
+        let first = !self.progressed;
+        while mine(node) {
+            // A panic in the engine is a mistake of ours; it ends this pipeline with an error and no other.
+            let step = catch_unwind(AssertUnwindSafe(|| node.step(clock))).unwrap_or_else(|panic| {
+                let message = panic_message(&*panic);
+                Step::Failed(Failure { node: node.name().to_owned(), message })
+            });
+            match step {
+                Step::Progressed => {
+                    self.progressed = true;
+                    if first {
+                        return Ok(false);
+                    }
+                }
+                Step::Idle { until } => {
+                    self.until = [self.until, until].into_iter().flatten().min();
+                    return Ok(false);
+                }
+                Step::Blocked => return Ok(false),
+                Step::Finished => return Ok(true),
+                Step::Failed(failure) => return Err(failure),
+            }
+        }
+        Ok(false)
+    }
+
+    /// How long the nodes have nothing to do, if nothing comes; none = until something comes.
+    pub(crate) fn sleep(&self, now: Micros) -> Option<Duration> {
+        let until = self.until.map(|until| Duration::from_micros(until.saturating_sub(now).max(0).unsigned_abs()));
+        [until, self.patience].into_iter().flatten().min()
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("internal error, please report it: {}", text.unwrap_or("a panic without a message"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use wasmill_engine::clock::ManualClock;
+
+    use super::*;
+
+    /// Reads for two lanes in turn, so many times.
+    struct InTurn {
+        turn: u32,
+        left: u32,
+    }
+
+    impl Node for InTurn {
+        fn step(&mut self, _: &dyn Clock) -> Step {
+            let Some(left) = self.left.checked_sub(1) else { return Step::Finished };
+            (self.turn, self.left) = (1 - self.turn, left);
+            Step::Progressed
+        }
+
+        fn name(&self) -> &str {
+            "in turn"
+        }
+
+        fn turn(&self) -> Option<u32> {
+            Some(self.turn)
+        }
+    }
+
+    /// Has nothing to do until it is told to finish.
+    struct Waits(Arc<Mutex<bool>>);
+
+    impl Node for Waits {
+        fn step(&mut self, _: &dyn Clock) -> Step {
+            if *self.0.lock().unwrap() { Step::Finished } else { Step::Idle { until: None } }
+        }
+
+        fn name(&self) -> &str {
+            "waits"
+        }
+    }
+
+    /// A worker for each of two lanes, around one node that reads, and whether the lanes may finish.
+    fn two(left: u32) -> ([Walker; 2], Arc<Mutex<bool>>) {
+        let end = Arc::new(Mutex::new(false));
+        let placed = |station, node| Placed { station, node };
+        let mut nodes = vec![placed(Station::Read, Box::new(InTurn { turn: 0, left }) as Box<dyn Node>)];
+        nodes.extend((0..2).map(|lane| placed(Station::Lane(lane), Box::new(Waits(end.clone())) as Box<dyn Node>)));
+        (walkers(nodes).try_into().unwrap_or_else(|_| panic!("a worker a lane")), end)
+    }
+
+    fn walk(walker: &mut Walker) -> (Pass, u32) {
+        let rung = Cell::new(0);
+        let pass = walker.walk(&ManualClock::default(), &|| rung.set(rung.get() + 1)).unwrap();
+        (pass, rung.get())
+    }
+
+    #[test]
+    fn a_node_of_all_lanes_is_stepped_by_the_lane_whose_turn_it_is() {
+        let ([mut zero, mut one], _) = two(3);
+        let (pass, rung) = walk(&mut one);
+        assert!(!pass.progressed && rung == 0, "it is the other's turn");
+        assert!(pass.sleep(0).is_some_and(|sleep| sleep <= PATIENCE), "it looks again soon");
+        let (pass, rung) = walk(&mut zero);
+        assert!(pass.progressed && rung == 1, "the other may sleep until it is its turn");
+        assert!(!walk(&mut zero).0.progressed, "one step a turn");
+        assert!(walk(&mut one).0.progressed);
+    }
+
+    #[test]
+    fn a_lane_that_waited_long_enough_does_what_the_other_is_too_busy_for() {
+        let ([_busy, mut one], _) = two(2);
+        assert!(!walk(&mut one).0.progressed);
+        std::thread::sleep(PATIENCE);
+        assert!(walk(&mut one).0.progressed, "in the other's place");
+        assert!(walk(&mut one).0.progressed, "in its own turn");
+    }
+
+    #[test]
+    fn a_lane_goes_on_until_the_nodes_of_all_lanes_have_finished() {
+        let ([mut zero, mut one], end) = two(1);
+        *end.lock().unwrap() = true;
+        assert!(!walk(&mut one).0.progressed && !one.is_over(), "there is something to read yet");
+        assert!(walk(&mut zero).0.progressed && !zero.is_over());
+        let (pass, _) = walk(&mut one);
+        assert!(pass.progressed, "that a node has finished is worth waking the others for");
+        assert!(one.is_over() && zero.is_over());
+        assert!(!walk(&mut zero).0.progressed, "there is nothing left");
+    }
+}
