@@ -310,11 +310,15 @@ fn beside_run() -> bool {
     let server = Server::start(&folder);
     let pid = std::fs::read_to_string(folder.path().join("data/lock")).unwrap().trim().to_owned();
     let (mut run, mut served) = (f64::MAX, f64::MAX);
+    // A virtual machine may have given the memory of a file back to its host: whoever writes next would pay for it.
+    let removed = || drop(std::fs::remove_dir_all(folder.path().join("out")));
     for _ in 0..BESIDE_ROUNDS {
+        removed();
         // The kernel adds up what all children that ended took.
         let before = children_s();
         folder.run().report();
         run = run.min(children_s() - before);
+        removed();
         let before = cpu_s(&pid);
         server.apply(&folder, "beside", "pipeline.yaml").with(200);
         // Asking costs too: seldom, so that it is not what is measured.
