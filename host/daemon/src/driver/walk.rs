@@ -22,6 +22,7 @@ const PATIENCE: Duration = Duration::from_micros(200);
 type Common = Mutex<Option<Box<dyn Node>>>;
 
 /// The nodes of all lanes.
+#[derive(Default)]
 struct Commons {
     read: Vec<Common>,
     write: Vec<Common>,
@@ -51,7 +52,6 @@ pub(crate) struct Pass {
 /// A worker for each lane.
 pub(crate) fn walkers(nodes: Vec<Placed>) -> Vec<Walker> {
     let (mut read, mut write, mut lanes) = (Vec::new(), Vec::new(), vec![Vec::new()]);
-    let left = AtomicUsize::new(nodes.iter().filter(|placed| !matches!(placed.station, Station::Lane(_))).count());
     for Placed { station, node } in nodes {
         match station {
             Station::Read => read.push(Mutex::new(Some(node))),
@@ -63,6 +63,7 @@ pub(crate) fn walkers(nodes: Vec<Placed>) -> Vec<Walker> {
             }
         }
     }
+    let left = AtomicUsize::new(read.len() + write.len());
     let commons = Arc::new(Commons { read, write, left });
     let walker = |(lane, own)| Walker { lane, own, commons: commons.clone(), idle: None };
     (0..).zip(lanes).map(walker).collect()
@@ -82,8 +83,7 @@ impl Walker {
         let waited = self.idle.map_or(Duration::ZERO, |since| since.elapsed());
         let patience = PATIENCE.checked_sub(waited).filter(|left| !left.is_zero());
         let mut pass = Pass::default();
-        let commons = self.commons.clone();
-        commons.read.iter().try_for_each(|node| self.step_common(&mut pass, node, patience, clock))?;
+        self.commons.read.iter().try_for_each(|node| self.step_common(&mut pass, node, patience, clock))?;
         if pass.progressed {
             ring();
         }
@@ -95,7 +95,7 @@ impl Walker {
                 node += 1;
             }
         }
-        commons.write.iter().try_for_each(|node| self.step_common(&mut pass, node, patience, clock))?;
+        self.commons.write.iter().try_for_each(|node| self.step_common(&mut pass, node, patience, clock))?;
         self.idle = if pass.progressed { None } else { self.idle.or_else(|| Some(Instant::now())) };
         Ok(pass)
     }
@@ -125,6 +125,12 @@ impl Walker {
             pass.patience = patience;
         }
         Ok(())
+    }
+
+    /// Gives up its nodes; those of all lanes are gone once every lane has.
+    pub(crate) fn give_up(&mut self) {
+        self.own.clear();
+        self.commons = Arc::default();
     }
 
     /// Whether all nodes have finished, its own and those of all lanes.
@@ -268,5 +274,18 @@ mod tests {
         assert!(pass.progressed, "that a node has finished is worth waking the others for");
         assert!(one.is_over() && zero.is_over());
         assert!(!walk(&mut zero).0.progressed, "there is nothing left");
+    }
+
+    #[test]
+    fn the_nodes_of_all_lanes_are_gone_once_every_lane_has_given_up() {
+        let held = Arc::new(Mutex::new(false));
+        let node = Placed { station: Station::Write, node: Box::new(Waits(held.clone())) as Box<dyn Node> };
+        let own = (0..2).map(|lane| Placed { station: Station::Lane(lane), node: Box::new(Waits(held.clone())) as _ });
+        let mut walkers = walkers(own.chain([node]).collect());
+        assert_eq!(Arc::strong_count(&held), 4);
+        walkers[0].give_up();
+        assert_eq!(Arc::strong_count(&held), 3, "the other lane may still write");
+        walkers[1].give_up();
+        assert_eq!(Arc::strong_count(&held), 1, "what writes is gone before anybody is told");
     }
 }

@@ -253,6 +253,8 @@ struct Lane {
 
 impl Lane {
     fn over(&mut self) -> Turn {
+        // Before anybody is told: what was not committed is withdrawn by then.
+        self.walker.give_up();
         self.of.lanes.fetch_sub(1, Ordering::SeqCst);
         self.of.ringer.control();
         Turn::Over
@@ -279,9 +281,7 @@ impl Work for Lane {
             };
             if pass.progressed {
                 self.untold = true;
-                if self.several {
-                    self.of.ringer.lanes();
-                }
+                ring();
             }
             if self.walker.is_over() {
                 return self.over();
