@@ -64,6 +64,20 @@ pub(crate) fn retrying_at(poison: u64, after_ms: u32) -> Vec<u8> {
     with(poison, "(i32.const 1)", attack, "")
 }
 
+/// A guest that refuses the row on which `n` is `poison`, the first of its batch, and wants the pipeline to stop there.
+pub(crate) fn stopping_at(poison: u64) -> Vec<u8> {
+    let attack = |image: &mut Image| {
+        let [row, _, _, at, len] = image.reject(0, "the sensor is broken");
+        format!("(return (i32.const {}))", image.effects(&[], &[[row, 2, 0, at, len]], &[]))
+    };
+    with(poison, "(i32.const 1)", attack, "")
+}
+
+/// A guest whose answer is that lie, where the `n` of some row is `poison`.
+pub(crate) fn lying_at(poison: u64, lie: impl FnOnce(&mut Image) -> u32) -> Vec<u8> {
+    with(poison, "(i32.const 1)", |image| format!("(return (i32.const {}))", lie(image)), "")
+}
+
 /// A guest that counts so far before it passes a row on whose `n` is `poison`.
 pub(crate) fn slow_at(poison: u64, rounds: u64) -> Vec<u8> {
     let count = format!(

@@ -3,9 +3,12 @@
 use std::fs;
 
 use serde_json::Value;
+use wasmill_tests::assembled::Image;
 use wasmill_tests::process::Folder;
 
-use crate::guests::{attacking_at, passing, poisoned_by, poisoned_once_by, repeating_at, retrying_at};
+use crate::guests::{
+    attacking_at, lying_at, passing, poisoned_by, poisoned_once_by, repeating_at, retrying_at, stopping_at,
+};
 
 /// A pipeline of one stage, which is the plugin `guest.wasm`; `more` are further keys of the stage.
 fn pipeline(more: &str, dead_letters: bool) -> String {
@@ -33,6 +36,9 @@ fn folder(more: &str, dead_letters: bool, guest: &[u8]) -> Folder {
     folder.write("guest.wasm", guest);
     folder
 }
+
+/// What a guest answers.
+type Lie = fn(&mut Image) -> u32;
 
 fn stage(report: &Value) -> &Value {
     let nodes = report["nodes"].as_array().unwrap();
@@ -69,6 +75,56 @@ fn a_row_that_traps_where_the_stage_says_stop_is_named_and_nothing_is_committed(
 }
 
 #[test]
+fn a_row_at_which_the_plugin_says_stop_is_named_with_its_reason_and_nothing_is_committed() {
+    let folder = folder("", true, &stopping_at(0));
+    let place = "pass: stopped before the record at in.ndjson: line 1, offset 0: the sensor is broken";
+    folder.run().with_code(1).says(&["pipeline guarded stopped: ", place]);
+    assert_eq!((folder.visible("out"), folder.visible("dead")), Default::default());
+}
+
+#[test]
+fn an_answer_that_breaks_the_contract_costs_the_row_that_it_is_about_and_nothing_else() {
+    let wrong: [(&str, Lie); 6] = [
+        ("port `main`: 1 columns, the plan has 0", |i| {
+            let column = i.column(&[0; 8], &[], &[]);
+            let emit = i.emit(0, None, &[column]);
+            i.effects(&[emit], &[], &[])
+        }),
+        ("port `main`: `origin` names row 1000000 of a batch of 1 rows", |i| {
+            let emit = i.emit(0, Some(&[1_000_000]), &[]);
+            i.effects(&[emit], &[], &[])
+        }),
+        ("it emits to port 1, the plan has 1", |i| {
+            let emit = i.emit(1, None, &[]);
+            i.effects(&[emit], &[], &[])
+        }),
+        ("out of bounds", |i| {
+            let mut emit = i.emit(0, Some(&[0]), &[]);
+            emit[2] = 0xffff_0000;
+            i.effects(&[emit], &[], &[])
+        }),
+        ("exceeded output_rows_max: limit 10000 rows, in use 0 rows, requested 20000 rows", |i| {
+            let emit = i.emit(0, Some(&vec![0; 20_000]), &[]);
+            i.effects(&[emit], &[], &[])
+        }),
+        ("exceeded output_bytes: limit ", |i| {
+            let emit = i.emit(0, Some(&vec![0; 10_000_000]), &[]);
+            i.effects(&[emit], &[], &[])
+        }),
+    ];
+    for (said, lie) in wrong {
+        let folder = folder("", true, &lying_at(3, lie));
+        let report = folder.run().report();
+        assert_eq!((&report["rows_out"], &report["dead_letters"]), (&999.into(), &1.into()), "{said}");
+        assert_eq!(folder.visible("out"), (0..1_000).filter(|n| *n != 3).map(line).collect::<String>(), "{said}");
+        let letter = &folder.rows("dead")[0];
+        assert_eq!((&letter["line"], &letter["record"]), (&4.into(), &"{\"n\":3}".into()), "{said}");
+        let reason = letter["reason"].as_str().unwrap();
+        assert!(reason.contains(said), "expected `{said}`, was: {reason}");
+    }
+}
+
+#[test]
 fn a_row_that_traps_is_tried_again_where_the_stage_says_so_and_then_given_up() {
     let folder = folder(", on_error: { retry: { max: 2 } }", true, &poisoned_by(3));
     let report = folder.run().report();
@@ -91,14 +147,15 @@ fn a_row_that_is_taken_when_it_is_tried_again_is_not_lost() {
 #[test]
 fn a_row_on_which_the_plugin_never_ends_or_takes_all_memory_costs_that_row_and_nothing_else() {
     let attacks = [
-        ("(loop $on (br $on))", "call_ms_max"),
+        ("(loop $on (br $on))", "call_ms_max", true),
         (
             "(loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) unreachable",
             "memory_bytes_max",
+            true,
         ),
-        ("(return (i32.const 7))", ""),
+        ("(return (i32.const 7))", "the operator's answer is invalid: ", false),
     ];
-    for (attack, named) in attacks {
+    for (attack, named, interrupted) in attacks {
         let folder = folder("", true, &attacking_at(1, attack));
         folder.write("in.ndjson", (0..3).map(line).collect::<String>());
         let report = folder.run().report();
@@ -107,7 +164,9 @@ fn a_row_on_which_the_plugin_never_ends_or_takes_all_memory_costs_that_row_and_n
         let letters = folder.rows("dead");
         assert_eq!(letters[0]["line"], 2);
         let reason = letters[0]["reason"].as_str().unwrap();
-        assert!(!reason.is_empty() && reason.contains(named), "expected `{named}`, was: {reason}");
+        assert!(reason.contains(named), "expected `{named}`, was: {reason}");
+        let frames = letters[0]["backtrace"].as_str();
+        assert_eq!(frames.is_some_and(|frames| frames.contains("!process")), interrupted, "{attack}: {frames:?}");
     }
 }
 

@@ -258,10 +258,31 @@ pub enum CallError {
         current: u64,
         /// What was asked for on top.
         requested: u64,
+        /// The guest's frames where it was interrupted, as of a trap; empty where it had returned.
+        backtrace: String,
     },
     /// What came back breaks the contract.
     #[error("the operator's answer is invalid: {0}")]
     Invalid(String),
+}
+
+impl CallError {
+    /// The guest's frames where it was interrupted, innermost first, a line each.
+    #[must_use]
+    pub fn backtrace(&self) -> Option<&str> {
+        match self {
+            Self::Trap { backtrace, .. } | Self::Limit { backtrace, .. } => {
+                Some(&**backtrace).filter(|frames| !frames.is_empty())
+            }
+            Self::Fault { .. } | Self::Invalid(_) => None,
+        }
+    }
+
+    /// A limit that was met once the guest had returned.
+    #[must_use]
+    pub const fn limit(limit: &'static str, unit: &'static str, allowed: u64, current: u64, requested: u64) -> Self {
+        Self::Limit { limit, unit, allowed, current, requested, backtrace: String::new() }
+    }
 }
 
 /// Why an operator could not be opened.

@@ -54,13 +54,7 @@ pub struct StateFull {
 
 impl From<StateFull> for CallError {
     fn from(full: StateFull) -> Self {
-        Self::Limit {
-            limit: "state_bytes_max",
-            unit: "bytes",
-            allowed: full.limit,
-            current: full.current,
-            requested: full.requested,
-        }
+        Self::limit("state_bytes_max", "bytes", full.limit, full.current, full.requested)
     }
 }
 

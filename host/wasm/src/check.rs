@@ -73,7 +73,7 @@ impl Check<'_> {
         let requested = emits.chain(reasons).sum::<u64>() + state;
         let allowed = self.limits.output_bytes(self.input_bytes);
         if requested > allowed {
-            return Err(CallError::Limit { limit: "output_bytes", unit: "B", allowed, current: 0, requested });
+            return Err(CallError::limit("output_bytes", "B", allowed, 0, requested));
         }
         Ok(())
     }
@@ -86,7 +86,7 @@ impl Check<'_> {
             let emit = self.emit(emit, &checked)?;
             let requested = emit.origin.as_ref().map_or(self.rows, Array::len) as u64;
             if requested > allowed - current {
-                return Err(CallError::Limit { limit: "output_rows_max", unit: "rows", allowed, current, requested });
+                return Err(CallError::limit("output_rows_max", "rows", allowed, current, requested));
             }
             current += requested;
             checked.push(emit);
@@ -161,7 +161,7 @@ impl Check<'_> {
     fn retry(&self, ms: u32) -> Result<Action, CallError> {
         let (allowed, requested) = (self.limits.retry_ms_max, u64::from(ms));
         if requested > allowed {
-            return Err(CallError::Limit { limit: "retry_ms_max", unit: "ms", allowed, current: 0, requested });
+            return Err(CallError::limit("retry_ms_max", "ms", allowed, 0, requested));
         }
         Ok(Action::Retry(ms))
     }

@@ -138,11 +138,13 @@ where
 
 /// What went wrong, in the engine's words. A limit that was hit explains whatever followed.
 fn failure(store: &mut Store<Guest>, limits: &Limits, error: &wasmtime::Error) -> CallError {
-    if let Some(breach) = store.data().breach() {
+    if let Some(breach) = store.data().breach(|| backtrace(error)) {
         return breach;
     }
-    let used_up =
-        |limit, unit, allowed, requested| CallError::Limit { limit, unit, allowed, current: allowed, requested };
+    let used_up = |limit, unit, allowed, requested| {
+        let backtrace = backtrace(error);
+        CallError::Limit { limit, unit, allowed, current: allowed, requested, backtrace }
+    };
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => used_up("call_ms_max", "ms", limits.call_ms_max, TICK_MS),
         Some(Trap::StackOverflow) => used_up("stack_bytes_max", "B", limits.stack_bytes_max, 1),
@@ -154,7 +156,7 @@ fn failure(store: &mut Store<Guest>, limits: &Limits, error: &wasmtime::Error) -
         None if error.root_cause().to_string().contains(TOO_MUCH) => {
             let fuel = store.hostcall_fuel() as u64;
             let allowed = fuel.saturating_sub(ANSWER_BYTES_EXTRA) / 2;
-            CallError::Limit { limit: "output_bytes", unit: "B", allowed, current: 0, requested: fuel }
+            CallError::limit("output_bytes", "B", allowed, 0, fuel)
         }
         None => CallError::Invalid(format!("{:#}", error.root_cause())),
     }

@@ -116,10 +116,10 @@ impl Guest {
         self.panic = None;
     }
 
-    /// The limit that was hit since the call began, as an error.
-    pub(crate) fn breach(&self) -> Option<CallError> {
+    /// The limit that was hit since the call began, as an error of a guest whose frames are these.
+    pub(crate) fn breach(&self, backtrace: impl FnOnce() -> String) -> Option<CallError> {
         let Breach { limit, unit, allowed, current, requested } = self.breach?;
-        Some(CallError::Limit { limit, unit, allowed, current, requested })
+        Some(CallError::Limit { limit, unit, allowed, current, requested, backtrace: backtrace() })
     }
 
     /// The message of a panic that was logged since the call began.
@@ -239,10 +239,9 @@ mod tests {
         guest.memory_grow_failed(wasmtime::Error::msg("no memory")).unwrap();
         assert!(guest.memory_growing(4 << 16, 10 << 16, None).unwrap());
         assert!(!guest.memory_growing(0, 1 << 16, None).unwrap());
-        let (allowed, current, requested) = (10 << 16, 10 << 16, 1 << 16);
-        let breach = CallError::Limit { limit: "memory_bytes_max", unit: "B", allowed, current, requested };
-        assert_eq!(guest.breach(), Some(breach));
+        let breach = CallError::limit("memory_bytes_max", "B", 10 << 16, 10 << 16, 1 << 16);
+        assert_eq!(guest.breach(String::new), Some(breach));
         guest.begin();
-        assert_eq!(guest.breach(), None);
+        assert_eq!(guest.breach(String::new), None);
     }
 }

@@ -64,7 +64,7 @@ impl Room {
         if requested <= allowed - current {
             return Ok(());
         }
-        Err(CallError::Limit { limit: "emitted_bytes_max", unit: "B", allowed, current, requested })
+        Err(CallError::limit("emitted_bytes_max", "B", allowed, current, requested))
     }
 }
 

@@ -80,10 +80,7 @@ impl StageNode {
             }
             return Step::Progressed;
         }
-        let backtrace = match error {
-            CallError::Trap { backtrace, .. } => Some(backtrace.clone()),
-            _ => None,
-        };
+        let backtrace = error.backtrace().map(str::to_owned);
         match self.stage().on_error {
             OnError::Retry(most) if task.attempt < most => {
                 let wait = (RETRY_BACKOFF_MS << task.attempt.min(16)).min(RETRY_BACKOFF_MAX_MS);
