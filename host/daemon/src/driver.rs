@@ -137,7 +137,7 @@ pub(crate) fn run(
             }
             shared.done.wait(seen, wishes.commit_every.map_or(LOOK_AROUND, |every| every.min(LOOK_AROUND)));
         }
-        // Sources are told what was acknowledged at the very end by orders that their nodes still have to take.
+        // Sources have yet to be told that the last epoch is complete.
         shared.bell.ring();
     });
     look(&status);

@@ -76,6 +76,8 @@ enum State {
     Emptying,
     /// The source is exhausted or was told to stop; a last barrier is still to come.
     Drained,
+    /// The last barrier has gone by; that its epoch is complete the source has yet to be told.
+    Ended,
     Finished,
 }
 
@@ -138,23 +140,17 @@ impl ReadNode {
         }
         let new = bytes.len() - kept;
         self.parts.counters.bytes.add(new as u64);
-        if let Read::Bytes { partition } = read
-            && partition == self.last
-        {
+        if let Read::Bytes { partition } = read {
+            let bytes = if partition == self.last { bytes } else { self.change(partition, bytes, kept) };
             self.cut(bytes, now);
             return Step::Progressed;
         }
-        let other = bytes.split_off(kept);
+        bytes.truncate(kept);
         if let Some(partition) = self.partitions.get_mut(&self.last) {
             partition.rest = bytes;
         }
         match read {
-            Read::Bytes { partition } => {
-                self.last = partition;
-                let mut bytes = std::mem::take(&mut self.partition(partition).rest);
-                bytes.extend_from_slice(&other);
-                self.cut(bytes, now);
-            }
+            Read::Bytes { .. } => unreachable!("bytes were cut above"),
             Read::End { partition } => self.end(partition, None, now),
             Read::Broken { partition, reason } => self.end(partition, Some(reason), now),
             Read::Records(records) => {
@@ -170,6 +166,18 @@ impl ReadNode {
             Read::Finished => self.drain(),
         }
         Step::Progressed
+    }
+
+    /// Bytes came that are another partition's than those before: what it has of a record, and they. The buffer goes
+    /// with them; the one that is left keeps no more than the `kept` bytes that are its, for there can be thousands.
+    fn change(&mut self, partition: u32, mut bytes: Vec<u8>, kept: usize) -> Vec<u8> {
+        if let Some(left) = self.partitions.get_mut(&self.last) {
+            left.rest = bytes[..kept].to_vec();
+        }
+        self.last = partition;
+        let rest = std::mem::take(&mut self.partition(partition).rest);
+        drop(bytes.splice(..kept, rest));
+        bytes
     }
 
     /// Makes a partition known.
@@ -332,7 +340,7 @@ impl ReadNode {
                 self.parts.outbox.broadcast(&Message::Barrier(epoch));
                 if last {
                     self.parts.outbox.broadcast(&Message::End);
-                    self.state = State::Finished;
+                    self.state = State::Ended;
                 }
                 Step::Progressed
             }
@@ -352,7 +360,12 @@ impl ReadNode {
                 Step::Progressed
             }
             Order::Acknowledge(positions) => match self.parts.reader.acknowledge(&positions) {
-                Ok(()) => Step::Progressed,
+                Ok(()) => {
+                    if self.state == State::Ended {
+                        self.state = State::Finished;
+                    }
+                    Step::Progressed
+                }
                 Err(error) => failed(&self.parts.name, error.message),
             },
             Order::Commit(_) => Step::Progressed,
@@ -370,7 +383,7 @@ impl Node for ReadNode {
         }
         match self.state {
             State::Reading | State::Emptying => self.read(clock.now()),
-            State::Paused | State::Drained => Step::Idle { until: None },
+            State::Paused | State::Drained | State::Ended => Step::Idle { until: None },
             State::Finished => Step::Finished,
         }
     }

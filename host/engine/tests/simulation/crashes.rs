@@ -105,9 +105,18 @@ fn process(seed: u64, graph: &Graph, outside: &Shared, (dice, dies_at): (&mut Di
     }
     // What the sources may forget at the very end they are told by orders that they still have to take.
     outside.lock().unwrap().note("finished", last);
-    for placed in &mut runtime.nodes {
-        if let Step::Failed(failure) = placed.node.step(&clock) {
-            assert_eq!(failure.message, "struck", "seed {seed}: {failure}");
+    let mut left: Vec<_> = runtime.nodes.iter_mut().map(|placed| &mut placed.node).collect();
+    while !left.is_empty() {
+        let mut failed = false;
+        left.retain_mut(|node| match node.step(&clock) {
+            Step::Failed(failure) => {
+                assert_eq!(failure.message, "struck", "seed {seed}: {failure}");
+                failed = true;
+                false
+            }
+            step => step != Step::Finished,
+        });
+        if failed {
             return End::Failed;
         }
     }
@@ -172,6 +181,8 @@ fn a_pipeline_with_ports_merges_and_formats_does_what_a_plain_loop_does() {
         let (outside, ends) = weather(seed, Storm::default()).unwrap_or_else(|found| panic!("{found}"));
         assert_eq!(ends, [End::Done]);
         assert!(outside.watermark > Micros::MIN, "seed {seed}: event time went on");
+        let all = [0, 1].map(|source| outside.input.ends(source));
+        assert_eq!(outside.acknowledged, all, "seed {seed}: the sources may forget all that they brought");
         assert!(SINKS.iter().zip(&outside.ledgers).all(|(_, ledger)| !ledger.visible.is_empty()), "seed {seed}");
     }
 }

@@ -105,6 +105,7 @@ fn a_partition_that_is_read_on_has_the_header_that_it_began_with() {
 }
 
 /// A source that brings each of these once: bytes of a partition, or its end.
+#[derive(Default)]
 struct Given {
     reads: Vec<(&'static [u8], Read)>,
     /// What it brings when it is told to stop.
@@ -221,6 +222,40 @@ fn a_partition_that_the_source_forgets_is_in_one_more_barrier_and_in_no_other() 
         seen.push(positions.iter().map(|position| position.partition.to_string()).collect::<Vec<_>>());
     }
     assert_eq!(seen, [vec!["0", "7"], vec!["7"]]);
+}
+
+#[test]
+fn a_partition_that_is_not_read_keeps_no_more_than_the_beginning_of_its_record() {
+    const PARTITIONS: u32 = 1_000;
+    let part = |bytes: &'static [u8]| (0..PARTITIONS).map(move |partition| (bytes, Read::Bytes { partition }));
+    let ends = (0..PARTITIONS).map(|partition| (&b""[..], Read::End { partition }));
+    let reads: Vec<_> = part(b"a\nb").chain(part(b"c\nd")).collect();
+    let given = Given { reads: reads.into_iter().chain(ends).collect(), last: Vec::new(), gone: Vec::new() };
+    let mut all = node(Box::new(given), Format::Raw, true);
+    let (mut records, mut most) = (String::new(), 0);
+    while all.node.step(&ManualClock::default()) == Step::Progressed {
+        while let Some(Message::Chunk(chunk, _)) = all.chunks.receive() {
+            records.push_str(std::str::from_utf8(&chunk.data[..chunk.len]).unwrap().trim_end());
+            records.push(' ');
+        }
+        most = most.max(all.node.partitions.values().map(|partition| partition.rest.capacity()).sum());
+    }
+    let times = |text: &str| text.repeat(PARTITIONS as usize);
+    assert_eq!(records, [times("a "), times("bc "), times("d ")].concat());
+    let buffers = 2 * (all.node.parts.pace.bytes() + PADDING);
+    assert!(most < buffers + 16 * PARTITIONS as usize, "{most} bytes for {PARTITIONS} partitions");
+}
+
+#[test]
+fn a_source_is_told_that_its_last_epoch_is_complete_before_its_node_finishes() {
+    let clock = ManualClock::default();
+    let mut ends = node(Box::new(Given::default()), Format::Raw, true);
+    ends.orders.send(Order::Stop).unwrap();
+    ends.orders.send(Order::Barrier { epoch: 1, last: true }).unwrap();
+    while ends.node.step(&clock) == Step::Progressed {}
+    assert_eq!(ends.node.step(&clock), Step::Idle { until: None }, "its epoch is not complete yet");
+    ends.orders.send(Order::Acknowledge(Vec::new())).unwrap();
+    assert_eq!([ends.node.step(&clock), ends.node.step(&clock)], [Step::Progressed, Step::Finished]);
 }
 
 /// A record: where it begins, on which line, and why it is bad, if it is.
