@@ -7,7 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmill_engine::clock::{Clock, Micros};
 use wasmill_engine::node::{Failure, Node, Step};
@@ -16,7 +16,7 @@ use wasmill_engine::runtime::{Placed, Station};
 /// How long a lane that has nothing to do leaves a node to the lane whose turn it is there: that one has as good as
 /// finished what it does, or is held up, by a slow operator or for want of a processor, and would hold up the others.
 /// About half of what a chunk takes: with two lanes on two cores 0.2 and 1 ms are as good, four on two want less.
-const PATIENCE: Duration = Duration::from_micros(200);
+const PATIENCE: Micros = 200;
 
 /// A node that all lanes step; none once it has finished.
 type Common = Mutex<Option<Box<dyn Node>>>;
@@ -36,7 +36,7 @@ pub(crate) struct Walker {
     own: Vec<Box<dyn Node>>,
     commons: Arc<Commons>,
     /// Since when it has had nothing to do.
-    idle: Option<Instant>,
+    idle: Option<Micros>,
 }
 
 /// What a walk came to.
@@ -45,8 +45,8 @@ pub(crate) struct Pass {
     /// Whether any node did something.
     pub(crate) progressed: bool,
     until: Option<Micros>,
-    /// Whether a node was left to the lane whose turn it is, and how much longer it is.
-    patience: Option<Duration>,
+    /// Whether a node was left to the lane whose turn it is, or that is stepping it, and how much longer it is.
+    patience: Option<Micros>,
 }
 
 /// A worker for each lane.
@@ -80,8 +80,8 @@ impl Walker {
     /// # Errors
     /// A node has failed.
     pub(crate) fn walk(&mut self, clock: &dyn Clock, ring: &dyn Fn()) -> Result<Pass, Failure> {
-        let waited = self.idle.map_or(Duration::ZERO, |since| since.elapsed());
-        let patience = PATIENCE.checked_sub(waited).filter(|left| !left.is_zero());
+        let waited = self.idle.map_or(0, |since| clock.now().saturating_sub(since).max(0));
+        let patience = Some(PATIENCE.saturating_sub(waited)).filter(|left| *left > 0);
         let mut pass = Pass::default();
         self.commons.read.iter().try_for_each(|node| self.step_common(&mut pass, node, patience, clock))?;
         if pass.progressed {
@@ -96,7 +96,7 @@ impl Walker {
             }
         }
         self.commons.write.iter().try_for_each(|node| self.step_common(&mut pass, node, patience, clock))?;
-        self.idle = if pass.progressed { None } else { self.idle.or_else(|| Some(Instant::now())) };
+        self.idle = if pass.progressed { None } else { self.idle.or_else(|| Some(clock.now())) };
         Ok(pass)
     }
 
@@ -105,12 +105,16 @@ impl Walker {
         &self,
         pass: &mut Pass,
         node: &Common,
-        patience: Option<Duration>,
+        patience: Option<Micros>,
         clock: &dyn Clock,
     ) -> Result<(), Failure> {
         let mut common = match node.try_lock() {
             Ok(node) => node,
-            Err(TryLockError::WouldBlock) => return Ok(()),
+            Err(TryLockError::WouldBlock) => {
+                // What the other finds there it does not tell: when it is idle, say, until when.
+                pass.patience = Some(PATIENCE);
+                return Ok(());
+            }
             Err(TryLockError::Poisoned(node)) => node.into_inner(),
         };
         let Some(node) = common.as_deref_mut() else { return Ok(()) };
@@ -175,8 +179,9 @@ impl Pass {
 
     /// How long the nodes have nothing to do, if nothing comes; none = until something comes.
     pub(crate) fn sleep(&self, now: Micros) -> Option<Duration> {
-        let until = self.until.map(|until| Duration::from_micros(until.saturating_sub(now).max(0).unsigned_abs()));
-        [until, self.patience].into_iter().flatten().min()
+        let until = self.until.map(|until| until.saturating_sub(now).max(0));
+        let sleep = [until, self.patience].into_iter().flatten().min();
+        sleep.map(|micros| Duration::from_micros(micros.unsigned_abs()))
     }
 }
 
@@ -238,9 +243,18 @@ mod tests {
     }
 
     fn walk(walker: &mut Walker) -> (Pass, u32) {
+        walk_at(walker, &ManualClock::default())
+    }
+
+    fn walk_at(walker: &mut Walker, clock: &ManualClock) -> (Pass, u32) {
         let rung = Cell::new(0);
-        let pass = walker.walk(&ManualClock::default(), &|| rung.set(rung.get() + 1)).unwrap();
+        let pass = walker.walk(clock, &|| rung.set(rung.get() + 1)).unwrap();
         (pass, rung.get())
+    }
+
+    /// At most as long as a lane leaves a node to another.
+    fn is_soon(pass: &Pass) -> bool {
+        pass.sleep(0).is_some_and(|sleep| sleep <= Duration::from_micros(PATIENCE.unsigned_abs()))
     }
 
     #[test]
@@ -248,7 +262,7 @@ mod tests {
         let ([mut zero, mut one], _) = two(3);
         let (pass, rung) = walk(&mut one);
         assert!(!pass.progressed && rung == 0, "it is the other's turn");
-        assert!(pass.sleep(0).is_some_and(|sleep| sleep <= PATIENCE), "it looks again soon");
+        assert!(is_soon(&pass), "it looks again soon");
         let (pass, rung) = walk(&mut zero);
         assert!(pass.progressed && rung == 1, "the other may sleep until it is its turn");
         assert!(!walk(&mut zero).0.progressed, "one step a turn");
@@ -258,10 +272,22 @@ mod tests {
     #[test]
     fn a_lane_that_waited_long_enough_does_what_the_other_is_too_busy_for() {
         let ([_busy, mut one], _) = two(2);
-        assert!(!walk(&mut one).0.progressed);
-        std::thread::sleep(PATIENCE);
-        assert!(walk(&mut one).0.progressed, "in the other's place");
-        assert!(walk(&mut one).0.progressed, "in its own turn");
+        let clock = ManualClock::default();
+        assert!(!walk_at(&mut one, &clock).0.progressed);
+        clock.advance(PATIENCE - 1);
+        assert!(!walk_at(&mut one, &clock).0.progressed);
+        clock.advance(1);
+        assert!(walk_at(&mut one, &clock).0.progressed, "in the other's place");
+        assert!(walk_at(&mut one, &clock).0.progressed, "in its own turn");
+    }
+
+    #[test]
+    fn a_lane_that_finds_another_at_a_node_looks_again_soon() {
+        let ([zero, mut one], _) = two(2);
+        let held = zero.commons.read[0].lock().unwrap();
+        let (pass, _) = walk(&mut one);
+        assert!(!pass.progressed && is_soon(&pass));
+        drop(held);
     }
 
     #[test]
