@@ -71,7 +71,14 @@ fn fill(stage: &str, read: &Read, input: &Input<'_>, warn: &mut dyn FnMut(String
     let widen = found.kind == Kind::Int64 && *kind == Kind::Float64;
     if found.kind != *kind && !widen {
         let (has, maker) = (found.kind, found.maker);
-        return Err(format!("stage `{stage}` reads `{name}` as {kind}, but it is {has} here, made by {maker}"));
+        let other = match found.column {
+            Column::Meta(_) => String::new(),
+            _ => format!(", or make it {kind} in {maker}"),
+        };
+        return Err(format!(
+            "stage `{stage}` reads `{name}` as {kind}, but it is {has} here, made by {maker}; read it as {has} in the \
+             operator{other}"
+        ));
     }
     if found.nullable && !takes_null {
         let maker = found.maker;

@@ -166,7 +166,13 @@ fn a_missing_field_is_answered_with_the_nearest() {
 fn a_field_of_another_kind_is_named_with_both_kinds_and_its_maker() {
     assert_eq!(
         error_of(transform(&["sensor: int64"], &[])),
-        "stages.score.plugin: stage `score` reads `sensor` as int64, but it is utf8 here, made by source `readings`"
+        "stages.score.plugin: stage `score` reads `sensor` as int64, but it is utf8 here, made by source `readings`; \
+         read it as utf8 in the operator, or make it int64 in source `readings`"
+    );
+    assert_eq!(
+        error_of(transform(&["@offset: utf8"], &[])),
+        "stages.score.plugin: stage `score` reads `@offset` as utf8, but it is int64 here, made by the source; read it \
+         as int64 in the operator"
     );
     let bad = draft(
         vec![source("readings", &READINGS)],
@@ -179,7 +185,8 @@ fn a_field_of_another_kind_is_named_with_both_kinds_and_its_maker() {
     );
     assert_eq!(
         error(bad),
-        "stages.score.plugin: stage `score` reads `n` as float64, but it is boolean here, made by stage `clean`"
+        "stages.score.plugin: stage `score` reads `n` as float64, but it is boolean here, made by stage `clean`; read \
+         it as boolean in the operator, or make it float64 in stage `clean`"
     );
 }
 
@@ -376,7 +383,8 @@ fn all_errors_come_at_once_and_what_follows_from_one_is_not_repeated() {
              `readings`?",
             "sinks.log.from: sink `log` reads from `d`, which is neither a source nor a stage; there is \
              `readings`, `a`, `b` and `c`",
-            "stages.c.plugin: stage `c` reads `sensor` as int64, but it is utf8 here, made by source `readings`",
+            "stages.c.plugin: stage `c` reads `sensor` as int64, but it is utf8 here, made by source `readings`; read \
+             it as utf8 in the operator, or make it int64 in source `readings`",
         ]
     );
 }
