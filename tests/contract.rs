@@ -1,9 +1,9 @@
 //! The guard of the contract: a version of `wit/`, once kept, never changes its meaning.
 //!
-//! `tests/contract/<version>.wit` is the normal form of that version: the parsed package printed again, without
-//! comments, so that wording may get better but a name, type, order or signature may not move. To change the
-//! contract, raise the version in every file of `wit/` and in `sdk/`, and keep the new form: run this test with
-//! `WASMILL_KEEP_CONTRACT=1`, which writes a file that is not there yet and never one that is.
+//! `tests/contract/<version>.wit` is the normal form of that version: the parsed package printed again. Comments belong
+//! to it: what a buffer holds and what a byte in it means stand nowhere else, and guests carry a digest of the whole
+//! text. To change the contract, raise the version in every file of `wit/` and in `sdk/`, and keep the new form: run
+//! this test with `WASMILL_KEEP_CONTRACT=1`, which writes a file that is not there yet and never one that is.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![forbid(unsafe_code)]
 
@@ -29,7 +29,7 @@ fn version(resolve: &Resolve, package: PackageId) -> String {
 
 fn normal_form(resolve: &Resolve, package: PackageId) -> String {
     let mut printer = WitPrinter::new(OutputToString::default());
-    printer.emit_docs(false).print(resolve, package, &[]).expect("what was parsed can be printed");
+    printer.emit_docs(true).print(resolve, package, &[]).expect("what was parsed can be printed");
     printer.output.to_string()
 }
 
@@ -68,15 +68,17 @@ fn every_kept_version_still_parses() {
 }
 
 #[test]
-fn the_guard_sees_a_changed_type_and_no_changed_comment() {
+fn the_guard_sees_a_changed_type_and_a_changed_meaning() {
     let parse = |text: &str| {
         let mut resolve = Resolve::default();
         let package = resolve.push_str("data.wit", text).unwrap();
         normal_form(&resolve, package)
     };
     let before = "package a:b@0.1.0;\n/// One.\ninterface data { record row { a: u32, b: u32 } }";
-    assert_eq!(parse(before), parse(&before.replace("One", "Two")));
-    for after in [("a: u32", "a: u64"), ("a: u32, b: u32", "b: u32, a: u32"), ("row", "line"), (", b: u32", "")] {
+    assert_eq!(parse(before), parse(&before.replace(", b", ",\n  b")), "not how it is laid out");
+    for after in
+        [("One", "Two"), ("a: u32", "a: u64"), ("a: u32, b: u32", "b: u32, a: u32"), ("row", "line"), (", b: u32", "")]
+    {
         assert_ne!(parse(before), parse(&before.replace(after.0, after.1)), "{after:?}");
     }
 }
@@ -133,6 +135,15 @@ fn no_world_grants_an_import_with_functions_but_the_log() {
         });
         let granted: Vec<String> = granted.map(|(key, _)| resolve.name_world_key(key)).collect();
         assert_eq!(granted, [format!("wasmill:operator/log@{}", version(&resolve, package))], "{world}");
+    }
+}
+
+#[test]
+fn every_sdk_carries_the_digest_of_the_text_that_it_was_written_for() {
+    for file in ["sdk/rust/src/abi.rs", "sdk/go/internal/abi/call.go", "sdk/c/wasmill.c"] {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        let digest = wasmill_wasm::contract_digest();
+        assert!(text.contains(&digest), "{file} does not carry {digest}: is it still right? Then let it say so");
     }
 }
 

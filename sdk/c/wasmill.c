@@ -15,6 +15,12 @@ _Static_assert(sizeof(wasmill_effects) == 24 && sizeof(wasmill_fault) == 16 && s
 _Static_assert(sizeof(wasmill_table_rows) == 16 && sizeof(wasmill_table_changes) == 16, "layout");
 _Static_assert(sizeof(wasmill_timer) == 16, "layout");
 
+// ---- the text of the contract that all of this mirrors: SHA-256 over wit/{data,keyed,log,transform}.wit ----
+
+// A section of its own in the component, so that a host with another text refuses it. An attribute would make it data.
+__asm__(".section \".custom_section.wasmill:contract\",\"\",@\n"
+        ".ascii \"19842dd972a16f3eacf57b4efb84a3f1df64afb1418378d437d3034963bfcd05\"\n");
+
 // ---- memory: an arena that is empty again when the host has read a result ----
 
 extern unsigned char __heap_base;
