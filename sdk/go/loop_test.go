@@ -39,68 +39,78 @@ func count(row named, counts *seen, _ *wasmill.NoConfig, out *wasmill.Out[named]
 	return nil
 }
 
+// How often one of the loops below ran.
+var ran int
+
+func loopOverDouble() {
+	loop := wasmill.LoopOfMap(double)
+	loop.Run = func() {
+		ran++
+		for row := range loop.Rows {
+			loop.Made[row] = double(loop.Rows[row])
+		}
+	}
+}
+
+func loopOverIsOdd() {
+	loop := wasmill.LoopOfFilter(isOdd)
+	loop.Run = func() {
+		ran++
+		kept := loop.Kept[:0]
+		for row := range loop.Rows {
+			if isOdd(loop.Rows[row]) {
+				kept = append(kept, uint32(row))
+			}
+		}
+		loop.Kept = kept
+	}
+}
+
+func loopOverSort() {
+	loop := wasmill.LoopOfTransform(sort)
+	loop.Run = func() {
+		ran++
+		for row := range loop.Rows {
+			loop.Begin(row)
+			if answer := sort(loop.Rows[row], loop.Config, loop.Out); answer != nil {
+				loop.Refuse(answer)
+			}
+			if !loop.IsEach(row) {
+				loop.Note()
+			}
+		}
+	}
+}
+
+func loopOverCount() {
+	loop := wasmill.LoopOfKeyed(count)
+	loop.Run = func() {
+		ran++
+		for row := range loop.Rows {
+			loop.Begin(row)
+			own := &loop.States[loop.Slots[row]]
+			before := *own
+			if answer := count(loop.Rows[row], own, loop.Config, loop.Out); answer != nil {
+				*own = before
+				loop.Refuse(answer)
+			}
+			if !loop.IsEach(row) {
+				loop.Note()
+			}
+		}
+	}
+}
+
 // What `wasmill build` adds to an operator does as the SDK would without it.
 func TestALoopThatCallsAFunctionByItsNameIsTheOneThatRuns(t *testing.T) {
-	ran := 0
 	operators := map[string]struct {
 		operator any
 		register func()
 	}{
-		"Map": {wasmill.Map(double), func() {
-			loop := wasmill.LoopOfMap(double)
-			loop.Run = func() {
-				ran++
-				for row := range loop.Rows {
-					loop.Made[row] = double(loop.Rows[row])
-				}
-			}
-		}},
-		"Filter": {wasmill.Filter(isOdd), func() {
-			loop := wasmill.LoopOfFilter(isOdd)
-			loop.Run = func() {
-				ran++
-				kept := loop.Kept[:0]
-				for row := range loop.Rows {
-					if isOdd(loop.Rows[row]) {
-						kept = append(kept, uint32(row))
-					}
-				}
-				loop.Kept = kept
-			}
-		}},
-		"Transform": {wasmill.Transform(sort, wasmill.Ports("even")), func() {
-			loop := wasmill.LoopOfTransform(sort)
-			loop.Run = func() {
-				ran++
-				for row := range loop.Rows {
-					loop.Begin(row)
-					if answer := sort(loop.Rows[row], loop.Config, loop.Out); answer != nil {
-						loop.Refuse(answer)
-					}
-					if !loop.IsEach(row) {
-						loop.Note()
-					}
-				}
-			}
-		}},
-		"Keyed": {wasmill.Keyed(count), func() {
-			loop := wasmill.LoopOfKeyed(count)
-			loop.Run = func() {
-				ran++
-				for row := range loop.Rows {
-					loop.Begin(row)
-					own := &loop.States[loop.Slots[row]]
-					before := *own
-					if answer := count(loop.Rows[row], own, loop.Config, loop.Out); answer != nil {
-						*own = before
-						loop.Refuse(answer)
-					}
-					if !loop.IsEach(row) {
-						loop.Note()
-					}
-				}
-			}
-		}},
+		"Map":       {wasmill.Map(double), loopOverDouble},
+		"Filter":    {wasmill.Filter(isOdd), loopOverIsOdd},
+		"Transform": {wasmill.Transform(sort, wasmill.Ports("even")), loopOverSort},
+		"Keyed":     {wasmill.Keyed(count), loopOverCount},
 	}
 	for name, each := range operators {
 		results := func() string {

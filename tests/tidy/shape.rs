@@ -36,12 +36,18 @@ pub fn long_lines(tree: &Tree, most: usize) -> Vec<Finding> {
     found
 }
 
-/// Rust functions of more than `most` lines, from `fn` to the closing brace.
+/// Functions of more than `most` lines, from their first line to the closing brace: in Rust, Go and C.
 #[must_use]
 pub fn long_functions(tree: &Tree, most: usize) -> Vec<Finding> {
     let mut found = Vec::new();
-    for file in tree.rust() {
-        for (name, first, last) in functions(file) {
+    for file in tree.files.iter() {
+        let functions = match file.extension() {
+            "rs" => functions(file),
+            "go" => outer_functions(file, |line| line.starts_with("func ")),
+            "c" | "h" => outer_functions(file, |line| line.contains('(') && !line.ends_with(';')),
+            _ => continue,
+        };
+        for (name, first, last) in functions {
             let lines = last - first + 1;
             if lines > most {
                 let what = format!("`{name}` has {lines} lines: give its parts names of their own");
@@ -68,6 +74,24 @@ fn functions(file: &File) -> Vec<(String, usize, usize)> {
         if body < code.len() && code[body].is_mark("{") {
             let last = code[past_group(&code, body) - 1].line;
             found.push((code[at + 1].text.clone(), code[at].line, last));
+        }
+    }
+    found
+}
+
+/// The same of a language whose formatter puts the first line and the closing brace of a function at the margin; its
+/// name is that line.
+fn outer_functions(file: &File, begins: impl Fn(&str) -> bool) -> Vec<(String, usize, usize)> {
+    let mut found = Vec::new();
+    let mut open: Option<(&str, usize)> = None;
+    for (line, number) in file.text.lines().zip(1..) {
+        let at_margin = line.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        if at_margin && !line.ends_with('}') && begins(line) {
+            open = Some((line, number));
+        } else if line.starts_with('}')
+            && let Some((first, begun)) = open.take()
+        {
+            found.push((first.trim_end_matches(" {").to_owned(), begun, number));
         }
     }
     found
@@ -141,6 +165,13 @@ mod tests {
         assert_eq!(long_functions(&tree, 4).iter().map(|found| found.line).collect::<Vec<_>>(), [2]);
         assert_eq!(long_functions(&tree, 5), []);
         assert_eq!(functions(&tree.files[0]).len(), 2);
+        let go = "type T struct {\n\ta int\n}\n\nfunc (t T) B() int {\n\tif true {\n\t}\n\treturn 1\n}\nfunc c() {}\n";
+        let c = "struct s {\n  int a;\n};\nint d(int a,\n      int b) {\n  return a;\n}\n";
+        let tree = Tree::of(&[("a.go", go), ("a.c", c), ("a.md", go)]);
+        let found = long_functions(&tree, 4);
+        assert_eq!(found.iter().map(|found| found.line).collect::<Vec<_>>(), [5]);
+        assert!(found[0].what.starts_with("`func (t T) B() int` has 5 lines"), "{}", found[0].what);
+        assert_eq!(long_functions(&tree, 2).len(), 2);
     }
 
     #[test]
