@@ -8,6 +8,8 @@
 mod compiling;
 #[path = "hostile/lies.rs"]
 mod lies;
+#[path = "hostile/many.rs"]
+mod many;
 #[path = "hostile/refused.rs"]
 mod refused;
 

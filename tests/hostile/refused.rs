@@ -9,12 +9,12 @@ use wasmill_wasm::{CONTRACT_SECTION, CacheOutcome, ComponentError, Engine, Limit
 use crate::{limits, open, transform, transform_with};
 
 /// The sections of a component behind those of another.
-fn grafted(component: &[u8], graft: &str) -> Vec<u8> {
+pub(crate) fn grafted(component: &[u8], graft: &str) -> Vec<u8> {
     let graft = wat::parse_str(graft).expect("the graft is WebAssembly");
     [component, &graft[8..]].concat()
 }
 
-fn good() -> Vec<u8> {
+pub(crate) fn good() -> Vec<u8> {
     transform(|_, good| format!("(i32.const {good})"))
 }
 

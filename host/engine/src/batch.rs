@@ -421,3 +421,6 @@ pub fn fixed(kind: Kind, values: Buffer, rows: usize, nulls: Option<NullBuffer>)
         Kind::Boolean | Kind::Utf8 | Kind::Bytes | Kind::Json => panic!("{kind} values are not 8 bytes each"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -223,6 +223,13 @@ mod tests {
     }
 
     #[test]
+    fn too_many_metrics_name_the_limit() {
+        let metric = |i| MetricOut { name: format!("m{i}"), kind: "counter".into(), help: "One.".into() };
+        let said = refusal(|plan| plan.metrics = (0..101).map(metric).collect());
+        assert!(said.contains("metrics_max: limit 100, requested 101"), "{said}");
+    }
+
+    #[test]
     fn kinds_and_fallbacks_fit() {
         assert!(reading("x", "string", None).contains("not one of boolean, int64"));
         assert!(reading("x", "int64", Some("0.5")).contains("has kind int64, its fallback `0.5` has not"));

@@ -155,6 +155,27 @@ fn readings_stay_in_range_but_for_the_share_that_shall_not() {
 }
 
 #[test]
+fn a_sensor_drifts_slowly_around_its_level_is_noisy_and_spikes_in_the_share_that_shall() {
+    const READINGS: usize = 8_192;
+    let temperatures = |anomaly_share: f64| -> Vec<f64> {
+        let config = json!({ "kind": "sensors", "sensors": 1, "error_share": 0.0, "anomaly_share": anomaly_share });
+        let records = records(&config, READINGS);
+        column(&config, &records, "temperature").as_primitive::<Float64Type>().values().to_vec()
+    };
+    let (calm, spiky) = (temperatures(0.0), temperatures(0.3));
+    let steps: Vec<f64> = calm.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
+    assert!(steps.iter().all(|step| *step < 2.0), "no spike");
+    assert!(steps.iter().filter(|step| **step > 0.0).count() > READINGS / 2, "noise");
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    let slices: Vec<f64> = calm.chunks(256).map(mean).collect();
+    let (low, high) =
+        (slices.iter().copied().fold(f64::MAX, f64::min), slices.iter().copied().fold(f64::MIN, f64::max));
+    assert!(high - low > 4.0, "drift: from {low} to {high} in the mean");
+    let spikes = spiky.iter().zip(&calm).filter(|(spiky, calm)| *spiky - *calm > 30.0).count();
+    assert!((650..1_000).contains(&spikes), "a third of the spikes are its, about one in ten readings, not {spikes}");
+}
+
+#[test]
 fn a_rate_is_kept_by_the_clock_that_is_given() {
     let mut reading = Reading::new(open(&json!({ "kind": "sensors", "rate": 1000.0 })));
     assert_eq!(reading.step(10), Ok(Step::Some(0)), "the first is due at once");

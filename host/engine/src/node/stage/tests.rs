@@ -1,6 +1,6 @@
 //! A lane of a stage, stepped by hand.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
@@ -19,7 +19,9 @@ use crate::limits::EMITTED_BYTES_MAX;
 use crate::node::code::Version;
 use crate::node::order::News;
 use crate::node::outbox::{Receiver as To, Split};
-use crate::operator::{Action, Call, CallError, Effects, Emit, Factory, Operator, OperatorKind, OperatorPlan, Read};
+use crate::operator::{
+    Action, Call, CallError, Context, Effects, Emit, Factory, Operator, OperatorKind, OperatorPlan, Read,
+};
 use crate::operator::{Port, Refusal, Reject, Table, TableChanges};
 use crate::schema::{Field, Kind, Schema};
 
@@ -67,6 +69,10 @@ struct Lane {
 
 impl Lane {
     fn of(factory: Native) -> Self {
+        Self::with(factory, OnError::DeadLetter)
+    }
+
+    fn with(factory: Native, on_error: OnError) -> Self {
         let schema = Schema::new(vec![Field::required("key", Kind::Int64)]);
         let from = |name: &str| vec![name.to_owned()];
         let format = Some(Format::Ndjson);
@@ -79,7 +85,7 @@ impl Lane {
             config: json!({}),
             key,
             lanes: None,
-            on_error: OnError::DeadLetter,
+            on_error,
             latency: None,
         };
         let sink = SinkDraft { name: "sink".into(), from: from("stage"), format: format.clone() };
@@ -182,6 +188,65 @@ fn memory_of_keys_past_their_time_comes_back_though_nobody_touches_them() {
 thread_local! {
     /// What an operator has noted, of this test.
     static NOTED: Cell<usize> = const { Cell::new(0) };
+    /// When it was called, and with which try, of this test.
+    static CALLS: RefCell<Vec<(Micros, u32)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What lies between the calls of this test, in milliseconds.
+fn waits_ms() -> Vec<Micros> {
+    let calls = CALLS.take();
+    assert!(calls.iter().zip(0..).all(|((_, attempt), number)| *attempt == number), "{calls:?}");
+    calls.windows(2).map(|pair| (pair[1].0 - pair[0].0) / 1_000).collect()
+}
+
+#[test]
+fn a_call_that_fails_is_tried_again_after_twice_the_wait_each_time_up_to_a_longest_one() {
+    let fails = |call: &Call<'_>| {
+        CALLS.with_borrow_mut(|calls| calls.push((call.context.now, call.context.attempt)));
+        Err(CallError::Fault { message: "out of order".into(), row: None })
+    };
+    let mut lane = Lane::with(Native(OperatorKind::Transform, fails), OnError::Retry(9));
+    let (keys, letters) = lane.send(&lines(0..1));
+    assert_eq!((keys, letters.len()), (Vec::new(), 1), "and then it is given up");
+    assert_eq!(waits_ms(), [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
+    assert_eq!(lane.node.parts.counters.retries.get(), 9);
+}
+
+#[test]
+fn every_try_of_a_batch_has_the_seed_of_that_batch_and_no_other_batch_has_it() {
+    thread_local! {
+        static SEEN: RefCell<Vec<(u64, u32, u64)>> = const { RefCell::new(Vec::new()) };
+    }
+    let mut lane = Lane::of(Native(OperatorKind::Transform, |call| {
+        let Context { batch, attempt, seed, .. } = call.context;
+        SEEN.with_borrow_mut(|seen| seen.push((batch, attempt, seed)));
+        let again = Reject { row: 0, action: Action::Retry(1), reason: "later".into() };
+        Ok(all_but(call, if attempt < 2 { vec![again] } else { Vec::new() }))
+    }));
+    (0..3).for_each(|key| assert_eq!(lane.send(&lines(key..key + 1)).0, [key]));
+    let seen = SEEN.take();
+    let tries: Vec<_> = seen.iter().map(|(_, attempt, _)| *attempt).collect();
+    assert_eq!(tries, [0, 1, 2].repeat(3));
+    assert!(
+        seen.chunks(3).all(|tries| tries.iter().all(|(batch, _, seed)| (*batch, *seed) == (tries[0].0, tries[0].2)))
+    );
+    let mut seeds: Vec<_> = seen.iter().map(|(.., seed)| *seed).collect();
+    seeds.sort_unstable();
+    seeds.dedup();
+    assert_eq!(seeds.len(), 3, "{seen:?}");
+}
+
+#[test]
+fn a_row_that_wants_to_be_tried_again_waits_as_long_as_it_says_and_is_given_up_after_so_many_tries() {
+    let mut lane = Lane::of(Native(OperatorKind::Transform, |call| {
+        CALLS.with_borrow_mut(|calls| calls.push((call.context.now, call.context.attempt)));
+        let after_ms = 30 + call.context.attempt;
+        let again = Reject { row: 0, action: Action::Retry(after_ms), reason: "not yet".into() };
+        Ok(Effects { rejects: vec![again], ..Effects::default() })
+    }));
+    let (_, letters) = lane.send(&lines(0..1));
+    assert_eq!(waits_ms(), [30, 31, 32, 33, 34]);
+    assert_eq!(letters[0].reason, "not yet (still after 6 tries)");
 }
 
 #[test]
