@@ -1,16 +1,19 @@
 //! The driver: threads that step the nodes of a pipeline, and the loop that starts and commits its epochs.
 //!
-//! A worker owns the nodes of one lane and steps them in the order of a record's way, so that a batch goes through all
-//! of them while it is in the cache; nodes that read or write for all lanes it steps when it is its turn ([`walk`]). A
-//! worker with nothing to do sleeps on the [`Bell`]. Reports are carried to the coordinator by the worker whose node
-//! made them, so that the loop sleeps through the run but for signals, progress and epochs.
+//! A worker owns the nodes of a lane, or of several where there are more lanes than cores, and steps them in the order
+//! of a record's way, so that a batch goes through all of them while it is in the cache; nodes that read or write for
+//! all lanes it steps when it is its turn ([`walk`]). A worker with nothing to do sleeps on the [`Bell`]. Reports are
+//! carried to the coordinator by the worker whose node made them, so that the loop sleeps through the run but for
+//! signals, progress and epochs.
 
 mod bell;
 mod walk;
 
 use std::hint::black_box;
+use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use wasmill_engine::clock::{Clock, Micros};
@@ -101,8 +104,9 @@ pub(crate) fn run(
     let (controls, failure, over) = (Mutex::new(controls), Mutex::new(None), AtomicBool::new(false));
     let shared = Shared { bell, clock: MachineClock::new(), controls, failure, over, done: Bell::default() };
     std::thread::scope(|scope| {
-        for (lane, walker) in walkers(nodes).into_iter().enumerate() {
-            let thread = std::thread::Builder::new().name(format!("lane {lane}"));
+        let cores = available_parallelism().map_or(1, NonZero::get);
+        for (number, walker) in walkers(nodes, cores).into_iter().enumerate() {
+            let thread = std::thread::Builder::new().name(format!("worker {number}"));
             let spawned = thread.spawn_scoped(scope, || work(walker, &shared));
             if let Err(error) = spawned {
                 let message =

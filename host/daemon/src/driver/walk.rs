@@ -1,8 +1,9 @@
-//! What a worker does: walks over the nodes of its lane, in the order of a record's way.
+//! What a worker does: walks over the nodes of its lanes, in the order of a record's way.
 //!
-//! Nodes that read or write for all lanes belong to nobody: each lane steps them when it is its turn there, so that the
-//! bytes of a chunk are read, worked on and written by one processor, which has them in its cache. Nobody waits for a
-//! node that another lane is stepping.
+//! There are no more workers than cores: more lanes than that share them, for each look at what has come costs more the
+//! more there are who look. Nodes that read or write for all lanes belong to nobody: each worker steps them when it is
+//! the turn of one of its lanes there, so that the bytes of a chunk are read, worked on and written by one processor,
+//! which has them in its cache. Nobody waits for a node that another worker is stepping.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,12 +14,12 @@ use wasmill_engine::clock::{Clock, Micros};
 use wasmill_engine::node::{Failure, Node, Step};
 use wasmill_engine::runtime::{Placed, Station};
 
-/// How long a lane that has nothing to do leaves a node to the lane whose turn it is there: that one has as good as
+/// How long a worker that has nothing to do leaves a node to the one whose turn it is there: that one has as good as
 /// finished what it does, or is held up, by a slow operator or for want of a processor, and would hold up the others.
-/// About half of what a chunk takes: with two lanes on two cores 0.2 and 1 ms are as good, four on two want less.
+/// About half of what a chunk takes: with two workers on two cores 0.2 and 1 ms are as good.
 const PATIENCE: Micros = 200;
 
-/// A node that all lanes step; none once it has finished.
+/// A node that all workers step; none once it has finished.
 type Common = Mutex<Option<Box<dyn Node>>>;
 
 /// The nodes of all lanes.
@@ -32,7 +33,9 @@ struct Commons {
 
 /// The walks of one worker.
 pub(crate) struct Walker {
-    lane: u32,
+    /// Its number, and how many there are: the lanes are dealt out to them in turn.
+    number: usize,
+    workers: usize,
     own: Vec<Box<dyn Node>>,
     commons: Arc<Commons>,
     /// Since when it has had nothing to do.
@@ -45,28 +48,27 @@ pub(crate) struct Pass {
     /// Whether any node did something.
     pub(crate) progressed: bool,
     until: Option<Micros>,
-    /// Whether a node was left to the lane whose turn it is, or that is stepping it, and how much longer it is.
+    /// Whether a node was left to the worker whose turn it is, or that is stepping it, and how much longer it is.
     patience: Option<Micros>,
 }
 
-/// A worker for each lane.
-pub(crate) fn walkers(nodes: Vec<Placed>) -> Vec<Walker> {
-    let (mut read, mut write, mut lanes) = (Vec::new(), Vec::new(), vec![Vec::new()]);
+/// A worker for each lane, but no more than `most`.
+pub(crate) fn walkers(nodes: Vec<Placed>, most: usize) -> Vec<Walker> {
+    let lane = |placed: &Placed| if let Station::Lane(lane) = placed.station { lane as usize } else { 0 };
+    let workers = nodes.iter().map(|placed| lane(placed) + 1).max().unwrap_or(1).min(most.max(1));
+    let (mut read, mut write) = (Vec::new(), Vec::new());
+    let mut own: Vec<_> = (0..workers).map(|_| Vec::new()).collect();
     for Placed { station, node } in nodes {
         match station {
             Station::Read => read.push(Mutex::new(Some(node))),
             Station::Write => write.push(Mutex::new(Some(node))),
-            Station::Lane(lane) => {
-                let lane = lane as usize;
-                lanes.resize_with(lanes.len().max(lane + 1), Vec::new);
-                lanes[lane].push(node);
-            }
+            Station::Lane(lane) => own[lane as usize % workers].push(node),
         }
     }
     let left = AtomicUsize::new(read.len() + write.len());
     let commons = Arc::new(Commons { read, write, left });
-    let walker = |(lane, own)| Walker { lane, own, commons: commons.clone(), idle: None };
-    (0..).zip(lanes).map(walker).collect()
+    let walker = |(number, own)| Walker { number, workers, own, commons: commons.clone(), idle: None };
+    own.into_iter().enumerate().map(walker).collect()
 }
 
 impl Walker {
@@ -75,7 +77,7 @@ impl Walker {
     /// The first node that progresses does one step, those behind it go on until they wait: so one chunk at a time goes
     /// all the way while it is warm.
     ///
-    /// `ring` is called as soon as another lane may have its turn.
+    /// `ring` is called as soon as another worker may have its turn.
     ///
     /// # Errors
     /// A node has failed.
@@ -100,7 +102,7 @@ impl Walker {
         Ok(pass)
     }
 
-    /// Steps a node of all lanes, unless another lane is at it or it is another's turn.
+    /// Steps a node of all lanes, unless another worker is at it or it is another's turn.
     fn step_common(
         &self,
         pass: &mut Pass,
@@ -118,7 +120,9 @@ impl Walker {
             Err(TryLockError::Poisoned(node)) => node.into_inner(),
         };
         let Some(node) = common.as_deref_mut() else { return Ok(()) };
-        let mine = |node: &dyn Node| patience.is_none() || node.turn().is_none_or(|lane| lane == self.lane);
+        let mine = |node: &dyn Node| {
+            patience.is_none() || node.turn().is_none_or(|lane| lane as usize % self.workers == self.number)
+        };
         let finished = pass.step(node, clock, mine)?;
         if finished {
             *common = None;
@@ -131,7 +135,7 @@ impl Walker {
         Ok(())
     }
 
-    /// Gives up its nodes; those of all lanes are gone once every lane has.
+    /// Gives up its nodes; those of all lanes are gone once every worker has.
     pub(crate) fn give_up(&mut self) {
         self.own.clear();
         self.commons = Arc::default();
@@ -235,11 +239,17 @@ mod tests {
 
     /// A worker for each of two lanes, around one node that reads, and whether the lanes may finish.
     fn two(left: u32) -> ([Walker; 2], Arc<Mutex<bool>>) {
+        let (nodes, end) = reading(left, 2);
+        (walkers(nodes, 8).try_into().unwrap_or_else(|_| panic!("a worker a lane")), end)
+    }
+
+    /// A node that reads for two lanes in turn, and so many lanes.
+    fn reading(left: u32, lanes: u32) -> (Vec<Placed>, Arc<Mutex<bool>>) {
         let end = Arc::new(Mutex::new(false));
         let placed = |station, node| Placed { station, node };
         let mut nodes = vec![placed(Station::Read, Box::new(InTurn { turn: 0, left }) as Box<dyn Node>)];
-        nodes.extend((0..2).map(|lane| placed(Station::Lane(lane), Box::new(Waits(end.clone())) as Box<dyn Node>)));
-        (walkers(nodes).try_into().unwrap_or_else(|_| panic!("a worker a lane")), end)
+        nodes.extend((0..lanes).map(|lane| placed(Station::Lane(lane), Box::new(Waits(end.clone())) as Box<dyn Node>)));
+        (nodes, end)
     }
 
     fn walk(walker: &mut Walker) -> (Pass, u32) {
@@ -282,6 +292,23 @@ mod tests {
     }
 
     #[test]
+    fn lanes_for_which_there_is_no_worker_share_those_that_there_are_and_their_turns() {
+        let (nodes, end) = reading(4, 128);
+        let mut all = walkers(nodes, 1);
+        assert_eq!(all.len(), 1);
+        (0..4).for_each(|_| assert!(walk(&mut all[0]).0.progressed, "each turn is its own"));
+        *end.lock().unwrap() = true;
+        walk(&mut all[0]);
+        assert!(all[0].is_over());
+
+        let (nodes, _) = reading(4, 128);
+        let mut three = walkers(nodes, 3);
+        assert_eq!(three.iter().map(|walker| walker.own.len()).collect::<Vec<_>>(), [43, 43, 42]);
+        assert!(walk(&mut three[0]).0.progressed, "the turn of lane 0");
+        assert!(!walk(&mut three[2]).0.progressed && walk(&mut three[1]).0.progressed, "that of lane 1");
+    }
+
+    #[test]
     fn a_lane_that_finds_another_at_a_node_looks_again_soon() {
         let ([zero, mut one], _) = two(2);
         let held = zero.commons.read[0].lock().unwrap();
@@ -307,7 +334,7 @@ mod tests {
         let held = Arc::new(Mutex::new(false));
         let node = Placed { station: Station::Write, node: Box::new(Waits(held.clone())) as Box<dyn Node> };
         let own = (0..2).map(|lane| Placed { station: Station::Lane(lane), node: Box::new(Waits(held.clone())) as _ });
-        let mut walkers = walkers(own.chain([node]).collect());
+        let mut walkers = walkers(own.chain([node]).collect(), 2);
         assert_eq!(Arc::strong_count(&held), 4);
         walkers[0].give_up();
         assert_eq!(Arc::strong_count(&held), 3, "the other lane may still write");

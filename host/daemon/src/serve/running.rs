@@ -1,7 +1,7 @@
-//! A pipeline that runs in the pool: one task a lane, and one that looks after its epochs and versions.
+//! A pipeline that runs in the pool: one task a worker, and one that looks after its epochs and versions.
 //!
-//! Lanes ring for each other when one of them has done something, as messages may have come; the task in charge is
-//! rung when a lane comes to rest, and now and then while it does not. Where nothing was read since the last commit,
+//! Workers ring for each other when one of them has done something, as messages may have come; the task in charge is
+//! rung when a worker comes to rest, and now and then while it does not. Where nothing was read since the last commit,
 //! there is none: a pipeline that waits has no alarm either. When the last task is over, whoever waits is told how it
 //! ended.
 
@@ -25,7 +25,7 @@ use crate::driver::{MachineClock, Walker, walkers};
 /// Time between two commits of a pipeline that reads.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 
-/// How often a lane that never rests has reports looked for.
+/// How often a worker that never rests has reports looked for.
 const TELL_EVERY: Duration = Duration::from_millis(20);
 
 /// Events of stages that are kept for who waits for them: a swap makes two, and one is under way at a time.
@@ -72,8 +72,8 @@ pub(crate) struct Running {
     clock: MachineClock,
     ringer: Arc<Ringer>,
     over: AtomicBool,
-    /// Lanes that are not over.
-    lanes: AtomicUsize,
+    /// Workers that are not over.
+    workers: AtomicUsize,
     failure: Mutex<Option<Failure>>,
     /// What happened so far, for who waits for it.
     past: Mutex<Past>,
@@ -94,8 +94,8 @@ struct Past {
 pub(crate) struct Ringer(OnceLock<(Vec<Arc<Task>>, Arc<Task>)>);
 
 impl Ringer {
-    fn lanes(&self) {
-        self.0.get().iter().for_each(|(lanes, _)| lanes.iter().for_each(Task::ring));
+    fn workers(&self) {
+        self.0.get().iter().for_each(|(workers, _)| workers.iter().for_each(Task::ring));
     }
 
     fn control(&self) {
@@ -103,14 +103,14 @@ impl Ringer {
     }
 
     fn all(&self) {
-        self.lanes();
+        self.workers();
         self.control();
     }
 }
 
 impl Wake for Ringer {
     fn wake(self: Arc<Self>) {
-        self.lanes();
+        self.workers();
     }
 }
 
@@ -138,7 +138,7 @@ impl Running {
         if paused {
             controls.pause();
         }
-        let lanes = walkers(nodes);
+        let workers = walkers(nodes, pool.threads());
         let this = Arc::new(Self {
             controls: Mutex::new(controls),
             status,
@@ -146,17 +146,17 @@ impl Running {
             clock: MachineClock::new(),
             ringer,
             over: AtomicBool::new(false),
-            lanes: AtomicUsize::new(lanes.len()),
+            workers: AtomicUsize::new(workers.len()),
             failure: Mutex::new(None),
             past: Mutex::default(),
             news: Condvar::new(),
             notices,
             since: Instant::now(),
         });
-        let several = lanes.len() > 1;
-        let lane =
-            |walker| pool.task(Box::new(Lane { walker, of: this.clone(), several, untold: false, told: this.since }));
-        let tasks = lanes.into_iter().map(lane).collect();
+        let several = workers.len() > 1;
+        let worker =
+            |walker| pool.task(Box::new(Worker { walker, of: this.clone(), several, untold: false, told: this.since }));
+        let tasks = workers.into_iter().map(worker).collect();
         let control = pool.task(Box::new(Charge { of: this.clone(), read: 0, last: Instant::now() }));
         assert!(this.ringer.0.set((tasks, control)).is_ok(), "a ringer is for one pipeline");
         this.ringer.all();
@@ -240,8 +240,8 @@ impl Running {
     }
 }
 
-/// The work of one lane.
-struct Lane {
+/// The work of one worker.
+struct Worker {
     walker: Walker,
     of: Arc<Running>,
     /// Whether there are others.
@@ -251,21 +251,21 @@ struct Lane {
     told: Instant,
 }
 
-impl Lane {
+impl Worker {
     fn over(&mut self) -> Turn {
         // Before anybody is told: what was not committed is withdrawn by then.
         self.walker.give_up();
-        self.of.lanes.fetch_sub(1, Ordering::SeqCst);
+        self.of.workers.fetch_sub(1, Ordering::SeqCst);
         self.of.ringer.control();
         Turn::Over
     }
 }
 
-impl Work for Lane {
+impl Work for Worker {
     fn turn(&mut self, until: Instant) -> Turn {
         let ring = || {
             if self.several {
-                self.of.ringer.lanes();
+                self.of.ringer.workers();
             }
         };
         loop {
@@ -299,7 +299,7 @@ impl Work for Lane {
     }
 
     fn panicked(&mut self) {
-        self.of.fail(panicked("a lane"));
+        self.of.fail(panicked("a worker"));
         self.over();
     }
 }
@@ -320,9 +320,9 @@ struct Charge {
 impl Work for Charge {
     fn turn(&mut self, _: Instant) -> Turn {
         let of = &self.of;
-        // Looked at before the reports: a lane that is over by now has told all that it had to, and if it was the last,
+        // Looked at before the reports: a worker that is over by now has told all that it had to, and if it was the last,
         // what comes of that says how the pipeline ended.
-        let over = of.lanes.load(Ordering::SeqCst) == 0;
+        let over = of.workers.load(Ordering::SeqCst) == 0;
         let mut controls = hold(&of.controls);
         let mut ring = controls.pump();
         let events = controls.events();
@@ -340,7 +340,7 @@ impl Work for Charge {
         drop(controls);
         events.into_iter().for_each(|event| of.notice(Notice::Stage(event)));
         if ring {
-            of.ringer.lanes();
+            of.ringer.workers();
         }
         if !over {
             return Turn::Wait(wait);
