@@ -1,12 +1,17 @@
 //! Stories of the file sink: what it refuses, how it names, what a full disk does.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
+use std::process::Command;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use crate::kit::sink_context;
 use crate::kit::sinks::{commit, prepare, write};
 use serde_json::{Value, json};
-use wasmill_engine::sink::SinkWriter;
+use wasmill_engine::sink::{Progress, SinkWriter};
 
 fn open(config: Value, base: &Path) -> Box<dyn SinkWriter> {
     wasmill_connectors::sink("file", &config, &sink_context(base)).unwrap()
@@ -119,6 +124,68 @@ fn two_sinks_on_one_path_are_found_out() {
     write(&mut *sinks[0], &["1"]).unwrap();
     let error = write(&mut *sinks[1], &["1"]).unwrap_err();
     assert!(error.message.contains("another sink writes to the same `path`"), "{error}");
+}
+
+#[test]
+fn what_a_killed_append_left_is_no_matter_once_its_file_is_removed() {
+    let base = tempfile::tempdir().unwrap();
+    let left = base.path().join(".out.ndjson.3.append-at-20.tmp");
+    fs::write(&left, "1\n").unwrap();
+    let mut sink = open(json!({ "path": "out.ndjson" }), base.path());
+    sink.recover(None).unwrap();
+    epoch(&mut *sink, 1, &["2"]);
+    drop(sink);
+    assert_eq!(files(base.path()), owned(&[("out.ndjson", "2\n")]));
+
+    fs::write(&left, "1\n").unwrap();
+    let error = open(json!({ "path": "out.ndjson" }), base.path()).recover(None).unwrap_err();
+    assert!(error.message.contains(".out.ndjson.3.append-at-20.tmp"), "{error}");
+    assert_eq!(fs::read_to_string(base.path().join("out.ndjson")).unwrap(), "2\n", "it was made longer by nothing");
+}
+
+#[test]
+fn an_epoch_of_many_parts_has_one_of_them_open() {
+    let base = tempfile::tempdir().unwrap();
+    let mut sink = open(json!({ "path": "out/", "max_bytes": 1 }), base.path());
+    sink.recover(None).unwrap();
+    for _ in 0..100 {
+        write(&mut *sink, &["1"]).unwrap();
+        let open = fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        let open: Vec<_> = open.filter(|path| path.starts_with(base.path())).collect();
+        assert!(open.len() <= 1, "{open:?}");
+    }
+    prepare(&mut *sink, 1).unwrap();
+    commit(&mut *sink, 1).unwrap();
+    drop(sink);
+    let written = files(&base.path().join("out"));
+    assert!(written.len() == 100 && written.iter().all(|(_, text)| text == "1\n"), "{written:?}");
+}
+
+#[test]
+fn a_commit_that_takes_long_holds_nobody_up() {
+    let base = tempfile::tempdir().unwrap();
+    let mut sink = open(json!({ "path": "out.ndjson" }), base.path());
+    sink.recover(None).unwrap();
+    epoch(&mut *sink, 1, &["1"]);
+    write(&mut *sink, &["2"]).unwrap();
+    prepare(&mut *sink, 2).unwrap();
+    // In the place of its rows a pipe: who opens it waits for somebody who writes.
+    let (pipe, rows) = (base.path().join("pipe"), base.path().join(".out.ndjson.2.append.tmp"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    fs::remove_file(&rows).unwrap();
+    fs::hard_link(&pipe, &rows).unwrap();
+    let (come_back, came_back) = channel::<()>();
+    let writer = thread::spawn(move || {
+        // One that does wait is let go in the end, to fail and not to hang.
+        came_back.recv_timeout(Duration::from_secs(20)).expect_err("nothing is sent");
+        fs::OpenOptions::new().write(true).open(pipe).unwrap().write_all(b"2\n").unwrap();
+    });
+    let first = sink.commit(2);
+    drop(come_back);
+    writer.join().unwrap();
+    assert_eq!(first, Ok(Progress::Pending { until: None }));
+    commit(&mut *sink, 2).unwrap();
+    assert_eq!(fs::read_to_string(base.path().join("out.ndjson")).unwrap(), "1\n2\n");
 }
 
 #[test]
