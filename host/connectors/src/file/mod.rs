@@ -7,6 +7,7 @@ mod listing;
 mod follow;
 pub(crate) mod source;
 mod failure;
+mod lock;
 mod output;
 mod aside;
 mod targets;

@@ -4,7 +4,7 @@
 //! thread ([`super::epoch`]), and after a crash the commit is repeated ([`super::aside`]). So a reader of a folder
 //! never sees half a part; of an epoch with several parts it may see some before the others, as they get their names
 //! one by one. A single file gets the rows of later epochs appended, and a reader of it may see the end of that cut. An
-//! epoch with no rows makes no file.
+//! epoch with no rows makes no file. One sink at a time writes to a target ([`super::lock`]).
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -21,6 +21,7 @@ use super::aside::{Aside, How, open_name, sync_folder};
 use super::config::{Compression, SinkConfig};
 use super::epoch::{Durable, Seen, Unseen, Work, make_durable};
 use super::failure::{failure, short};
+use super::lock::{Hold, Taken};
 use super::output::Output;
 use super::targets::Targets;
 use crate::connector::{SinkContext, SinkEntry};
@@ -72,6 +73,8 @@ struct FileSink {
     preparing: Option<Work<Durable>>,
     prepared: BTreeMap<u64, Vec<Aside>>,
     committing: Option<Work<Seen>>,
+    /// Last, so that they end when nothing is touched any more.
+    holds: Vec<Hold>,
 }
 
 /// The file that is being written.
@@ -125,6 +128,7 @@ impl FileSink {
             preparing: None,
             prepared: BTreeMap::new(),
             committing: None,
+            holds: Vec::new(),
         }
     }
 
@@ -195,6 +199,27 @@ impl FileSink {
         Work::start(epoch, &self.folder, self.waker.clone(), work).map(Some)
     }
 
+    /// Takes what must be held before anything is touched.
+    fn lock(&self) -> Result<Vec<Hold>, SinkError> {
+        let mut holds = Vec::new();
+        for (name, share) in self.targets.locks() {
+            let path = self.folder.join(name);
+            match Hold::take(path.clone(), share).map_err(|error| failure(&path, 0, &error))? {
+                Taken::Held(hold) => holds.push(hold),
+                Taken::Impossible => {}
+                Taken::Elsewhere => {
+                    let message = format!(
+                        "{}: another sink writes to the same `path`, of a pipeline that is running or of this one; \
+                         give each its own, or wait until that one has ended",
+                        self.place()
+                    );
+                    return Err(SinkError { message, retriable: false });
+                }
+            }
+        }
+        Ok(holds)
+    }
+
     /// Finishes what is committed, undoes the rest. Answers the visible files with their numbers.
     fn clean(&self, committed: Option<u64>) -> Result<Vec<(u64, String)>, SinkError> {
         let failed = |error| failure(Path::new(&self.place()), 0, &error);
@@ -221,6 +246,9 @@ impl SinkWriter for FileSink {
     }
 
     fn recover(&mut self, committed: Option<u64>) -> Result<Option<u64>, SinkError> {
+        // One that could not be recovered and is asked again must not meet its own lock.
+        self.holds.clear();
+        self.holds = self.lock()?;
         let visible = self.clean(committed)?;
         let fresh = committed.is_none();
         if let (Targets::One(name), true, false, false) = (&self.targets, fresh, self.overwrite, visible.is_empty()) {

@@ -1,10 +1,11 @@
-//! The files that people see: how they are named, and which names in their folder are a sink's.
+//! The files that people see: how they are named, which names in their folder are a sink's, and which it locks.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
 use super::aside::{Aside, parse_open};
+use super::lock::Share;
 
 /// How the files that people see are named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,20 @@ impl Targets {
         }
     }
 
+    /// Hidden files that whoever writes these targets locks, and with whom. The ending is in the name because sinks of
+    /// several formats share a folder. A single file that is named as a part is keeps sinks of such parts away, and not
+    /// other single files.
+    pub(super) fn locks(&self) -> Vec<(String, Share)> {
+        let parts = |ending: &str| format!(".part{ending}.parts-lock.tmp");
+        match self {
+            Self::One(name) => {
+                let folder = part(name).map(|(_, ending)| (parts(ending), Share::WithOthers));
+                [(format!(".{name}.lock.tmp"), Share::Alone)].into_iter().chain(folder).collect()
+            }
+            Self::Parts(ending) => vec![(parts(ending), Share::Alone)],
+        }
+    }
+
     /// What of ours is in the folder.
     ///
     /// # Errors
@@ -84,6 +99,19 @@ mod tests {
             ["part-0001.csv", "part-00001.csv.gz", "part-00001", "part-00001x.csv", "part-99999999999999999999.csv"]
         {
             assert_eq!(parts.number(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn no_lock_is_taken_for_a_target_of_another_sink_or_for_what_a_crash_left() {
+        let all = ["out.csv", "part-00001.csv", "part.csv", "part"].map(|name| Targets::One(name.to_owned()));
+        let all: Vec<_> = all.into_iter().chain([Targets::Parts(".csv".to_owned())]).collect();
+        let names: Vec<_> = all.iter().flat_map(|targets| targets.locks()).collect();
+        let alone = names.iter().filter(|(_, share)| *share == Share::Alone).map(|(name, _)| name);
+        assert_eq!(alone.collect::<std::collections::BTreeSet<_>>().len(), all.len(), "{names:?}");
+        assert_eq!(names.iter().filter(|(name, _)| name == ".part.csv.parts-lock.tmp").count(), 2, "{names:?}");
+        for (name, _) in names {
+            assert_eq!((parse_open(&name), Aside::parse(&name)), (None, None), "{name}");
         }
     }
 }

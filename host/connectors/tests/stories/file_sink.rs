@@ -50,6 +50,7 @@ fn a_folder_gets_a_part_an_epoch_and_a_new_part_when_one_is_full() {
     prepare(&mut *sink, 2).unwrap();
     commit(&mut *sink, 2).unwrap();
     epoch(&mut *sink, 3, &["4"]);
+    drop(sink);
     let expected = [("part-00000.ndjson", "1\n2\n"), ("part-00001.ndjson", "3\n"), ("part-00002.ndjson", "4\n")];
     assert_eq!(files(&base.path().join("a/b")), owned(&expected));
 }
@@ -82,6 +83,7 @@ fn a_file_that_exists_is_refused_unless_it_may_be_overwritten() {
     assert_eq!(fs::read_to_string(base.path().join("out.ndjson")).unwrap(), "old\n", "until then it stays");
     commit(&mut *sink, 1).unwrap();
     epoch(&mut *sink, 2, &["newer"]);
+    drop(sink);
     assert_eq!(files(base.path()), owned(&[("out.ndjson", "new\nnewer\n")]));
 }
 
@@ -118,12 +120,61 @@ fn a_part_that_grows_past_five_digits_keeps_its_order() {
 
 #[test]
 fn two_sinks_on_one_path_are_found_out() {
+    for (path, name) in [("out/", "out/part-00000.ndjson"), ("out.ndjson", "out.ndjson")] {
+        for (first, rows_aside) in [(0, false), (0, true), (1, false), (1, true)] {
+            let base = tempfile::tempdir().unwrap();
+            let mut sinks = [0, 1].map(|_| open(json!({ "path": path }), base.path()));
+            sinks[first].recover(None).unwrap();
+            if rows_aside {
+                write(&mut *sinks[first], &["1"]).unwrap();
+            }
+            let error = sinks[1 - first].recover(None).unwrap_err();
+            let said = format!("{path}: another sink writes to the same `path`");
+            assert!(error.message.contains(&said) && error.message.contains("give each its own"), "{error}");
+            assert!(!error.retriable, "{error}");
+            if !rows_aside {
+                write(&mut *sinks[first], &["1"]).unwrap();
+            }
+            prepare(&mut *sinks[first], 1).unwrap();
+            assert_eq!(sinks[1 - first].recover(None), Err(error), "what it prepared is not for others either");
+            commit(&mut *sinks[first], 1).unwrap();
+            drop(sinks);
+            assert_eq!(fs::read_to_string(base.path().join(name)).unwrap(), "1\n", "the rows of the first, and whole");
+            let (folder, name) = name.split_once('/').unwrap_or(("", name));
+            assert_eq!(files(&base.path().join(folder)), owned(&[(name, "1\n")]), "and nothing hidden beside them");
+            open(json!({ "path": path, "overwrite": true }), base.path()).recover(None).unwrap();
+        }
+    }
+}
+
+#[test]
+fn sinks_of_several_formats_and_single_files_share_a_folder() {
     let base = tempfile::tempdir().unwrap();
-    let mut sinks = [0, 1].map(|_| open(json!({ "path": "out/" }), base.path()));
+    let folder = |extension: &str, config: Value| {
+        let mut context = sink_context(base.path());
+        context.extension = extension.into();
+        wasmill_connectors::sink("file", &config, &context).unwrap()
+    };
+    let mut sinks = [
+        folder("ndjson", json!({ "path": "out/" })),
+        folder("csv", json!({ "path": "out/" })),
+        folder("csv", json!({ "path": "out/", "compression": "gzip" })),
+        folder("csv", json!({ "path": "out/rows.csv" })),
+        folder("log", json!({ "path": "out/part-00000.log" })),
+        folder("log", json!({ "path": "out/part-00001.log" })),
+    ];
     sinks.iter_mut().for_each(|sink| assert_eq!(sink.recover(None), Ok(None)));
-    write(&mut *sinks[0], &["1"]).unwrap();
-    let error = write(&mut *sinks[1], &["1"]).unwrap_err();
-    assert!(error.message.contains("another sink writes to the same `path`"), "{error}");
+    let error = folder("log", json!({ "path": "out/" })).recover(None).unwrap_err();
+    assert!(error.message.contains("another sink writes to the same `path`"), "its parts have names of files: {error}");
+    sinks.iter_mut().for_each(|sink| epoch(&mut **sink, 1, &["1"]));
+    drop(sinks);
+    let names = fs::read_dir(base.path().join("out")).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(
+        names,
+        ["part-00000.csv", "part-00000.csv.gz", "part-00000.log", "part-00000.ndjson", "part-00001.log", "rows.csv"]
+    );
 }
 
 #[test]
@@ -152,7 +203,7 @@ fn an_epoch_of_many_parts_has_one_of_them_open() {
         write(&mut *sink, &["1"]).unwrap();
         let open = fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
         let open: Vec<_> = open.filter(|path| path.starts_with(base.path())).collect();
-        assert!(open.len() <= 1, "{open:?}");
+        assert!(open.len() <= 2, "a part, and the lock: {open:?}");
     }
     prepare(&mut *sink, 1).unwrap();
     commit(&mut *sink, 1).unwrap();
