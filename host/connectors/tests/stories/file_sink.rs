@@ -240,6 +240,26 @@ fn a_commit_that_takes_long_holds_nobody_up() {
 }
 
 #[test]
+fn a_commit_that_failed_goes_on_where_it_stopped() {
+    let base = tempfile::tempdir().unwrap();
+    let mut sink = open(json!({ "path": "out/", "max_bytes": 1 }), base.path());
+    sink.recover(None).unwrap();
+    ["1", "2", "3"].iter().for_each(|row| write(&mut *sink, &[row]).unwrap());
+    prepare(&mut *sink, 1).unwrap();
+    let in_the_way = base.path().join("out/part-00001.ndjson");
+    fs::create_dir(&in_the_way).unwrap();
+    for _ in 0..2 {
+        let error = commit(&mut *sink, 1).unwrap_err();
+        assert!(error.message.contains("out/part-00001.ndjson cannot be written: "), "{error}");
+    }
+    fs::remove_dir(in_the_way).unwrap();
+    commit(&mut *sink, 1).unwrap();
+    drop(sink);
+    let expected = [("part-00000.ndjson", "1\n"), ("part-00001.ndjson", "2\n"), ("part-00002.ndjson", "3\n")];
+    assert_eq!(files(&base.path().join("out")), owned(&expected));
+}
+
+#[test]
 fn a_path_below_a_file_is_refused_when_the_sink_is_opened() {
     let base = tempfile::tempdir().unwrap();
     fs::write(base.path().join("file"), "").unwrap();
