@@ -1,13 +1,17 @@
 //! Files as a source (plain, gzip, zstd; read once or followed while they grow) and as a sink (written aside, visible
-//! as a whole).
+//! once committed).
 
 mod config;
 mod input;
 mod listing;
 mod follow;
 pub(crate) mod source;
+mod failure;
+mod lock;
 mod output;
 mod aside;
+mod targets;
+mod epoch;
 pub(crate) mod sink;
 
 pub use input::Contents;

@@ -40,13 +40,13 @@ impl Output {
         }
     }
 
-    /// Hands all to the operating system.
-    pub(super) fn finish(self) -> Result<File> {
+    /// Hands all to the operating system, and closes the file.
+    pub(super) fn finish(self) -> Result<()> {
         let file = match self {
             Self::Plain(file) => file,
             Self::Gzip(file) => file.finish()?,
             Self::Zstd(file) => file.finish()?,
         };
-        file.into_inner().map_err(std::io::IntoInnerError::into_error)
+        file.into_inner().map(drop).map_err(std::io::IntoInnerError::into_error)
     }
 }

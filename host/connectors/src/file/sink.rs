@@ -1,25 +1,29 @@
-//! Writes files that become visible as a whole: numbered parts in a folder, or one file.
+//! Writes files that become visible once they are committed: numbered parts in a folder, or one file.
 //!
-//! Rows go to a hidden file beside the target. `prepare` makes it durable on a thread of its own, because a disk's
-//! flush waits; `commit` renames it. So a reader never sees half an epoch of a folder, and after a crash the commit
-//! is repeated ([`super::aside`]). A single file gets the rows of later epochs appended. An epoch with no rows makes
-//! no file.
+//! Rows go to a hidden file beside the target. `prepare` makes it durable and `commit` gives it its name, both on a
+//! thread ([`super::epoch`]), and after a crash the commit is repeated ([`super::aside`]). So a reader of a folder
+//! never sees half a part; of an epoch with several parts it may see some before the others, as they get their names
+//! one by one. A single file gets the rows of later epochs appended, and a reader of it may see the end of that cut. An
+//! epoch with no rows makes no file. One sink at a time writes to a target ([`super::lock`]).
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind};
-use std::path::{Component, Path, PathBuf};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::task::Waker;
 
 use serde_json::Value;
 use wasmill_engine::clock::Micros;
 use wasmill_engine::sink::{Block, Progress, Promise, SinkError, SinkWriter, Wants};
 
-use super::aside::{Aside, How, open_name, parse_open, sync_folder};
+use super::aside::{Aside, How, open_name, sync_folder};
 use super::config::{Compression, SinkConfig};
+use super::epoch::{Durable, Seen, Unseen, Work, make_durable};
+use super::failure::{failure, short};
+use super::lock::{Hold, Taken};
 use super::output::Output;
+use super::targets::Targets;
 use crate::connector::{SinkContext, SinkEntry};
 use crate::error::ConnectorError;
 
@@ -46,36 +50,6 @@ fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 
-/// How the files that people see are named.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Targets {
-    /// One file of that name.
-    One(String),
-    /// `part-00000` and this ending.
-    Parts(String),
-}
-
-impl Targets {
-    fn name(&self, number: u64) -> String {
-        match self {
-            Self::One(name) => name.clone(),
-            Self::Parts(ending) => format!("part-{number:05}{ending}"),
-        }
-    }
-
-    /// The number of the target of that name; none where it is not one of ours.
-    fn number(&self, name: &str) -> Option<u64> {
-        match self {
-            Self::One(own) => (name == own).then_some(0),
-            Self::Parts(ending) => {
-                let digits = name.strip_prefix("part-")?.strip_suffix(ending.as_str())?;
-                let all = digits.len() >= 5 && digits.bytes().all(|byte| byte.is_ascii_digit());
-                all.then(|| digits.parse().ok())?
-            }
-        }
-    }
-}
-
 /// A sink over files.
 struct FileSink {
     folder: PathBuf,
@@ -94,10 +68,13 @@ struct FileSink {
     /// Results of an earlier run, to be removed when the first epoch is committed.
     replaced: Vec<String>,
     part: Option<Part>,
-    /// Parts of this epoch that are full.
-    full: Vec<(String, File)>,
-    preparing: Option<Preparing>,
+    /// Targets of this epoch whose files are full and closed, until it is prepared.
+    full: Vec<String>,
+    preparing: Option<Work<Durable>>,
     prepared: BTreeMap<u64, Vec<Aside>>,
+    committing: Option<Work<Seen>>,
+    /// Last, so that they end when nothing is touched any more.
+    holds: Vec<Hold>,
 }
 
 /// The file that is being written.
@@ -108,35 +85,13 @@ struct Part {
     bytes: u64,
 }
 
-/// What a sink finds in its folder.
-#[derive(Default)]
-struct Found {
-    /// What people see, with its number.
-    visible: Vec<(u64, String)>,
-    prepared: Vec<Aside>,
-    /// What was being written.
-    open: Vec<String>,
-}
-
-/// A thread that makes an epoch durable.
-struct Preparing {
-    epoch: u64,
-    done: Receiver<Result<Vec<Aside>, SinkError>>,
-}
-
-impl Drop for Preparing {
-    /// Waits, so that no thread renames files behind the back of a sink that is opened next. Not by joining: the thread
-    /// calls the waker last, which may want what the dropping thread holds.
-    fn drop(&mut self) {
-        drop(self.done.recv());
-    }
-}
-
 impl Drop for FileSink {
     /// Removes what is not prepared: nobody can ask for it any more, and a run that failed should not fill the disk.
     fn drop(&mut self) {
-        let full = self.full.iter().map(|(target, _)| target);
-        for target in self.part.iter().map(|part| &part.target).chain(full) {
+        // What is under way is waited for.
+        drop(self.preparing.take());
+        drop(self.committing.take());
+        for target in self.part.iter().map(|part| &part.target).chain(&self.full) {
             // What cannot be removed is found by the next `recover`.
             drop(fs::remove_file(self.folder.join(open_name(target))));
         }
@@ -172,6 +127,8 @@ impl FileSink {
             full: Vec::new(),
             preparing: None,
             prepared: BTreeMap::new(),
+            committing: None,
+            holds: Vec::new(),
         }
     }
 
@@ -198,11 +155,11 @@ impl FileSink {
         Ok(self.part.as_mut().expect("a part was made above"))
     }
 
-    /// Hands the current part to the operating system.
+    /// Hands the current part to the operating system, and closes it: an epoch may have very many.
     fn finish(&mut self) -> Result<(), SinkError> {
         if let Some(Part { target, output, bytes }) = self.part.take() {
-            let file = output.finish().map_err(|error| self.give_up(&target, bytes, &error))?;
-            self.full.push((target, file));
+            output.finish().map_err(|error| self.give_up(&target, bytes, &error))?;
+            self.full.push(target);
         }
         Ok(())
     }
@@ -216,112 +173,67 @@ impl FileSink {
     }
 
     /// Starts to make the epoch durable.
-    fn start(&mut self, epoch: u64) -> Result<Preparing, SinkError> {
-        let (folder, files, waker) = (self.folder.clone(), std::mem::take(&mut self.full), self.waker.clone());
-        let append = matches!(self.targets, Targets::One(_)) && std::mem::replace(&mut self.begun, true);
-        let how = if append { How::Append } else { How::Rename };
-        let (tell, done) = channel();
-        let work = move || {
-            let made = make_durable(&folder, files, epoch, how);
-            // Nobody listens when the sink is gone.
-            drop(tell.send(made));
-            drop(tell);
-            waker.wake();
-        };
-        std::thread::Builder::new().name("file sink".to_owned()).spawn(work).map_err(|error| SinkError {
-            message: format!("no thread could be started to flush {}: {error}", self.folder.display()),
-            retriable: true,
-        })?;
-        Ok(Preparing { epoch, done })
+    fn start_prepare(&mut self, epoch: u64) -> Result<Work<Durable>, SinkError> {
+        let (into, targets) = (self.folder.clone(), self.full.clone());
+        let one = matches!(self.targets, Targets::One(_));
+        let how = if one && self.begun { How::Append } else { How::Rename };
+        let work = move || make_durable(&into, targets, epoch, how);
+        let work = Work::start(epoch, &self.folder, self.waker.clone(), work)?;
+        self.begun |= one;
+        Ok(work)
     }
 
-    /// What of ours is in the folder.
-    fn scan(&self) -> io::Result<Found> {
-        let mut found = Found::default();
-        for entry in fs::read_dir(&self.folder)? {
-            let name = entry?.file_name().to_string_lossy().into_owned();
-            if let Some(number) = self.targets.number(&name) {
-                found.visible.push((number, name));
-            } else if parse_open(&name).is_some_and(|target| self.targets.number(target).is_some()) {
-                found.open.push(name);
-            } else if let Some(aside) = Aside::parse(&name).filter(|a| self.targets.number(&a.target).is_some()) {
-                found.prepared.push(aside);
+    /// Starts to make the epoch visible; none where there is nothing to do.
+    fn start_commit(&self, epoch: u64) -> Result<Option<Work<Seen>>, SinkError> {
+        let asides = self.prepared.get(&epoch);
+        if asides.is_none() && self.replaced.is_empty() {
+            return Ok(None);
+        }
+        // A copy, so that nothing is forgotten where no thread can be had.
+        let (asides, replaced) = (asides.cloned().unwrap_or_default(), self.replaced.clone());
+        let (into, mut unseen) = (self.folder.clone(), Unseen { replaced, asides });
+        let work = move || {
+            let seen = unseen.make_visible(&into);
+            (unseen, seen)
+        };
+        Work::start(epoch, &self.folder, self.waker.clone(), work).map(Some)
+    }
+
+    /// Takes what must be held before anything is touched.
+    fn lock(&self) -> Result<Vec<Hold>, SinkError> {
+        let mut holds = Vec::new();
+        for (name, share) in self.targets.locks() {
+            let path = self.folder.join(name);
+            match Hold::take(path.clone(), share).map_err(|error| failure(&path, 0, &error))? {
+                Taken::Held(hold) => holds.push(hold),
+                Taken::Impossible => {}
+                Taken::Elsewhere => {
+                    let message = format!(
+                        "{}: another sink writes to the same `path`, of a pipeline that is running or of this one; \
+                         give each its own, or wait until that one has ended",
+                        self.place()
+                    );
+                    return Err(SinkError { message, retriable: false });
+                }
             }
         }
-        // By epoch, then part.
-        found.prepared.sort();
-        Ok(found)
+        Ok(holds)
     }
 
     /// Finishes what is committed, undoes the rest. Answers the visible files with their numbers.
-    fn clean(&self, committed: Option<u64>) -> io::Result<Vec<(u64, String)>> {
-        let found = self.scan()?;
+    fn clean(&self, committed: Option<u64>) -> Result<Vec<(u64, String)>, SinkError> {
+        let failed = |error| failure(Path::new(&self.place()), 0, &error);
+        let found = self.targets.scan(&self.folder).map_err(failed)?;
         for name in found.open {
-            fs::remove_file(self.folder.join(name))?;
+            let path = self.folder.join(name);
+            fs::remove_file(&path).map_err(|error| failure(&path, 0, &error))?;
         }
         for mut aside in found.prepared {
             if Some(aside.epoch) <= committed { aside.commit(&self.folder)? } else { aside.undo(&self.folder)? }
         }
-        sync_folder(&self.folder)?;
-        Ok(self.scan()?.visible)
+        sync_folder(&self.folder).map_err(failed)?;
+        Ok(self.targets.scan(&self.folder).map_err(failed)?.visible)
     }
-
-    fn make_visible(&mut self, epoch: u64) -> io::Result<()> {
-        let asides = self.prepared.entry(epoch).or_default();
-        if asides.is_empty() && self.replaced.is_empty() {
-            self.prepared.remove(&epoch);
-            return Ok(());
-        }
-        for name in self.replaced.drain(..).filter(|name| !asides.iter().any(|aside| aside.target == *name)) {
-            match fs::remove_file(self.folder.join(name)) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        // One by one: what is done need not be done again when the next one fails.
-        while let Some(aside) = asides.first_mut() {
-            aside.commit(&self.folder)?;
-            asides.remove(0);
-        }
-        self.prepared.remove(&epoch);
-        sync_folder(&self.folder)
-    }
-}
-
-/// Flushes the files and gives them the names that recovery knows them by.
-fn make_durable(folder: &Path, files: Vec<(String, File)>, epoch: u64, how: How) -> Result<Vec<Aside>, SinkError> {
-    let mut asides = Vec::with_capacity(files.len());
-    for (target, file) in files {
-        let open = folder.join(open_name(&target));
-        let aside = Aside { epoch, target, how };
-        let durable = file.sync_all().and_then(|()| fs::rename(&open, folder.join(aside.name())));
-        durable.map_err(|error| failure(&open, 0, &error))?;
-        asides.push(aside);
-    }
-    sync_folder(folder).map_err(|error| failure(folder, 0, &error))?;
-    Ok(asides)
-}
-
-/// Why a file cannot be written, and what to do.
-fn failure(path: &Path, bytes: u64, error: &io::Error) -> SinkError {
-    let path = path.display();
-    let (message, retriable) = match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            let message = format!(
-                "{path} cannot be written: {error}, after {bytes} bytes of it; make room or choose another `path`; \
-                 nothing of this epoch is visible"
-            );
-            (message, true)
-        }
-        ErrorKind::AlreadyExists => {
-            (format!("{path} is there already: another sink writes to the same `path`; give each its own"), false)
-        }
-        ErrorKind::PermissionDenied => {
-            (format!("{path} cannot be written: permission denied; give this user the right to write there"), false)
-        }
-        _ => (format!("{path} cannot be written: {error}"), true),
-    };
-    SinkError { message, retriable }
 }
 
 impl SinkWriter for FileSink {
@@ -334,7 +246,10 @@ impl SinkWriter for FileSink {
     }
 
     fn recover(&mut self, committed: Option<u64>) -> Result<Option<u64>, SinkError> {
-        let visible = self.clean(committed).map_err(|error| failure(&self.folder, 0, &error))?;
+        // One that could not be recovered and is asked again must not meet its own lock.
+        self.holds.clear();
+        self.holds = self.lock()?;
+        let visible = self.clean(committed)?;
         let fresh = committed.is_none();
         if let (Targets::One(name), true, false, false) = (&self.targets, fresh, self.overwrite, visible.is_empty()) {
             let message = format!(
@@ -377,27 +292,34 @@ impl SinkWriter for FileSink {
                 if self.full.is_empty() {
                     return Ok(Progress::Done);
                 }
-                self.start(epoch)?
+                self.start_prepare(epoch)?
             }
         };
         assert_eq!(preparing.epoch, epoch, "an epoch is prepared to its end before the next");
-        match preparing.done.try_recv() {
-            Ok(made) => {
-                self.prepared.insert(epoch, made?);
-                Ok(Progress::Done)
-            }
-            Err(TryRecvError::Empty) => {
-                self.preparing = Some(preparing);
-                Ok(Progress::Pending { until: None })
-            }
-            Err(TryRecvError::Disconnected) => {
-                Err(SinkError { message: format!("flushing {} did not end", self.folder.display()), retriable: true })
-            }
-        }
+        let Some(made) = preparing.poll()? else {
+            self.preparing = Some(preparing);
+            return Ok(Progress::Pending { until: None });
+        };
+        self.prepared.insert(epoch, made?);
+        self.full.clear();
+        Ok(Progress::Done)
     }
 
     fn commit(&mut self, epoch: u64) -> Result<Progress, SinkError> {
-        self.make_visible(epoch).map_err(|error| failure(&self.folder, 0, &error))?;
+        let started = self.committing.take();
+        let Some(committing) = started.map_or_else(|| self.start_commit(epoch), |started| Ok(Some(started)))? else {
+            return Ok(Progress::Done);
+        };
+        assert_eq!(committing.epoch, epoch, "an epoch is committed to its end before the next");
+        let Some((unseen, seen)) = committing.poll()? else {
+            self.committing = Some(committing);
+            return Ok(Progress::Pending { until: None });
+        };
+        self.replaced = unseen.replaced;
+        // It stays prepared until all of it is done.
+        self.prepared.insert(epoch, unseen.asides);
+        seen?;
+        self.prepared.remove(&epoch);
         Ok(Progress::Done)
     }
 
@@ -409,31 +331,11 @@ impl SinkWriter for FileSink {
     }
 }
 
-/// A path without the folders that are left again, `a/../b` as `b`: to be read by people, as a link may stand for `a`.
-fn short(path: &Path) -> PathBuf {
-    let mut short = PathBuf::new();
-    for part in path.components() {
-        match (part, short.components().next_back()) {
-            (Component::ParentDir, Some(Component::Normal(_))) => drop(short.pop()),
-            (Component::CurDir, _) => {}
-            _ => short.push(part),
-        }
-    }
-    short
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use wasmill_engine::batch::{Batch, Layout, Records};
     use wasmill_engine::schema::Schema;
-
-    #[test]
-    fn a_place_is_shown_without_the_folders_that_it_leaves_again() {
-        let shown = |path: &str| short(Path::new(path)).display().to_string();
-        assert_eq!(shown("examples/currency/../../target/out"), "target/out");
-        assert_eq!([shown("../out"), shown("./a/b"), shown("/a/../../b")], ["../out", "a/b", "/../b"]);
-    }
 
     fn sink(folder: &Path, path: &str, create: fn(&Path) -> io::Result<File>) -> FileSink {
         let context = SinkContext {

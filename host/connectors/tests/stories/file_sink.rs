@@ -1,12 +1,17 @@
 //! Stories of the file sink: what it refuses, how it names, what a full disk does.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
+use std::process::Command;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use crate::kit::sink_context;
 use crate::kit::sinks::{commit, prepare, write};
 use serde_json::{Value, json};
-use wasmill_engine::sink::SinkWriter;
+use wasmill_engine::sink::{Progress, SinkWriter};
 
 fn open(config: Value, base: &Path) -> Box<dyn SinkWriter> {
     wasmill_connectors::sink("file", &config, &sink_context(base)).unwrap()
@@ -45,6 +50,7 @@ fn a_folder_gets_a_part_an_epoch_and_a_new_part_when_one_is_full() {
     prepare(&mut *sink, 2).unwrap();
     commit(&mut *sink, 2).unwrap();
     epoch(&mut *sink, 3, &["4"]);
+    drop(sink);
     let expected = [("part-00000.ndjson", "1\n2\n"), ("part-00001.ndjson", "3\n"), ("part-00002.ndjson", "4\n")];
     assert_eq!(files(&base.path().join("a/b")), owned(&expected));
 }
@@ -77,6 +83,7 @@ fn a_file_that_exists_is_refused_unless_it_may_be_overwritten() {
     assert_eq!(fs::read_to_string(base.path().join("out.ndjson")).unwrap(), "old\n", "until then it stays");
     commit(&mut *sink, 1).unwrap();
     epoch(&mut *sink, 2, &["newer"]);
+    drop(sink);
     assert_eq!(files(base.path()), owned(&[("out.ndjson", "new\nnewer\n")]));
 }
 
@@ -113,12 +120,143 @@ fn a_part_that_grows_past_five_digits_keeps_its_order() {
 
 #[test]
 fn two_sinks_on_one_path_are_found_out() {
+    for (path, name) in [("out/", "out/part-00000.ndjson"), ("out.ndjson", "out.ndjson")] {
+        for (first, rows_aside) in [(0, false), (0, true), (1, false), (1, true)] {
+            let base = tempfile::tempdir().unwrap();
+            let mut sinks = [0, 1].map(|_| open(json!({ "path": path }), base.path()));
+            sinks[first].recover(None).unwrap();
+            if rows_aside {
+                write(&mut *sinks[first], &["1"]).unwrap();
+            }
+            let error = sinks[1 - first].recover(None).unwrap_err();
+            let said = format!("{path}: another sink writes to the same `path`");
+            assert!(error.message.contains(&said) && error.message.contains("give each its own"), "{error}");
+            assert!(!error.retriable, "{error}");
+            if !rows_aside {
+                write(&mut *sinks[first], &["1"]).unwrap();
+            }
+            prepare(&mut *sinks[first], 1).unwrap();
+            assert_eq!(sinks[1 - first].recover(None), Err(error), "what it prepared is not for others either");
+            commit(&mut *sinks[first], 1).unwrap();
+            drop(sinks);
+            assert_eq!(fs::read_to_string(base.path().join(name)).unwrap(), "1\n", "the rows of the first, and whole");
+            let (folder, name) = name.split_once('/').unwrap_or(("", name));
+            assert_eq!(files(&base.path().join(folder)), owned(&[(name, "1\n")]), "and nothing hidden beside them");
+            open(json!({ "path": path, "overwrite": true }), base.path()).recover(None).unwrap();
+        }
+    }
+}
+
+#[test]
+fn sinks_of_several_formats_and_single_files_share_a_folder() {
     let base = tempfile::tempdir().unwrap();
-    let mut sinks = [0, 1].map(|_| open(json!({ "path": "out/" }), base.path()));
+    let folder = |extension: &str, config: Value| {
+        let mut context = sink_context(base.path());
+        context.extension = extension.into();
+        wasmill_connectors::sink("file", &config, &context).unwrap()
+    };
+    let mut sinks = [
+        folder("ndjson", json!({ "path": "out/" })),
+        folder("csv", json!({ "path": "out/" })),
+        folder("csv", json!({ "path": "out/", "compression": "gzip" })),
+        folder("csv", json!({ "path": "out/rows.csv" })),
+        folder("log", json!({ "path": "out/part-00000.log" })),
+        folder("log", json!({ "path": "out/part-00001.log" })),
+    ];
     sinks.iter_mut().for_each(|sink| assert_eq!(sink.recover(None), Ok(None)));
-    write(&mut *sinks[0], &["1"]).unwrap();
-    let error = write(&mut *sinks[1], &["1"]).unwrap_err();
-    assert!(error.message.contains("another sink writes to the same `path`"), "{error}");
+    let error = folder("log", json!({ "path": "out/" })).recover(None).unwrap_err();
+    assert!(error.message.contains("another sink writes to the same `path`"), "its parts have names of files: {error}");
+    sinks.iter_mut().for_each(|sink| epoch(&mut **sink, 1, &["1"]));
+    drop(sinks);
+    let names = fs::read_dir(base.path().join("out")).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(
+        names,
+        ["part-00000.csv", "part-00000.csv.gz", "part-00000.log", "part-00000.ndjson", "part-00001.log", "rows.csv"]
+    );
+}
+
+#[test]
+fn what_a_killed_append_left_is_no_matter_once_its_file_is_removed() {
+    let base = tempfile::tempdir().unwrap();
+    let left = base.path().join(".out.ndjson.3.append-at-20.tmp");
+    fs::write(&left, "1\n").unwrap();
+    let mut sink = open(json!({ "path": "out.ndjson" }), base.path());
+    sink.recover(None).unwrap();
+    epoch(&mut *sink, 1, &["2"]);
+    drop(sink);
+    assert_eq!(files(base.path()), owned(&[("out.ndjson", "2\n")]));
+
+    fs::write(&left, "1\n").unwrap();
+    let error = open(json!({ "path": "out.ndjson" }), base.path()).recover(None).unwrap_err();
+    assert!(error.message.contains(".out.ndjson.3.append-at-20.tmp"), "{error}");
+    assert_eq!(fs::read_to_string(base.path().join("out.ndjson")).unwrap(), "2\n", "it was made longer by nothing");
+}
+
+#[test]
+fn an_epoch_of_many_parts_has_one_of_them_open() {
+    let base = tempfile::tempdir().unwrap();
+    let mut sink = open(json!({ "path": "out/", "max_bytes": 1 }), base.path());
+    sink.recover(None).unwrap();
+    for _ in 0..100 {
+        write(&mut *sink, &["1"]).unwrap();
+        let open = fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        let open: Vec<_> = open.filter(|path| path.starts_with(base.path())).collect();
+        assert!(open.len() <= 2, "a part, and the lock: {open:?}");
+    }
+    prepare(&mut *sink, 1).unwrap();
+    commit(&mut *sink, 1).unwrap();
+    drop(sink);
+    let written = files(&base.path().join("out"));
+    assert!(written.len() == 100 && written.iter().all(|(_, text)| text == "1\n"), "{written:?}");
+}
+
+#[test]
+fn a_commit_that_takes_long_holds_nobody_up() {
+    let base = tempfile::tempdir().unwrap();
+    let mut sink = open(json!({ "path": "out.ndjson" }), base.path());
+    sink.recover(None).unwrap();
+    epoch(&mut *sink, 1, &["1"]);
+    write(&mut *sink, &["2"]).unwrap();
+    prepare(&mut *sink, 2).unwrap();
+    // In the place of its rows a pipe: who opens it waits for somebody who writes.
+    let (pipe, rows) = (base.path().join("pipe"), base.path().join(".out.ndjson.2.append.tmp"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    fs::remove_file(&rows).unwrap();
+    fs::hard_link(&pipe, &rows).unwrap();
+    let (come_back, came_back) = channel::<()>();
+    let writer = thread::spawn(move || {
+        // One that does wait is let go in the end, to fail and not to hang.
+        came_back.recv_timeout(Duration::from_secs(20)).expect_err("nothing is sent");
+        fs::OpenOptions::new().write(true).open(pipe).unwrap().write_all(b"2\n").unwrap();
+    });
+    let first = sink.commit(2);
+    drop(come_back);
+    writer.join().unwrap();
+    assert_eq!(first, Ok(Progress::Pending { until: None }));
+    commit(&mut *sink, 2).unwrap();
+    assert_eq!(fs::read_to_string(base.path().join("out.ndjson")).unwrap(), "1\n2\n");
+}
+
+#[test]
+fn a_commit_that_failed_goes_on_where_it_stopped() {
+    let base = tempfile::tempdir().unwrap();
+    let mut sink = open(json!({ "path": "out/", "max_bytes": 1 }), base.path());
+    sink.recover(None).unwrap();
+    ["1", "2", "3"].iter().for_each(|row| write(&mut *sink, &[row]).unwrap());
+    prepare(&mut *sink, 1).unwrap();
+    let in_the_way = base.path().join("out/part-00001.ndjson");
+    fs::create_dir(&in_the_way).unwrap();
+    for _ in 0..2 {
+        let error = commit(&mut *sink, 1).unwrap_err();
+        assert!(error.message.contains("out/part-00001.ndjson cannot be written: "), "{error}");
+    }
+    fs::remove_dir(in_the_way).unwrap();
+    commit(&mut *sink, 1).unwrap();
+    drop(sink);
+    let expected = [("part-00000.ndjson", "1\n"), ("part-00001.ndjson", "2\n"), ("part-00002.ndjson", "3\n")];
+    assert_eq!(files(&base.path().join("out")), owned(&expected));
 }
 
 #[test]
