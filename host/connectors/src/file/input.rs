@@ -232,6 +232,11 @@ pub(super) fn short(path: &Path, length: u64, offset: u64) -> SourceError {
     SourceError { message, retriable: false }
 }
 
+/// Whether what was listed is not there any more.
+pub(super) fn is_gone(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
 /// Why a file cannot be read, and what to do.
 pub(super) fn failure(path: &Path, error: &std::io::Error) -> SourceError {
     let path = path.display();

@@ -1,7 +1,9 @@
 //! Stories of the file source: what it refuses, what it survives, what it follows.
 
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::kit::source_context;
@@ -101,6 +103,26 @@ fn a_pattern_that_matches_nothing_is_refused_with_the_pattern_and_the_folder() {
         assert_eq!(error.path(), "path");
         let expected = format!("file: no file matches `{path}` in {}; correct `path`", folder.path().display());
         assert!(error.to_string().starts_with(&expected), "{error}");
+    }
+}
+
+#[test]
+fn names_that_are_no_text_stop_nobody_and_those_that_match_are_read_each_as_its_own_partition() {
+    let folder = folder(&[("a.log", b"a\n")]);
+    for (name, bytes) in
+        [(&b"\xff"[..], "no match\n"), (b"\xff.log", "ff\n"), (b"\xfe.log", "fe\n"), (b".\xff.log", "x\n")]
+    {
+        fs::write(folder.path().join(OsStr::from_bytes(name)), bytes).unwrap();
+    }
+    fs::create_dir(folder.path().join(OsStr::from_bytes(b"\xfd"))).unwrap();
+    fs::write(folder.path().join(OsStr::from_bytes(b"\xfd/b.log")), "b\n").unwrap();
+    let expected = [("\\xfd/b.log", "b\n"), ("\\xfe.log", "fe\n"), ("\\xff.log", "ff\n"), ("a.log", "a\n")];
+    for follow in [false, true] {
+        let mut reading = open(json!({ "path": ["*.log", "*/*.log"], "follow": follow }), folder.path());
+        (0..expected.len()).for_each(|_| while !matches!(reading.next(9), Step::Some(_)) {});
+        let all = reading.by_name();
+        let brought: Vec<_> = all.iter().map(|(name, it)| (&**name, str::from_utf8(&it.bytes).unwrap())).collect();
+        assert_eq!(brought, expected, "follow: {follow}");
     }
 }
 
