@@ -12,7 +12,8 @@
 //! higher number. After a restart a file is known by its name alone, so the pattern should not match the names that
 //! rotated files get.
 //!
-//! Always true: what is read as a file has its identity, though names go to other files between a look and an opening.
+//! Always true: what is read as a file has its identity, though names go to other files between a look and an opening;
+//! and a partition whose end was brought is forgotten as soon as no file is it any more.
 
 #[cfg(test)]
 mod tests;
@@ -108,9 +109,16 @@ impl Followed {
         let found = entries.filter_map(|entry| std::fs::metadata(&entry.path).ok().map(|metadata| (entry, metadata)));
         let found: Vec<_> = found.map(|(entry, is)| (entry, (is.dev(), is.ino()), is.len())).collect();
         let by_identity: BTreeMap<Identity, usize> = found.iter().enumerate().map(|(i, it)| (it.1, i)).collect();
+        let last = self.tails.iter().filter_map(|(number, tail)| Some((tail.identity?, *number)));
+        let last: BTreeMap<Identity, u32> = last.collect();
         let mut known = BTreeSet::new();
-        for tail in self.tails.values_mut() {
+        for (number, tail) in &mut self.tails {
             let Some(identity) = tail.identity else { continue };
+            if tail.state == State::Ended && last[&identity] != *number {
+                // The file began again as the later one, which has its position from now on.
+                tail.identity = None;
+                continue;
+            }
             match by_identity.get(&identity) {
                 Some(i) => {
                     let (entry, _, length) = &found[*i];
@@ -299,6 +307,10 @@ impl Tail {
     }
 
     fn end(&mut self) {
+        if matches!(self.state, State::New | State::Gone(_)) {
+            // It is not listed, and once it is closed a new file may get its inode.
+            self.identity = None;
+        }
         self.state = State::Ended;
         self.input = None;
     }
@@ -307,8 +319,8 @@ impl Tail {
 impl SourceReader for Followed {
     fn seek(&mut self, positions: &[Position]) -> Result<(), SourceError> {
         // Of several with one name the last is meant: the file that has the name now.
-        let wanted = positions.iter().filter(|position| position.offset > 0);
-        self.wanted = wanted.map(|position| (position.partition.clone(), position.clone())).collect();
+        self.wanted = positions.iter().map(|position| (position.partition.clone(), position.clone())).collect();
+        self.wanted.retain(|_, position| position.offset > 0);
         Ok(())
     }
 

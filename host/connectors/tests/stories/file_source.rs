@@ -296,6 +296,55 @@ fn a_file_that_is_cut_while_it_is_followed_breaks_off_and_begins_again() {
 }
 
 #[test]
+fn a_file_that_is_cut_again_and_again_is_one_partition_for_whoever_goes_on() {
+    let folder = folder(&[]);
+    let path = folder.path().join("a.log");
+    let config = json!({ "path": "a.log", "follow": true });
+    let mut reading = open(config.clone(), folder.path());
+    for number in 0..5 {
+        append(&path, b"line\n");
+        assert_eq!(settle(&mut reading, LOOK), [Step::Some(number)]);
+        fs::write(&path, "").unwrap();
+        assert!(matches!(settle(&mut reading, LOOK)[..], [Step::Broken(broken, _)] if broken == number));
+        assert!(reading.reader.forget().is_empty(), "its end may not be committed before it is known");
+        assert_eq!(settle(&mut reading, LOOK), []);
+        assert_eq!(reading.reader.forget(), [number], "its number is told once");
+    }
+    append(&path, b"last\n");
+    assert_eq!(settle(&mut reading, LOOK), [Step::Some(5)]);
+    let at = Position { offset: 5, ..reading.reader.start(5) };
+    let mut again = open(config, folder.path());
+    again.reader.seek(&[at]).unwrap();
+    append(&path, b"more\n");
+    assert_eq!(settle(&mut again, LOOK), [Step::Some(0)]);
+    assert_eq!(again.brought[&0].bytes, b"more\n");
+}
+
+#[test]
+fn of_positions_with_one_name_the_last_is_gone_on_from_though_it_is_the_beginning() {
+    let folder = folder(&[("a.log", b"half a line of the new fi")]);
+    let mut reading = open(json!({ "path": "a.log", "follow": true }), folder.path());
+    reading.reader.seek(&[position("a.log", 17), position("a.log", 0)]).unwrap();
+    assert_eq!(settle(&mut reading, LOOK), [Step::Some(0)]);
+    assert_eq!(reading.brought[&0].bytes, b"half a line of the new fi");
+}
+
+#[test]
+fn a_file_that_has_the_inode_of_one_that_was_never_read_is_read() {
+    let folder = folder(&[("a.log", b"")]);
+    let path = |name: &str| folder.path().join(name);
+    fs::hard_link(path("a.log"), path("same inode")).unwrap();
+    let mut reading = open(json!({ "path": "*.log", "follow": true }), folder.path());
+    assert_eq!(settle(&mut reading, LOOK), []);
+    fs::remove_file(path("a.log")).unwrap();
+    assert_eq!(settle(&mut reading, LOOK), []);
+    fs::rename(path("same inode"), path("b.log")).unwrap();
+    append(&path("b.log"), b"one\n");
+    assert_eq!(settle(&mut reading, LOOK), [Step::Some(1)]);
+    assert_eq!(reading.by_name()["b.log"].bytes, b"one\n");
+}
+
+#[test]
 fn a_deleted_file_ends_and_one_of_its_name_is_new() {
     let folder = folder(&[("a.log", b"one\n")]);
     let path = folder.path().join("a.log");
