@@ -3,7 +3,7 @@
 //! A file is known by its device and inode, so one that is renamed is not read again, and another that takes its name
 //! is.
 //! - Gone, or renamed to what does not match: read to its end, and on for [`SETTLED`], because its writer may not
-//!   know yet.
+//!   know yet. One that is so before it was opened cannot be read.
 //! - Cut (shorter than what was read of it): its partition breaks off, and it is read again from its start.
 //! - Packed: read once, when it has not grown for [`SETTLED`], because a packed file that is still being written
 //!   looks broken.
@@ -11,6 +11,12 @@
 //! A file that begins again, or has the name of an earlier one, is a partition of its own with the same name and a
 //! higher number. After a restart a file is known by its name alone, so the pattern should not match the names that
 //! rotated files get.
+//!
+//! Always true: what is read as a file has its identity, though names go to other files between a look and an opening;
+//! and a partition whose end was brought is forgotten as soon as no file is it any more.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
@@ -103,9 +109,16 @@ impl Followed {
         let found = entries.filter_map(|entry| std::fs::metadata(&entry.path).ok().map(|metadata| (entry, metadata)));
         let found: Vec<_> = found.map(|(entry, is)| (entry, (is.dev(), is.ino()), is.len())).collect();
         let by_identity: BTreeMap<Identity, usize> = found.iter().enumerate().map(|(i, it)| (it.1, i)).collect();
+        let last = self.tails.iter().filter_map(|(number, tail)| Some((tail.identity?, *number)));
+        let last: BTreeMap<Identity, u32> = last.collect();
         let mut known = BTreeSet::new();
-        for tail in self.tails.values_mut() {
+        for (number, tail) in &mut self.tails {
             let Some(identity) = tail.identity else { continue };
+            if tail.state == State::Ended && last[&identity] != *number {
+                // The file began again as the later one, which has its position from now on.
+                tail.identity = None;
+                continue;
+            }
             match by_identity.get(&identity) {
                 Some(i) => {
                     let (entry, _, length) = &found[*i];
@@ -121,7 +134,7 @@ impl Followed {
                 self.add(entry, identity, length, now)?;
             }
         }
-        // Those whose end was brought and whose inode may be another's: under rotation there are more and more of them.
+        // Their end was brought, and what may have their inode is another: under rotation there are more and more.
         self.gone.extend(self.tails.iter().filter(|(_, tail)| tail.identity.is_none()).map(|(number, _)| *number));
         self.tails.retain(|_, tail| tail.identity.is_some());
         for lost in std::mem::take(&mut self.wanted).into_values() {
@@ -199,11 +212,10 @@ impl Tail {
         if length == 0 && self.offset == 0 {
             return Ok(());
         }
-        let input = match Input::open(&self.path, self.offset) {
-            Ok(input) => input,
-            Err(error) if self.path.exists() => return Err(error),
-            // The next look sees that it is gone.
-            Err(_) => return Ok(()),
+        let input = Input::open_if_there(&self.path, self.offset)?;
+        let Some(input) = input.filter(|input| Some(input.identity()) == self.identity) else {
+            // Its name is nobody's or another's by now. The next look finds it by another name, or that it is gone.
+            return Ok(());
         };
         self.packed = input.is_packed();
         if self.packed {
@@ -220,7 +232,12 @@ impl Tail {
     /// Takes notice that no file that matches is this one.
     fn missed(&mut self, now: Micros) {
         match self.state {
-            State::New => self.end(),
+            State::New => {
+                if self.length > self.offset {
+                    tracing::warn!("{} was gone before it could be opened; it was not read", self.path.display());
+                }
+                self.end();
+            }
             State::Ended => self.identity = None,
             State::Settling(_) | State::Ready | State::Quiet => self.state = State::Gone(now + SETTLED),
             State::Gone(_) | State::Cut(_) => {}
@@ -239,10 +256,13 @@ impl Tail {
         }
         let input = match &mut self.input {
             Some(input) => input,
-            None => match Input::open(&self.path, self.offset) {
-                Ok(input) if Some(input.identity()) == self.identity => self.input.insert(input),
-                Err(error) if self.path.exists() => return Err(error),
-                // It was closed and is gone, or its name is another's.
+            None => match Input::open_if_there(&self.path, self.offset)? {
+                Some(input) if Some(input.identity()) == self.identity => self.input.insert(input),
+                // It was closed, and its name is nobody's or another's by now: the next look says which name it has.
+                _ if self.state == State::Ready => {
+                    self.state = State::Quiet;
+                    return Ok(None);
+                }
                 _ => {
                     let (path, offset) = (self.path.display(), self.offset);
                     let reason = format!("{path} vanished; what was added to it after byte {offset} was not read");
@@ -287,6 +307,10 @@ impl Tail {
     }
 
     fn end(&mut self) {
+        if matches!(self.state, State::New | State::Gone(_)) {
+            // It is not listed, and once it is closed a new file may get its inode.
+            self.identity = None;
+        }
         self.state = State::Ended;
         self.input = None;
     }
@@ -295,8 +319,8 @@ impl Tail {
 impl SourceReader for Followed {
     fn seek(&mut self, positions: &[Position]) -> Result<(), SourceError> {
         // Of several with one name the last is meant: the file that has the name now.
-        let wanted = positions.iter().filter(|position| position.offset > 0);
-        self.wanted = wanted.map(|position| (position.partition.clone(), position.clone())).collect();
+        self.wanted = positions.iter().map(|position| (position.partition.clone(), position.clone())).collect();
+        self.wanted.retain(|_, position| position.offset > 0);
         Ok(())
     }
 
@@ -334,7 +358,7 @@ impl SourceReader for Followed {
     fn beginning(&mut self, number: u32, max: usize, into: &mut Vec<u8>) -> Result<(), SourceError> {
         let tail = &self.tails[&number];
         // A file that is gone was read before: its name may be another's.
-        if tail.path.exists() { beginning(&tail.path, max, into) } else { Ok(()) }
+        Input::open_if_there(&tail.path, 0)?.map_or(Ok(()), |input| beginning(input, max, into))
     }
 
     fn progress(&self) -> Option<(u64, u64)> {

@@ -59,6 +59,15 @@ impl Input {
         Self::try_open(path, offset).map_err(|error| failure(path, &error))
     }
 
+    /// Opens a file as well; none when it is not there any more.
+    pub(super) fn open_if_there(path: &Path, offset: u64) -> Result<Option<Self>, SourceError> {
+        match Self::try_open(path, offset) {
+            Ok(input) => Ok(Some(input)),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(failure(path, &error)),
+        }
+    }
+
     fn try_open(path: &Path, offset: u64) -> std::io::Result<Self> {
         let metadata = std::fs::metadata(path)?;
         if metadata.is_dir() {
@@ -189,8 +198,7 @@ impl Input {
 }
 
 /// Appends the first bytes of a file, unpacked, `max` of them where it has as many and can be read so far.
-pub(super) fn beginning(path: &Path, max: usize, into: &mut Vec<u8>) -> Result<(), SourceError> {
-    let mut input = Input::open(path, 0)?;
+pub(super) fn beginning(mut input: Input, max: usize, into: &mut Vec<u8>) -> Result<(), SourceError> {
     let end = into.len() + max;
     while into.len() < end && matches!(input.read(end - into.len(), into)?, Piece::Bytes) {}
     Ok(())
@@ -230,6 +238,11 @@ pub(super) fn short(path: &Path, length: u64, offset: u64) -> SourceError {
         path.display()
     );
     SourceError { message, retriable: false }
+}
+
+/// Whether what was listed is not there any more.
+pub(super) fn is_gone(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 /// Why a file cannot be read, and what to do.

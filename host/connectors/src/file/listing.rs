@@ -1,17 +1,19 @@
 //! Which files a source means.
 
+use std::fmt::Write as _;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use glob::MatchOptions;
 use wasmill_engine::source::SourceError;
 
 use super::input::failure;
+use super::pattern::find;
 
 /// A file of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// As the pipeline means it: relative where the configuration was.
+    /// As the pipeline means it: relative where the configuration was. No two files have the same.
     pub(super) name: String,
     /// Where it is.
     pub(super) path: PathBuf,
@@ -46,24 +48,46 @@ fn matches(base: &Path, path: &str) -> Result<Vec<Entry>, SourceError> {
         return Err(failure(&literal, &ErrorKind::IsADirectory.into()));
     }
     if std::fs::symlink_metadata(&literal).is_ok() {
-        return Ok(vec![Entry { name: path.to_owned(), path: literal }]);
+        return Ok(vec![Entry { name: name(Path::new(path)), path: literal }]);
     }
-    let pattern = if base.as_os_str().is_empty() || Path::new(path).is_absolute() {
-        path.to_owned()
-    } else {
-        format!("{}/{path}", glob::Pattern::escape(&base.to_string_lossy()))
-    };
-    // The configuration's check has read the pattern.
-    let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
-    let Ok(found) = glob::glob_with(&pattern, options) else { return Ok(Vec::new()) };
-    let mut entries = Vec::new();
-    for found in found {
-        let path = found.map_err(|error| failure(error.path(), error.error()))?;
-        if !path.is_dir() {
-            let name = path.strip_prefix(base).unwrap_or(&path).to_string_lossy().into_owned();
-            entries.push(Entry { name, path });
-        }
-    }
+    let entry = |path: PathBuf| Entry { name: name(path.strip_prefix(base).unwrap_or(&path)), path };
+    let mut entries: Vec<_> = find(base, path)?.into_iter().map(entry).collect();
     entries.sort_by(|a, b| a.name.cmp(&b.name));
+    entries.dedup();
     Ok(entries)
+}
+
+/// A path as text, another for each path: a byte that is no UTF-8 is written `\xff`; so that this is no other name, the
+/// backslash of one that has `\x` in letters is written `\x5c`.
+fn name(path: &Path) -> String {
+    let mut name = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        name += &chunk.valid().replace("\\x", "\\x5cx");
+        chunk.invalid().iter().for_each(|byte| write!(name, "\\x{byte:02x}").expect("a string takes all text"));
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+
+    #[test]
+    fn paths_that_differ_have_names_that_differ_whatever_their_bytes() {
+        let named = |bytes: &[u8]| name(Path::new(OsStr::from_bytes(bytes)));
+        assert_eq!(named("in/größe \\ a.log".as_bytes()), "in/größe \\ a.log", "text stays as it is");
+        assert_eq!(named(b"in/\xff.log"), "in/\\xff.log");
+        assert_eq!(named(b"in/\\xff.log"), "in/\\x5cxff.log");
+        let pieces: [&[u8]; 8] = [b"\xff", b"\xfe", b"\\", b"x", b"ff", b"5c", b"\\xff", b"\\x5c"];
+        let mut paths = std::collections::BTreeSet::new();
+        for a in pieces {
+            for b in pieces {
+                paths.extend(pieces.map(|c| [a, b, c].concat()));
+            }
+        }
+        let names: std::collections::BTreeSet<_> = paths.iter().map(|path| named(path)).collect();
+        assert_eq!(names.len(), paths.len());
+    }
 }

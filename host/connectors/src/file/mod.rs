@@ -3,6 +3,7 @@
 
 mod config;
 mod input;
+mod pattern;
 mod listing;
 mod follow;
 pub(crate) mod source;

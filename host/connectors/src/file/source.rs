@@ -132,7 +132,7 @@ impl SourceReader for Listed {
     }
 
     fn beginning(&mut self, number: u32, max: usize, into: &mut Vec<u8>) -> Result<(), SourceError> {
-        beginning(&self.partitions[number as usize].path, max, into)
+        beginning(Input::open(&self.partitions[number as usize].path, 0)?, max, into)
     }
 
     fn progress(&self) -> Option<(u64, u64)> {

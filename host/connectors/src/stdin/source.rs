@@ -1,7 +1,8 @@
 //! Reads the standard input on a thread of its own, because reading a pipe waits.
 //!
 //! Always true: at most [`CHUNKS`] + 2 chunks of [`CHUNK_BYTES`] are in memory, however much the pipe brings; the
-//! thread waits while the engine is behind. Chunks go back to the thread to be filled again.
+//! thread waits while the engine is behind. Chunks go back to the thread to be filled again. What the thread has read is
+//! handed on, after a stop too, unless it was left while it waited: then it says how many bytes are lost.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -55,6 +56,9 @@ enum State<R> {
 const READS: u8 = 0;
 const HANDS_ON: u8 = 1;
 const AT_THE_END: u8 = 2;
+
+/// It waits for the input, and nobody for it: what it still reads is unwanted.
+const IS_LEFT: u8 = 3;
 
 /// What thread and engine tell each other beside chunks.
 #[derive(Default)]
@@ -139,7 +143,9 @@ impl Pipe {
                     Ok(Ok((chunk, length))) => self.renew(chunk, length),
                     Ok(Err(error)) => self.end = Some(End::Failed(error)),
                     Err(TryRecvError::Disconnected) => self.end = self.end.take().or(Some(self.over())),
-                    Err(TryRecvError::Empty) if self.is_stopped() && waited && self.waits() => {
+                    // Bytes of this call are handed on first: what comes meanwhile is for the next.
+                    Err(TryRecvError::Empty) if into.len() > before => break,
+                    Err(TryRecvError::Empty) if self.is_stopped() && waited && self.leave() => {
                         self.end = Some(End::Stopped);
                     }
                     Err(TryRecvError::Empty) => break,
@@ -166,6 +172,11 @@ impl Pipe {
     /// Whether the thread waits for the input.
     fn waits(&self) -> bool {
         self.signals.doing.load(Ordering::SeqCst) == READS
+    }
+
+    /// Leaves the thread where it waits for the input; false when it has got something.
+    fn leave(&self) -> bool {
+        self.signals.doing.compare_exchange(READS, IS_LEFT, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
     /// What the end of the thread means.
@@ -195,7 +206,10 @@ fn pump<R: std::io::Read>(
         chunk.resize(CHUNK_BYTES, 0);
         signals.doing.store(READS, Ordering::SeqCst);
         let read = input.read(&mut chunk);
-        signals.doing.store(HANDS_ON, Ordering::SeqCst);
+        if signals.doing.swap(HANDS_ON, Ordering::SeqCst) == IS_LEFT {
+            lose(name, read.unwrap_or(0));
+            break;
+        }
         let filled = match read {
             Ok(0) => {
                 signals.doing.store(AT_THE_END, Ordering::SeqCst);
@@ -207,9 +221,8 @@ fn pump<R: std::io::Read>(
         };
         let failed = filled.is_err();
         if let Err(SendError(unwanted)) = fill.send(filled) {
-            // It was read after the pipeline had been stopped: this thread cannot be called back from waiting.
             if let (Ok((_, bytes)), true) = (unwanted, signals.stopped.load(Ordering::SeqCst)) {
-                tracing::warn!("{bytes} bytes of {name} came when the pipeline had been stopped; they are lost");
+                lose(name, bytes);
             }
             break;
         }
@@ -221,6 +234,13 @@ fn pump<R: std::io::Read>(
     // The end is seen by the sender being gone: before the last call.
     drop(fill);
     waker.wake_by_ref();
+}
+
+/// Says what was read after the pipeline had been stopped: the thread cannot be called back from waiting.
+fn lose(name: &str, bytes: usize) {
+    if bytes > 0 {
+        tracing::warn!("{bytes} bytes of {name} came when the pipeline had been stopped; they are lost");
+    }
 }
 
 impl<R: std::io::Read + Send + 'static> SourceReader for Piped<R> {

@@ -1,7 +1,9 @@
 //! Stories of the file source: what it refuses, what it survives, what it follows.
 
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::kit::source_context;
@@ -101,6 +103,26 @@ fn a_pattern_that_matches_nothing_is_refused_with_the_pattern_and_the_folder() {
         assert_eq!(error.path(), "path");
         let expected = format!("file: no file matches `{path}` in {}; correct `path`", folder.path().display());
         assert!(error.to_string().starts_with(&expected), "{error}");
+    }
+}
+
+#[test]
+fn names_that_are_no_text_stop_nobody_and_those_that_match_are_read_each_as_its_own_partition() {
+    let folder = folder(&[("a.log", b"a\n")]);
+    for (name, bytes) in
+        [(&b"\xff"[..], "no match\n"), (b"\xff.log", "ff\n"), (b"\xfe.log", "fe\n"), (b".\xff.log", "x\n")]
+    {
+        fs::write(folder.path().join(OsStr::from_bytes(name)), bytes).unwrap();
+    }
+    fs::create_dir(folder.path().join(OsStr::from_bytes(b"\xfd"))).unwrap();
+    fs::write(folder.path().join(OsStr::from_bytes(b"\xfd/b.log")), "b\n").unwrap();
+    let expected = [("\\xfd/b.log", "b\n"), ("\\xfe.log", "fe\n"), ("\\xff.log", "ff\n"), ("a.log", "a\n")];
+    for follow in [false, true] {
+        let mut reading = open(json!({ "path": ["*.log", "*/*.log"], "follow": follow }), folder.path());
+        (0..expected.len()).for_each(|_| while !matches!(reading.next(9), Step::Some(_)) {});
+        let all = reading.by_name();
+        let brought: Vec<_> = all.iter().map(|(name, it)| (&**name, str::from_utf8(&it.bytes).unwrap())).collect();
+        assert_eq!(brought, expected, "follow: {follow}");
     }
 }
 
@@ -271,6 +293,55 @@ fn a_file_that_is_cut_while_it_is_followed_breaks_off_and_begins_again() {
     assert_eq!(reading.brought[&1].bytes, b"new\n");
     settle(&mut reading, LOOK);
     assert_eq!(reading.brought.len(), 2);
+}
+
+#[test]
+fn a_file_that_is_cut_again_and_again_is_one_partition_for_whoever_goes_on() {
+    let folder = folder(&[]);
+    let path = folder.path().join("a.log");
+    let config = json!({ "path": "a.log", "follow": true });
+    let mut reading = open(config.clone(), folder.path());
+    for number in 0..5 {
+        append(&path, b"line\n");
+        assert_eq!(settle(&mut reading, LOOK), [Step::Some(number)]);
+        fs::write(&path, "").unwrap();
+        assert!(matches!(settle(&mut reading, LOOK)[..], [Step::Broken(broken, _)] if broken == number));
+        assert!(reading.reader.forget().is_empty(), "its end may not be committed before it is known");
+        assert_eq!(settle(&mut reading, LOOK), []);
+        assert_eq!(reading.reader.forget(), [number], "its number is told once");
+    }
+    append(&path, b"last\n");
+    assert_eq!(settle(&mut reading, LOOK), [Step::Some(5)]);
+    let at = Position { offset: 5, ..reading.reader.start(5) };
+    let mut again = open(config, folder.path());
+    again.reader.seek(&[at]).unwrap();
+    append(&path, b"more\n");
+    assert_eq!(settle(&mut again, LOOK), [Step::Some(0)]);
+    assert_eq!(again.brought[&0].bytes, b"more\n");
+}
+
+#[test]
+fn of_positions_with_one_name_the_last_is_gone_on_from_though_it_is_the_beginning() {
+    let folder = folder(&[("a.log", b"half a line of the new fi")]);
+    let mut reading = open(json!({ "path": "a.log", "follow": true }), folder.path());
+    reading.reader.seek(&[position("a.log", 17), position("a.log", 0)]).unwrap();
+    assert_eq!(settle(&mut reading, LOOK), [Step::Some(0)]);
+    assert_eq!(reading.brought[&0].bytes, b"half a line of the new fi");
+}
+
+#[test]
+fn a_file_that_has_the_inode_of_one_that_was_never_read_is_read() {
+    let folder = folder(&[("a.log", b"")]);
+    let path = |name: &str| folder.path().join(name);
+    fs::hard_link(path("a.log"), path("same inode")).unwrap();
+    let mut reading = open(json!({ "path": "*.log", "follow": true }), folder.path());
+    assert_eq!(settle(&mut reading, LOOK), []);
+    fs::remove_file(path("a.log")).unwrap();
+    assert_eq!(settle(&mut reading, LOOK), []);
+    fs::rename(path("same inode"), path("b.log")).unwrap();
+    append(&path("b.log"), b"one\n");
+    assert_eq!(settle(&mut reading, LOOK), [Step::Some(1)]);
+    assert_eq!(reading.by_name()["b.log"].bytes, b"one\n");
 }
 
 #[test]

@@ -110,6 +110,34 @@ fn what_was_taken_from_the_input_still_comes_when_it_is_stopped() {
     assert_eq!(reading.by_name()["stdin"].bytes.len(), (CHUNKS - 1) * CHUNK_BYTES);
 }
 
+/// An input that brings what a test sends, and says when it waits.
+struct Sent(std::sync::mpsc::Receiver<&'static [u8]>, std::sync::mpsc::Sender<()>);
+
+impl std::io::Read for Sent {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        self.1.send(()).unwrap();
+        self.0.recv().map_or(Ok(0), |mut bytes| bytes.read(into))
+    }
+}
+
+#[test]
+fn what_the_input_brings_between_the_last_read_and_the_end_of_a_stop_still_comes() {
+    let (send, sent) = std::sync::mpsc::channel();
+    let (waits, waiting) = std::sync::mpsc::channel();
+    let mut reading = Reading::new(Box::new(Stdin::new("stdin", Sent(sent, waits), waker())));
+    assert_eq!(reading.step(100), Ok(Step::Idle(None)));
+    send.send(b"one\n").unwrap();
+    // It waits again: the first bytes were handed on.
+    (0..2).for_each(|_| waiting.recv().unwrap());
+    assert!(reading.reader.stop());
+    assert_eq!(reading.step(100), Ok(Step::Some(0)));
+    send.send(b"two\n").unwrap();
+    assert!(waiting.recv().is_err(), "the thread has handed on what it read, and ended");
+    let end = [reading.step(100).unwrap(), reading.step(100).unwrap(), reading.step(100).unwrap()];
+    assert!(matches!(&end, [Step::Some(0), Step::Broken(0, _), Step::Finished]), "{end:?}");
+    assert_eq!(reading.by_name()["stdin"].bytes, b"one\ntwo\n");
+}
+
 #[test]
 fn an_input_that_was_never_read_or_has_ended_has_nothing_to_bring_when_it_is_stopped() {
     let (reader, writer) = std::io::pipe().unwrap();

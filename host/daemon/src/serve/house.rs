@@ -5,6 +5,7 @@
 //! could not be done for that is tried again. Neighbours: [`super::changes`] is what happens on request.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -87,7 +88,10 @@ impl Server {
         let last = |(stage, digests): (&String, &Vec<String>)| Some((stage.clone(), digests.last()?.clone()));
         let digests: BTreeMap<String, String> = desired.plugins.iter().filter_map(last).collect();
         digests.iter().for_each(|(stage, digest)| message += &format!("; stage {stage} runs {}", short(digest)));
-        match self.start(pipeline, desired) {
+        // A panic in a start is a mistake of ours; it keeps no other pipeline down.
+        let started = catch_unwind(AssertUnwindSafe(|| self.start(pipeline, desired)));
+        let panicked = "internal error, please report it: its start panicked, the log says where";
+        match started.unwrap_or_else(|_| Err(panicked.to_owned())) {
             Ok(()) => self.event(name, "restored", message, json!({ "digests": digests })),
             Err(why) => self.is_broken(pipeline, why),
         }
