@@ -24,6 +24,7 @@ use super::registry::{Pipeline, Server, shorten};
 use super::running::{End, Running};
 use super::shelf::Found;
 use super::step::{Step, reach};
+use super::successor;
 use super::swap::{install, short};
 use crate::spec::{self, Spec};
 
@@ -89,6 +90,7 @@ impl Server {
             (Some(alive), Some(running), "swap") => {
                 self.prepare(alive, running, &graph, false).map(|(change, _)| Some(change))
             }
+            (Some(alive), _, "restart") => successor::free(name, (&spec, &graph), &alive.places).map(|()| None),
             _ => Ok(None),
         };
         let change = match ready {
@@ -216,6 +218,7 @@ impl Server {
     ) -> Result<(), Problem> {
         let name = &pipeline.name;
         if let Some(running) = alive {
+            successor::openable(name, spec, &graph)?;
             running.with(Controls::stop);
             if running.wait(DRAIN_WITHIN, |_, end| end.cloned()).is_none() {
                 let detail =
