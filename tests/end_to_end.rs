@@ -11,6 +11,8 @@ mod guests;
 mod serve;
 #[path = "end_to_end/plans.rs"]
 mod plans;
+#[path = "end_to_end/replaced.rs"]
+mod replaced;
 #[path = "end_to_end/ends.rs"]
 mod ends;
 #[path = "end_to_end/seen.rs"]
@@ -49,3 +51,5 @@ mod work;
 mod cases;
 #[path = "end_to_end/verbs.rs"]
 mod verbs;
+#[path = "end_to_end/scripts.rs"]
+mod scripts;

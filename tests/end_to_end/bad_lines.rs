@@ -117,7 +117,11 @@ fn without_dead_letters_a_bad_line_stops_the_pipeline_with_where_why_and_what_to
         folder.write("in.ndjson", [first.clone(), bytes, good(2), Vec::new()].join(&b'\n'));
         let place = format!("in.ndjson: line 2, offset {}: ", first.len() + 1);
         let todo = "mend the record, or add `dead_letters:` to the pipeline";
-        folder.run().with_code(1).says(&["pipeline bad-lines stopped: lines: ", &place, reason, todo]);
+        let told: Value = serde_json::from_str(&folder.run().with_code(1).stderr).unwrap();
+        let told = told["error"].as_str().unwrap();
+        for words in ["pipeline bad-lines stopped: lines: ", &place, reason, todo] {
+            assert!(told.contains(words), "it does not say `{words}`: {told}");
+        }
         assert!(folder.names("out").is_empty(), "what was written is withdrawn: {reason}");
     }
 }

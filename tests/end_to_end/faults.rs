@@ -10,7 +10,7 @@ use wasmill_tests::process::{Folder, Running, until, wasmill};
 use wasmill_tests::server::{Answer, Server, relabelled};
 
 use crate::guests::{attacking_at, passing};
-use crate::serve::{FOLLOWED, events, followed, lines, live, stage};
+use crate::serve::{FOLLOWED, append, events, followed, lines, live, stage};
 
 /// The steps of writing a file in one of the folders of the data directory.
 fn writing(folder: &str) -> Vec<String> {
@@ -369,9 +369,10 @@ fn what_cannot_take_a_pipelines_place_leaves_it_running() {
     let blocked = FOLLOWED.replace("out/", "blocked/");
     let replace = format!("{}&replace=true", apply_path(&folder));
     let refused = server.send("PUT", &replace, "", blocked.as_bytes()).with(422);
-    refused.says(&["was not applied", "runs again", "from the beginning of its sources", "cannot be started"]);
-    until("the end of the first start is told", || events(&server, "ended").len() == 1);
-    server.until("it works again", "followed", |it| it["rows_out"] == 1_000);
+    refused.says(&["was not applied, and nothing was drained", "cannot be started"]);
+    append(&folder, &lines(1_000, 1_100));
+    server.until("it goes on", "followed", |it| it["rows_out"] == 1_100);
+    assert!(events(&server, "ended").is_empty());
     let pipeline = server.pipeline("followed");
     assert_eq!((&pipeline["state"], &pipeline["revision"]), (&"running".into(), &1.into()), "{pipeline:#}");
     server.kill();

@@ -2,12 +2,12 @@
 
 use std::fs::OpenOptions;
 use std::io::{BufWriter, Write as _};
-use std::process::ChildStdin;
+use std::process::{ChildStdin, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use wasmill_tests::process::{Folder, until};
+use wasmill_tests::process::{Folder, Running, until, wasmill};
 
 use crate::guests::passing;
 
@@ -77,7 +77,6 @@ fn an_interrupt_in_mid_run_finishes_and_commits_what_was_read() {
     until("some of it was read", || poured.load(Ordering::SeqCst) > 8 << 20);
     assert_eq!(folder.visible("out"), "", "no epoch has ended");
     running.interrupt();
-    running.hear("draining: what was read is finished and committed");
     let report = running.end().report();
 
     let (out, mut dead) = (folder.visible("out"), folder.rows("dead"));
@@ -99,14 +98,14 @@ fn an_interrupt_in_mid_run_finishes_and_commits_what_was_read() {
 #[test]
 fn a_second_interrupt_ends_at_once_a_run_that_cannot_drain() {
     let folder = Folder::with(TO_STDOUT);
-    let mut running = folder.start(&[]);
+    let mut running = Running::start(wasmill(folder.path(), &["run", "pipeline.yaml"]).stdin(Stdio::piped()));
     // One row is more than fits into the pipe that nobody empties. Nine chunks of a pipe can wait before they are read.
     let (row, waiting) = (200_000, 9 * 65_536);
     let poured = pour(running.stdin.take().unwrap(), format!(",\"padding\":\"{}\"", "x".repeat(row)));
     running.line();
     until("some rows were read", || poured.load(Ordering::SeqCst) > waiting + 3 * row as u64);
     running.interrupt();
-    running.hear("interrupt again to end at once");
+    running.hear("draining: what was read is finished and committed; interrupt again to end at once");
     running.interrupt();
     assert_eq!(running.end_unread(), Some(130));
 }

@@ -153,11 +153,11 @@ pub(crate) struct Assembled {
 /// What becomes of the sink of the dead letters before it is used.
 pub(crate) type Wrap<'a> = &'a dyn Fn(Box<dyn SinkWriter>) -> Box<dyn SinkWriter>;
 
-/// Opens what a checked pipeline names and applies the plan that starts it.
+/// Opens the connectors that a checked pipeline names. No sink has looked yet at what an earlier run has left.
 ///
 /// # Errors
-/// A connector that cannot be opened, or a plan that cannot be applied.
-pub(crate) fn open(spec: &Spec, graph: Graph, waker: &Waker, wrap: Wrap<'_>) -> anyhow::Result<Assembled> {
+/// One that cannot be opened.
+pub(crate) fn connect(spec: &Spec, graph: &Graph, waker: &Waker, wrap: Wrap<'_>) -> anyhow::Result<Connectors> {
     let mut sources: Vec<Box<dyn SourceReader>> = Vec::new();
     for (source, connector) in graph.sources.iter().zip(&spec.sources) {
         let context = SourceContext {
@@ -169,16 +169,24 @@ pub(crate) fn open(spec: &Spec, graph: Graph, waker: &Waker, wrap: Wrap<'_>) -> 
         let opened = connectors::source(&connector.name, &connector.config, &context);
         sources.push(opened.map_err(|error| anyhow::anyhow!("source {}: {error}", source.name))?);
     }
-    let sink = |sink: &Sink, connector: &Connector| open_sink(spec, &graph, sink, connector, waker);
+    let sink = |sink: &Sink, connector: &Connector| open_sink(spec, graph, sink, connector, waker);
     let ends = graph.sinks.iter().zip(&spec.sinks);
     let sinks = ends.map(|(end, connector)| sink(end, connector)).collect::<anyhow::Result<Vec<_>>>()?;
     let dead_letters = match (&graph.dead_letters, &spec.dead_letters) {
         (Some(end), Some(connector)) => Some(wrap(sink(end, connector)?)),
         _ => None,
     };
-    let places = sinks.iter().chain(&dead_letters).map(|sink| sink.place()).collect();
-    let endless = sources.iter().any(|source| source.progress().is_none());
-    let connectors = Connectors { sources, sinks, dead_letters };
+    Ok(Connectors { sources, sinks, dead_letters })
+}
+
+/// Opens what a checked pipeline names and applies the plan that starts it.
+///
+/// # Errors
+/// A connector that cannot be opened, or a plan that cannot be applied.
+pub(crate) fn open(spec: &Spec, graph: Graph, waker: &Waker, wrap: Wrap<'_>) -> anyhow::Result<Assembled> {
+    let connectors = connect(spec, &graph, waker, wrap)?;
+    let places = connectors.sinks.iter().chain(&connectors.dead_letters).map(|sink| sink.place()).collect();
+    let endless = connectors.sources.iter().any(|source| source.progress().is_none());
     let plan = Plan::between(None, &graph);
     let runtime = Runtime::apply(&plan, &graph, connectors, &settings(&spec.limits))?;
     Ok(Assembled { graph, runtime, places, endless })

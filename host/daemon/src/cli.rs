@@ -1,7 +1,9 @@
 //! The command line: one file a verb.
 //!
-//! Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 the work failed, 2 the command or a file that
-//! it names is wrong, 130 ended at once by a second interrupt.
+//! Results go to stdout, everything else to stderr. For scripts a verb prints one JSON object, its result or what is wrong
+//! with the file that it was given, and always in the same place: stdout; or stderr for `run`, which leaves stdout to the
+//! rows, and says nothing else there. Exit codes: 0 done, 1 the work failed, 2 the command or a file that it names is
+//! wrong, 130 ended at once by a second interrupt.
 
 mod apply;
 mod build;
@@ -52,7 +54,8 @@ struct Cli {
     /// Where compiled components are kept [default: $XDG_CACHE_HOME/wasmill or ~/.cache/wasmill]
     #[arg(long, global = true, value_name = "DIR", env = "WASMILL_CACHE")]
     cache: Option<PathBuf>,
-    /// How results are printed
+    /// How results are printed; json: one object on stdout, the result or the `diagnostics` of a wrong file (`run`: on
+    /// stderr)
     #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
@@ -156,6 +159,14 @@ impl Failed {
         }
     }
 
+    /// The same where scripts read that stream.
+    fn tell_scripts(&self) {
+        match self {
+            Self::Input(_) => self.tell(),
+            Self::Work(error) => eprintln!("{}", serde_json::json!({ "error": format!("{error:#}") })),
+        }
+    }
+
     fn exit_code(&self) -> ExitCode {
         ExitCode::from(if matches!(self, Self::Input(_)) { 2 } else { 1 })
     }
@@ -204,7 +215,10 @@ fn end_with_reader() {
 pub(crate) fn main() -> ExitCode {
     end_with_reader();
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_env("WASMILL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // Where scripts read the standard error stream, nobody logs to it unasked.
+    let scripts_read_stderr = matches!(cli.verb, Verb::Run(_)) && cli.output == Output::Json;
+    let usual = if scripts_read_stderr { "off" } else { "info" };
+    let filter = EnvFilter::try_from_env("WASMILL_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     let terminal = std::io::stderr().is_terminal();
     let colour = terminal && may_have_colour();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).init();
@@ -238,7 +252,11 @@ pub(crate) fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
-            failed.tell();
+            if scripts_read_stderr {
+                failed.tell_scripts()
+            } else {
+                failed.tell()
+            }
             failed.exit_code()
         }
     }

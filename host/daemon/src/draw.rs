@@ -127,7 +127,8 @@ fn shown(connector: &Connector) -> String {
     }
 }
 
-fn named(format: &Format) -> &'static str {
+/// The word for a format in a pipeline file.
+pub(crate) fn named(format: &Format) -> &'static str {
     match format {
         Format::Ndjson => "ndjson",
         Format::Csv { .. } => "csv",

@@ -19,6 +19,7 @@ mod cases;
 mod trial;
 mod difference;
 mod draw;
+mod structure;
 mod assemble;
 mod driver;
 mod rehearsal;

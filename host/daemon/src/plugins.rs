@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use wasmill_engine::graph::suggest::hint;
+use wasmill_engine::graph::suggest::{hint, nearest};
 use wasmill_wasm::{Component, Engine};
 
 use crate::build;
@@ -62,6 +62,9 @@ fn named(wanted: &str, shelves: &[PathBuf]) -> Result<PathBuf, String> {
     Err(format!("there is no plugin `{wanted}` in a folder `plugins` here or above, or in {SHELVES}{there_is}"))
 }
 
+/// Where `wasmill build` puts a component, in an operator's folder.
+const BUILT: &str = "target/wasmill";
+
 /// The component at a path, or what `wasmill build` made in a folder.
 ///
 /// # Errors
@@ -71,9 +74,10 @@ pub(crate) fn built(path: &Path) -> Result<PathBuf, String> {
         return Ok(path.to_owned());
     }
     if !path.is_dir() {
-        return Err(format!("there is no plugin at {}; check the path", path.display()));
+        let what_to_do = meant(path).map_or("check the path".to_owned(), |near| format!("did you mean `{near}`?"));
+        return Err(format!("there is no plugin at {}; {what_to_do}", path.display()));
     }
-    let folder = path.join("target/wasmill");
+    let folder = path.join(BUILT);
     let mut components: Vec<PathBuf> = std::fs::read_dir(&folder)
         .into_iter()
         .flatten()
@@ -85,6 +89,27 @@ pub(crate) fn built(path: &Path) -> Result<PathBuf, String> {
         (Some(_), false) => Err(format!("there are several components in {}; name one of them", folder.display())),
         (None, _) => Err(format!("{} was not built yet; run `wasmill build {}`", path.display(), path.display())),
     }
+}
+
+/// The name that was probably meant by the first part of a path that is not there: of a component or an operator's folder
+/// where it is the last one, else of a folder.
+fn meant(path: &Path) -> Option<String> {
+    let parts: Vec<&Path> = path.ancestors().collect();
+    let there = parts.iter().position(|folder| folder.as_os_str().is_empty() || folder.is_dir())?;
+    let missing = parts[there.checked_sub(1)?].file_name()?.to_str()?;
+    let folder = if parts[there].as_os_str().is_empty() { Path::new(".") } else { parts[there] };
+    let fits = |entry: &Path| {
+        let is_code = entry.extension().is_some_and(|extension| extension == "wasm");
+        if there == 1 { is_code || is_project(entry) || entry.join(BUILT).is_dir() } else { entry.is_dir() }
+    };
+    let entries = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).filter(|entry| fits(entry));
+    let mut names: Vec<String> = entries.filter_map(|entry| Some(entry.file_name()?.to_str()?.to_owned())).collect();
+    names.sort_unstable();
+    // An ending that many have in common makes no name near to another.
+    let stem = |name: &str| name.strip_suffix(".wasm").unwrap_or(name).to_owned();
+    let stems: Vec<String> = names.iter().map(|name| stem(name)).collect();
+    let near = nearest(&stem(missing), stems.iter().map(String::as_str))?;
+    stems.iter().position(|of| of == near).map(|at| names.swap_remove(at))
 }
 
 /// What is probably not meant about the component that a pipeline finds in a folder: that it is not what would be
@@ -130,6 +155,29 @@ mod tests {
         assert!(named("valdate@1", &shelves).unwrap_err().ends_with("; did you mean `validate@1`?"));
         assert!(named("dedupe@1", &shelves).unwrap_err().ends_with("`filter@1`, `filter@2` and `validate@1`"));
         assert!(named("dedupe@1", &[]).unwrap_err().contains("put dedupe@1.wasm into a folder `plugins`"));
+    }
+
+    #[test]
+    fn a_path_that_leads_nowhere_is_told_with_the_name_that_was_meant() {
+        let house = tempfile::tempdir().unwrap();
+        let at = |name: &str| house.path().join(name);
+        for file in ["currency.wasm", "my-anomaly/Cargo.toml", "built/target/wasmill/b.wasm", "notes/readme.md"] {
+            std::fs::create_dir_all(at(file).parent().unwrap()).unwrap();
+            std::fs::write(at(file), "").unwrap();
+        }
+        let told = |name: &str| built(&at(name)).unwrap_err();
+        for (wrong, meant) in [
+            ("./curency.wasm", "currency.wasm"),
+            ("currency", "currency.wasm"),
+            ("my-anomoly", "my-anomaly"),
+            ("biult", "built"),
+            ("nots/score.wasm", "notes"),
+        ] {
+            assert!(told(wrong).ends_with(&format!("; did you mean `{meant}`?")), "{}", told(wrong));
+        }
+        for far in ["ab.wasm", "note", "score", "absent/folder/score.wasm"] {
+            assert!(told(far).ends_with("; check the path"), "{}", told(far));
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod registry;
 mod beside;
 mod planned;
 mod swap;
+mod successor;
 mod changes;
 mod house;
 mod lag;

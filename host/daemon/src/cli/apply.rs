@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::remote::{Server, print};
 use super::{Failed, Output, Setting};
-use crate::client::escaped;
+use crate::client::{Answer, ClientError, escaped};
 use crate::spec;
 
 const EXAMPLES: &str = "\
@@ -35,7 +35,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
     let file = args.pipeline.display().to_string();
-    let (name, text) = spec::name(&args.pipeline).map_err(|wrong| Failed::Input(wrong.render(setting.colour)))?;
+    let (name, text) = spec::name(&args.pipeline).map_err(|told| super::wrong(&told, setting))?;
     let path = std::path::absolute(&args.pipeline).context("the current folder is gone")?;
     let base = path.parent().unwrap_or(&path).display().to_string();
     let (client, path) = (args.server.client(), format!("/api/v1/pipelines/{}", escaped(&name)));
@@ -43,15 +43,15 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
     let query = format!("file={}&base={}&replace={replace}", escaped(&file), escaped(&base));
     let revision = match client.get(&path) {
         Ok(found) => found.revision,
-        Err(crate::client::ClientError::Refused { status: 404, .. }) => Some(0),
+        Err(ClientError::Refused { status: 404, .. }) => Some(0),
         Err(error) => return Err(error.into()),
     };
     let planned = if args.plan {
-        client.ask("POST", &format!("{path}/plan?{query}"), text.as_bytes(), revision)?
+        client.ask("POST", &format!("{path}/plan?{query}"), text.as_bytes(), revision)
     } else {
-        client.ask("PUT", &format!("{path}?{query}"), text.as_bytes(), revision)?
+        client.ask("PUT", &format!("{path}?{query}"), text.as_bytes(), revision)
     };
-    let planned = planned.body;
+    let planned = answered(&file, planned, setting)?;
     if setting.output == Output::Json {
         return print(&planned);
     }
@@ -75,6 +75,20 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
         println!("pipeline {name}: {way}, revision {revision}");
     }
     Ok(())
+}
+
+/// What the server says; what is wrong with the file is told as `validate` tells it.
+fn answered(file: &str, answer: Result<Answer, ClientError>, setting: &Setting) -> Result<Value, Failed> {
+    match answer {
+        Ok(answer) => Ok(answer.body),
+        Err(ClientError::Refused { detail, problem, .. })
+            if setting.output == Output::Json && problem["diagnostics"].is_array() =>
+        {
+            println!("{}", json!({ "file": file, "diagnostics": problem["diagnostics"] }));
+            Err(Failed::Input(detail))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What is allowed and probably not meant.

@@ -9,15 +9,15 @@ use wasmill_engine::schema::{Field, Kind};
 
 use super::{Failed, Output, Setting};
 use crate::assemble::World;
-use crate::{plugins, trial};
+use crate::{plugins, structure, trial};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   wasmill plugin inspect examples/currency/plugin
   wasmill plugin inspect score.wasm --fields sensor=utf8,value=float64 --config '{\"sigma\": 3}'";
 
-/// Show what a component is: kind, imports, size, digest. With the fields of an input also what it reads, its ports and
-/// its state, which an operator declares when it is opened.
+/// Show what a component is: kind, imports, size, digest. With the fields of an input also what it reads, its ports, its
+/// state and its metrics, which an operator declares when it is opened; with --output json each is a list of objects.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
         let config: Value =
             serde_json::from_str(&args.config).map_err(|error| wrong(format!("--config is not JSON: {error}")))?;
         let (plan, _) = component.open(&config, fields).map_err(|refusal| wrong(refusal.to_string()))?;
-        declared(&plan, &mut facts);
+        declared(&plan, setting.output, &mut facts);
         let factory: SharedFactory = Arc::new(component.clone());
         let found = trial::unsuitable(&factory, &config, fields).map_err(|refusal| wrong(refusal.to_string()))?;
         unsuitable.extend(found);
@@ -75,8 +75,14 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
     if unsuitable.is_empty() { Ok(()) } else { Err(wrong(unsuitable.join("\nerror: "))) }
 }
 
-/// Adds what an operator declares.
-fn declared(plan: &OperatorPlan, facts: &mut Value) {
+/// Adds what an operator declares: for scripts as objects, for people a line each.
+fn declared(plan: &OperatorPlan, output: Output, facts: &mut Value) {
+    if output == Output::Json {
+        if let (Some(facts), Value::Object(more)) = (facts.as_object_mut(), structure::operator(plan)) {
+            facts.extend(more);
+        }
+        return;
+    }
     let fields = |fields: &[Field]| fields.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let read = |read: &Read| format!("{}: {}{}", read.name, read.kind, if read.nullable { "?" } else { "" });
     facts["reads"] = plan.reads.iter().map(read).collect();

@@ -13,7 +13,7 @@ use wasmill_engine::plan::Part;
 use wasmill_engine::runtime::Status;
 
 use super::{Failed, Output, Setting, progress};
-use crate::assemble;
+use crate::assemble::{self, World};
 use crate::driver::{self, Bell, Wishes};
 use crate::report::{Report, count};
 use crate::spec::Diagnostic;
@@ -25,7 +25,9 @@ Examples:
   cat bids.ndjson | wasmill run from-stdin.yaml --output json";
 
 /// Run a pipeline in this process until its input ends. An interrupt (Ctrl-C) drains it: what was read is finished and
-/// committed; a second one ends it at once.
+/// committed; a second one ends it at once. With --output json all that stderr gets is one JSON object: the report, the
+/// `diagnostics` of a wrong file, or the `error` that the run stopped with; that an interrupt drains is not said then, and
+/// nothing is logged unless WASMILL_LOG asks for it.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -49,9 +51,14 @@ const ENDLESS_COMMIT: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
     let bell = Arc::new(Bell::default());
-    let stop = on_interrupt(bell.clone())?;
+    let stop = on_interrupt(bell.clone(), setting.output)?;
     let began = Instant::now();
-    let (spec, graph) = super::load(&args.pipeline, setting)?;
+    let (spec, graph) =
+        assemble::load(&args.pipeline, &World::new(&setting.cache)).map_err(|told| match setting.output {
+            Output::Text => super::wrong(&told, setting),
+            // Not on stdout, which may be a sink.
+            Output::Json => Failed::Input(told.to_json()),
+        })?;
     if setting.output == Output::Text {
         eprint!("{}", spec.warnings.render(setting.colour));
     }
@@ -77,14 +84,16 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
 }
 
 /// The first interrupt asks for a drain, the second ends the process.
-fn on_interrupt(bell: Arc<Bell>) -> Result<Arc<AtomicBool>, Failed> {
+fn on_interrupt(bell: Arc<Bell>, output: Output) -> Result<Arc<AtomicBool>, Failed> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();
     let interrupted = move || {
         if asked.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
-        eprintln!("draining: what was read is finished and committed; interrupt again to end at once");
+        if output == Output::Text {
+            eprintln!("draining: what was read is finished and committed; interrupt again to end at once");
+        }
         bell.ring();
     };
     ctrlc::set_handler(interrupted).context("cannot listen for interrupts")?;

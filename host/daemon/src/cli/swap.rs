@@ -9,6 +9,7 @@ use super::remote::{Server, print, stage};
 use super::{Failed, Output, Setting};
 use crate::build::{self, Options};
 use crate::client::{Client, escaped};
+use crate::plugins;
 use crate::report::count;
 
 const EXAMPLES: &str = "\
@@ -75,7 +76,12 @@ fn plan(args: &Args, setting: &Setting) -> Result<(), Failed> {
 
 /// The bytes of a component, or of what a folder builds to.
 fn component(plugin: &Path) -> Result<Vec<u8>, Failed> {
-    let path = if plugin.is_dir() { build::build(plugin, &Options::default())?.path } else { plugin.to_owned() };
+    let wrong = |message: String| Failed::Input(format!("error: {message}"));
+    let path = if plugin.is_dir() {
+        build::build(plugin, &Options::default())?.path
+    } else {
+        plugins::built(plugin).map_err(wrong)?
+    };
     Ok(std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?)
 }
 

@@ -24,6 +24,7 @@ use super::registry::{Pipeline, Server, shorten};
 use super::running::{End, Running};
 use super::shelf::Found;
 use super::step::{Step, reach};
+use super::successor;
 use super::swap::{install, short};
 use crate::spec::{self, Spec};
 
@@ -55,6 +56,8 @@ fn checked(name: &str) -> Result<(), Problem> {
 struct Wanted<'a> {
     spec: Spec,
     graph: Graph,
+    /// What runs, as it was when the two were compared.
+    running: Option<Graph>,
     found: Found<'a>,
     /// What the pipeline shall be.
     desired: Desired,
@@ -81,18 +84,21 @@ impl Server {
     fn apply_in_turn(&self, pipeline: &Pipeline, applied: Applied, dry: bool) -> Result<Planned, Problem> {
         let (name, replace) = (&pipeline.name, applied.replace);
         let alive = pipeline.view().alive();
-        let Wanted { spec, graph, found, desired, mut planned } = self.wanted(pipeline, alive.as_ref(), applied)?;
-        let change = match (&alive, planned.way) {
-            (Some(alive), "swap") => match self.prepare(alive, |_| Ok(graph.clone()), false) {
-                Ok((change, _)) => {
-                    planned.carries(&change);
-                    Some(change)
-                }
-                Err(problem) if dry => return Ok(planned.refused(&problem)),
-                Err(problem) => return Err(problem),
-            },
-            _ => None,
+        let wanted = self.wanted(pipeline, alive.as_ref(), applied)?;
+        let Wanted { spec, graph, running, found, desired, mut planned } = wanted;
+        let ready = match (&alive, &running, planned.way) {
+            (Some(alive), Some(running), "swap") => {
+                self.prepare(alive, running, &graph, false).map(|(change, _)| Some(change))
+            }
+            (Some(alive), _, "restart") => successor::free(name, (&spec, &graph), &alive.places).map(|()| None),
+            _ => Ok(None),
         };
+        let change = match ready {
+            Ok(change) => change,
+            Err(problem) if dry => return Ok(planned.refused(&problem)),
+            Err(problem) => return Err(problem),
+        };
+        change.iter().for_each(|change| planned.carries(change));
         if dry {
             return Ok(planned);
         }
@@ -161,7 +167,8 @@ impl Server {
             Some(_) => "swap",
         };
         let revision = before.as_ref().map_or(0, |before| before.revision);
-        let planned = self.planned((name, revision), alive.map(|alive| &**alive), (&graph, &spec.limits), (way, false));
+        let counts = running.as_ref().zip(alive.map(|alive| &alive.status[..]));
+        let planned = self.planned((name, revision), counts, (&graph, &spec.limits), (way, false));
         let warnings = serde_json::to_value(&spec.warnings.diagnostics).unwrap_or_default();
         let planned = Planned { warnings, changes: beside.with(changes.changes()), ..planned };
         let last = before.as_ref().map_or_else(|| self.revisions.load(Ordering::SeqCst), |before| before.revision);
@@ -169,7 +176,7 @@ impl Server {
         let goal =
             before.as_ref().filter(|_| way == "swap" || way == "nothing").map_or(Goal::Run, |before| before.goal);
         let desired = Desired { name: name.clone(), revision: last + 1, file, base, text, plugins, goal };
-        Ok(Wanted { spec, graph, found, desired, planned })
+        Ok(Wanted { spec, graph, running, found, desired, planned })
     }
 
     /// Hands a change over, and waits until every stage of it has switched.
@@ -211,6 +218,7 @@ impl Server {
     ) -> Result<(), Problem> {
         let name = &pipeline.name;
         if let Some(running) = alive {
+            successor::openable(name, spec, &graph)?;
             running.with(Controls::stop);
             if running.wait(DRAIN_WITHIN, |_, end| end.cloned()).is_none() {
                 let detail =

@@ -173,7 +173,7 @@ impl Disk {
         self.aside(PIPELINES, &format!("{}.json", desired.name), &bytes)
     }
 
-    /// Forgets a pipeline.
+    /// Forgets a pipeline, also one whose file is gone already.
     ///
     /// # Errors
     /// It cannot be removed.
@@ -230,7 +230,7 @@ impl Disk {
         self.aside(PLUGINS, &format!("{digest}.wasm"), bytes)?.keep()
     }
 
-    /// Removes a component.
+    /// Removes a component, also one that is gone already.
     ///
     /// # Errors
     /// It cannot be removed.
@@ -272,7 +272,12 @@ impl Disk {
     fn remove(&self, folder: &str, name: &str) -> Result<(), DiskError> {
         let folder = self.root.join(folder);
         let path = folder.join(name);
-        fs::remove_file(&path).and_then(|()| File::open(&folder)?.sync_all()).map_err(failed("remove", &path))
+        // Who was told that a file is damaged may have removed it by hand: then there is nothing left to do.
+        let removed = fs::remove_file(&path).or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        });
+        removed.and_then(|()| File::open(&folder)?.sync_all()).map_err(failed("remove", &path))
     }
 }
 
@@ -377,6 +382,16 @@ mod tests {
         assert_eq!(serde_json::to_string(&found).unwrap(), serde_json::to_string(&desired).unwrap());
         assert_eq!((disk.pipelines().unwrap().len(), disk.revisions()), (1, 9));
         assert!(!folder.path().join("pipelines/q.json.7.part").exists());
+    }
+
+    #[test]
+    fn what_was_removed_by_hand_is_forgotten_all_the_same_and_what_cannot_be_removed_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::open(folder.path()).unwrap();
+        disk.forget("p").unwrap();
+        disk.forget_plugin(&digest(b"code")).unwrap();
+        fs::create_dir(folder.path().join("pipelines/p.json")).unwrap();
+        assert!(disk.forget("p").unwrap_err().to_string().contains("cannot remove"));
     }
 
     #[test]

@@ -39,6 +39,23 @@ impl Pins {
         Pin { pins: self, disk, digest: digest.to_owned() }
     }
 
+    /// Has `keep` take code into the data directory, where it shall stay. Meanwhile it has a pin, so that an apply which
+    /// brought the same code and comes to nothing does not take it away once `keep` has found it there.
+    ///
+    /// # Errors
+    /// Those of `keep`.
+    pub(crate) fn upload(
+        &self,
+        disk: &Disk,
+        digest: &str,
+        keep: impl FnOnce() -> Result<(), DiskError>,
+    ) -> Result<(), DiskError> {
+        let _pin = self.pin(disk, digest);
+        keep()?;
+        self.claim(digest);
+        Ok(())
+    }
+
     /// Says that code shall stay: it is uploaded, or some pipeline has it.
     pub(crate) fn claim(&self, digest: &str) {
         self.lock().brought.remove(digest);
@@ -105,5 +122,36 @@ mod tests {
         drop(second);
         assert_eq!([&idle, &taken, &uploaded].map(|digest| disk.has_plugin(digest)), [false, true, true]);
         assert_eq!(pins.unless_pinned(&idle, || 7), Some(7));
+    }
+
+    #[test]
+    fn code_that_is_uploaded_while_an_apply_that_brought_it_comes_to_nothing_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (disk, pins) = (Disk::open(folder.path()).unwrap(), Pins::default());
+        let digest = wasmill_wasm::digest(b"code");
+        let apply = pins.pin(&disk, &digest);
+        apply.bring(b"code").unwrap();
+        let keep = || {
+            disk.keep_plugin(&digest, b"code")?;
+            drop(apply);
+            Ok(())
+        };
+        pins.upload(&disk, &digest, keep).unwrap();
+        assert!(disk.has_plugin(&digest), "it was told that it is there");
+    }
+
+    #[test]
+    fn code_that_an_apply_brought_and_whose_upload_fails_goes_with_both() {
+        let folder = tempfile::tempdir().unwrap();
+        let (disk, pins) = (Disk::open(folder.path()).unwrap(), Pins::default());
+        let digest = wasmill_wasm::digest(b"code");
+        let apply = pins.pin(&disk, &digest);
+        apply.bring(b"code").unwrap();
+        let failed = || {
+            drop(apply);
+            Err(DiskError::Damaged { path: folder.path().to_owned(), reason: "no room".to_owned() })
+        };
+        assert!(pins.upload(&disk, &digest, failed).is_err());
+        assert!(!disk.has_plugin(&digest), "nobody was told that it is there");
     }
 }

@@ -15,7 +15,6 @@ use wasmill_engine::runtime::change::{Carry, Change, ChangeError, fits, schema};
 
 use super::problem::Problem;
 use super::registry::Server;
-use super::running::Running;
 use crate::assemble;
 use crate::spec::Limits;
 
@@ -223,19 +222,17 @@ impl Needs {
 }
 
 impl Server {
-    /// What it would come to, if `running` became `wanted`, under these limits, in that way.
+    /// What it would come to, if `running`, with what it counts, became `wanted`, under these limits, in that way.
     pub(crate) fn planned(
         &self,
         (pipeline, revision): (&str, u64),
-        running: Option<&Running>,
+        running: Option<(&Graph, &[Status])>,
         (wanted, limits): (&Graph, &Limits),
         (way, may_drop): (&'static str, bool),
     ) -> Planned {
         let memory_bytes_max = assemble::of_guests(limits).memory_bytes_max;
         let state_share = assemble::settings(limits).state_share(wanted);
-        let graph = running.map(|running| running.ask(|controls| controls.graph().clone()));
-        let running = graph.as_ref().zip(running.map(|running| &running.status[..]));
-        let changes = Plan::between(graph.as_ref(), wanted);
+        let changes = Plan::between(running.map(|(graph, _)| graph), wanted);
         let stages = Between { running, wanted, way, may_drop, memory_bytes_max, state_share }.stages();
         Planned {
             pipeline: pipeline.to_owned(),
@@ -255,7 +252,7 @@ impl Server {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use serde_json::json;
@@ -271,10 +268,10 @@ mod tests {
 
     /// Code that keeps state of these columns.
     #[derive(Clone)]
-    struct Keeping {
-        digest: &'static str,
-        imports: &'static [&'static str],
-        columns: Vec<Field>,
+    pub(in crate::serve) struct Keeping {
+        pub(in crate::serve) digest: &'static str,
+        pub(in crate::serve) imports: &'static [&'static str],
+        pub(in crate::serve) columns: Vec<Field>,
     }
 
     impl Factory for Keeping {
@@ -303,7 +300,8 @@ mod tests {
         }
     }
 
-    fn graph(code: Keeping, lanes: u32) -> Graph {
+    /// A pipeline whose only stage, `keep`, has that code.
+    pub(in crate::serve) fn graph(code: Keeping, lanes: u32) -> Graph {
         let schema = Schema::new(vec![Field::required("key", Kind::Int64)]);
         let names = |name: &str| vec![name.to_owned()];
         let source = SourceDraft { name: "rows".into(), schema, format: None, event_time: None, lanes };

@@ -129,20 +129,20 @@ impl Server {
             }
         };
         let graph = running.ask(|controls| controls.graph().clone());
-        let (number, back) = (number(name, &graph, stage)?, code.is_none());
+        let (number, back, runs) = (number(name, &graph, stage)?, code.is_none(), (&graph, &running.status[..]));
         let revision = pipeline.view().desired.as_ref().map_or(0, |desired| desired.revision);
         let wanted = match with_code(&graph, number, &component) {
             Ok(wanted) => wanted,
             Err(problem) => {
-                let planned = self.planned((name, revision), Some(&running), (&graph, &limits), ("swap", back));
+                let planned = self.planned((name, revision), Some(runs), (&graph, &limits), ("swap", back));
                 return Ok(planned.refused(&problem));
             }
         };
-        let mut planned = self.planned((name, revision), Some(&running), (&wanted, &limits), ("swap", back));
+        let mut planned = self.planned((name, revision), Some(runs), (&wanted, &limits), ("swap", back));
         if planned.changes.is_empty() {
             return Ok(Planned { way: "nothing", ..planned });
         }
-        match self.prepare(&running, |_| Ok(wanted.clone()), back) {
+        match self.prepare(&running, &graph, &wanted, back) {
             Ok((change, _)) => planned.carries(&change),
             Err(problem) => return Ok(planned.refused(&problem)),
         }
@@ -187,14 +187,13 @@ impl Server {
         let number = number(name, &graph, stage)?;
         let from = graph.stages[number].factory.digest().to_owned();
         if from == digest {
-            let detail = format!("stage {stage} of {name} runs {digest} already");
-            return Err(Problem::conflict("same-plugin", detail));
+            return Err(same(name, stage, digest));
         }
-        let (change, carried) = self.prepare(&running, |graph| with_code(graph, number, &component), back)?;
+        let (change, carried) = self.prepare(&running, &graph, &with_code(&graph, number, &component)?, back)?;
         // First on disk, so that a disk that is full changes nothing.
         let (desired, aside) = self.noted(pipeline, stage, digest, back)?;
         let lost_before = lost(&running, stage);
-        let (_, version) = install(&running, change)?.remove(0);
+        let version = hand_over(name, &running, change, (stage, digest))?;
         reach(Step::Installed);
         let (waited_us, keys, watched) = self.switched(&running, stage, version)?;
         let lost = lost(&running, stage) - lost_before;
@@ -222,18 +221,18 @@ impl Server {
         Ok(Swapped { pipeline, stage, revision, version, from, to, waited_us, lost, state: carried, keys, watched })
     }
 
-    /// Makes a change ready: opened, and tried on rows that are sampled now.
+    /// Makes a change ready: opened, and tried on rows that are sampled now. `graph` is what ran when `wanted` was
+    /// compared with it: if something else runs by now, the change is stale when it is handed over.
     pub(super) fn prepare(
         &self,
         running: &Running,
-        wanted: impl Fn(&Graph) -> Result<Graph, Problem>,
+        graph: &Graph,
+        wanted: &Graph,
         back: bool,
     ) -> Result<(Change, String), Problem> {
-        let graph = running.ask(|controls| controls.graph().clone());
-        let wanted = wanted(&graph)?;
         let samples = |stage: &str| samples(running, stage);
         let trial = Trial { samples: &samples, may_drop: back, watch: self.watch, now: MachineClock::new().now() };
-        let change = Change::prepare(&graph, &wanted, &trial).map_err(|error| refused(&error))?;
+        let change = Change::prepare(graph, wanted, &trial).map_err(|error| refused(&error))?;
         let carried = change.carries().first().map_or_else(String::new, |(_, carry)| carry.to_string());
         Ok((change, carried))
     }
@@ -356,6 +355,22 @@ fn ended(stage: &str) -> Problem {
     Problem::conflict("not-running", detail)
 }
 
+fn same(pipeline: &str, stage: &str, digest: &str) -> Problem {
+    Problem::conflict("same-plugin", format!("stage {stage} of {pipeline} runs {digest} already"))
+}
+
+/// Hands other code of one stage over; its version. A stage that went back by itself since the change was made ready
+/// may run that code already.
+fn hand_over(pipeline: &str, running: &Running, change: Change, of: (&str, &str)) -> Result<u64, Problem> {
+    let (stage, digest) = of;
+    let runs = || running.ask(|controls| controls.stages().live(stage).map(|(live, _)| live.digest() == digest));
+    match install(running, change) {
+        Ok(versions) => versions.first().map(|(_, version)| *version).ok_or_else(|| same(pipeline, stage, digest)),
+        Err(problem) if problem.kind() == "busy" && runs() == Some(true) => Err(same(pipeline, stage, digest)),
+        Err(problem) => Err(problem),
+    }
+}
+
 /// Hands a change over as soon as its stages are done with the last one; the new versions.
 pub(super) fn install(running: &Running, change: Change) -> Result<Vec<(String, u64)>, Problem> {
     let deadline = Instant::now() + SWITCH_WITHIN;
@@ -388,4 +403,51 @@ pub(super) fn install(running: &Running, change: Change) -> Result<Vec<(String, 
 /// The beginning of a digest, as people are shown it.
 pub(crate) fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use wasmill_connectors::memory::{Ledger, MemorySink, MemorySource, Piece};
+    use wasmill_engine::plan::Plan;
+    use wasmill_engine::runtime::{Connectors, Runtime, Settings};
+    use wasmill_engine::schema::{Field, Kind};
+    use wasmill_engine::sink::Promise;
+
+    use super::*;
+    use crate::serve::disk::Disk;
+    use crate::serve::planned::tests::{Keeping, graph};
+    use crate::serve::running::{Notices, ringer};
+
+    fn with(digest: &'static str) -> Graph {
+        graph(Keeping { digest, imports: &[], columns: vec![Field::required("n", Kind::Int64)] }, 1)
+    }
+
+    /// A pipeline that runs and gets no rows.
+    fn idle(server: &Server, graph: &Graph) -> Arc<Running> {
+        let source = MemorySource::new(vec![("0", vec![Piece::Idle(i64::MAX / 2)])]);
+        let sink = MemorySink::new(Promise::Recoverable, Arc::new(Mutex::new(Ledger::default())));
+        let connectors =
+            Connectors { sources: vec![Box::new(source)], sinks: vec![Box::new(sink)], dead_letters: None };
+        let runtime = Runtime::apply(&Plan::between(None, graph), graph, connectors, &Settings::default()).unwrap();
+        let notices = Notices { name: "kept".to_owned(), to: std::sync::mpsc::channel().0 };
+        Running::start(&server.pool, runtime, Vec::new(), ringer().0, false, notices)
+    }
+
+    #[test]
+    fn code_that_a_stage_went_back_to_by_itself_is_refused_as_the_same_and_other_code_as_too_late() {
+        let folder = tempfile::tempdir().unwrap();
+        let (server, _told) = Server::new(Disk::open(folder.path()).unwrap(), folder.path(), 1, 1).unwrap();
+        let running = idle(&server, &with("old"));
+        let swap = |seen: &'static str, wanted: &'static str| {
+            let (change, _) = server.prepare(&running, &with(seen), &with(wanted), false).unwrap();
+            hand_over("kept", &running, change, ("keep", wanted))
+        };
+        assert_eq!(swap("watched", "old").unwrap_err().kind(), "same-plugin");
+        assert_eq!(swap("old", "old").unwrap_err().kind(), "same-plugin");
+        assert_eq!(swap("watched", "new").unwrap_err().kind(), "busy");
+        assert_eq!(swap("old", "new").unwrap(), 2);
+        running.abandon();
+    }
 }

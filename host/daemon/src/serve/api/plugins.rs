@@ -63,9 +63,9 @@ pub(super) async fn upload(State(server): State<Arc<Server>>, sent: Body) -> Ans
         let component = engine.load(&bytes);
         let component = component.map_err(|error| Problem::wrong("unusable-plugin", error.to_string()))?;
         let info = component.info();
-        let kept = server.disk.keep_plugin(&info.digest, &bytes);
+        let keep = || server.disk.keep_plugin(&info.digest, &bytes);
+        let kept = server.pins.upload(&server.disk, &info.digest, keep);
         kept.map_err(|error| Problem::from(error).after("the component was not kept"))?;
-        server.pins.claim(&info.digest);
         reach(Step::Done);
         server.compiled.keep(&component);
         Ok((StatusCode::CREATED, answer(&shown(info, None), None)).into_response())
