@@ -1,10 +1,13 @@
 //! Stories of lanes: how many there are changes how fast it goes and nothing else.
 
 use std::collections::HashMap;
+use std::io::Write as _;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
 
 use serde_json::Value;
 use wasmill_tests::house::built;
-use wasmill_tests::process::Folder;
+use wasmill_tests::process::{Folder, until};
 
 const BIDS: &str = "\
 sources:
@@ -78,4 +81,45 @@ fn on_two_lanes_the_rows_of_a_key_stay_in_order_and_its_state_is_its_own() {
         assert!(last.insert(key, id).is_none_or(|before| before < id), "auction {key} is out of order at bid {id}");
     }
     assert!(totals.len() > 100, "{} keys", totals.len());
+}
+
+#[test]
+fn an_interrupt_in_the_middle_of_a_keyed_stage_on_two_lanes_loses_no_row_and_no_count() {
+    const KEYS: u64 = 100;
+    let folder = Folder::with(&format!(
+        "name: lanes
+lanes: 2
+sources:
+  rows: {{ stdin: {{}}, format: {{ ndjson: {{ columns: {{ id: int64, auction: int64, price: int64 }} }} }} }}
+stages:
+  work: {{ from: rows, plugin: {}, key: auction }}
+sinks:
+  out: {{ from: work, file: {{ path: out/ }} }}
+",
+        built("tests/guests/rust/keyed").display()
+    ));
+    let mut running = folder.start(&[]);
+    let mut stdin = std::io::BufWriter::new(running.stdin.take().unwrap());
+    let poured = std::sync::Arc::new(AtomicU64::new(0));
+    let count = poured.clone();
+    // Until nobody reads any more.
+    std::thread::spawn(move || {
+        let line = |id| format!("{{\"id\":{id},\"auction\":{},\"price\":1}}\n", id % KEYS);
+        (0..).take_while(|id| stdin.write_all(line(*id).as_bytes()).is_ok()).for_each(|id| count.store(id, SeqCst));
+    });
+    until("some of it was read", || poured.load(SeqCst) > 200_000);
+    running.interrupt();
+    running.hear("draining: ");
+    let report = running.end().report();
+    let (read, out) = (report["records_in"].as_u64().unwrap(), folder.visible("out"));
+    assert!(read > 100_000 && report["rows_out"] == read, "{report:#}");
+    let mut counts: HashMap<u64, u64> = HashMap::new();
+    for line in out.lines() {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let count = counts.entry(row["auction"].as_u64().unwrap()).or_default();
+        *count += 1;
+        assert_eq!(row["count"], *count, "{row}");
+    }
+    assert_eq!(counts.values().sum::<u64>(), read, "every row that was read is out");
+    assert!((0..KEYS).all(|key| counts[&key] == read / KEYS + u64::from(key < read % KEYS)), "the first rows, no gap");
 }

@@ -2,6 +2,8 @@
 //!
 //! Neighbour: `verbs.rs` has what the verbs say to people.
 
+use std::process::{Command, Stdio};
+
 use serde_json::{Value, json};
 use wasmill_tests::process::{Ended, Folder, ended, wasmill};
 
@@ -69,7 +71,8 @@ fn an_interrupted_run_says_nothing_but_its_report_to_scripts() {
     // It ends by the interrupt alone: its input stays open.
     let _stdin = running.stdin.take();
     running.interrupt();
-    assert_eq!(only(&running.end().with_code(0))["records_in"], 1);
+    let report = only(&running.end().with_code(0));
+    assert_eq!((&report["records_in"], &report["interrupted"]), (&1.into(), &true.into()));
 }
 
 #[test]
@@ -135,4 +138,49 @@ fn a_misspelt_plugin_is_told_with_the_one_that_was_meant() {
         assert_eq!(told["diagnostics"][0]["help"], format!("did you mean `{meant}`?"), "{told:#}");
         folder.wasmill(&["plugin", "inspect", wrong]).with_code(2).says(&[&format!("did you mean `{meant}`?")]);
     }
+}
+
+/// Exit code, output and errors where one of the streams is a device that has no room.
+fn with_full(
+    folder: &Folder,
+    arguments: &[&str],
+    stream: fn(&mut Command, Stdio) -> &mut Command,
+) -> (Option<i32>, String, String) {
+    let mut command = wasmill(folder.path(), arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let ended = stream(&mut command, full.into()).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (ended.status.code(), text(ended.stdout), text(ended.stderr))
+}
+
+#[test]
+fn work_goes_on_where_nobody_can_hear_what_is_said_of_it() {
+    let folder = folder();
+    folder.write("pipeline.yaml", PIPELINE.replace("stdin: {}", "file: { path: in.ndjson }"));
+    folder.write("in.ndjson", "{\"n\":7}\nbad\n");
+    let (code, out, _) = with_full(&folder, &["run", "pipeline.yaml"], Command::stderr::<Stdio>);
+    assert_eq!((code, out.as_str()), (Some(0), "{\"n\":7}\n"));
+    folder.write("pipeline.yaml", PIPELINE.replace("from: rows,", "from: rosw,"));
+    assert_eq!(with_full(&folder, &["validate", "pipeline.yaml"], Command::stderr::<Stdio>).0, Some(2));
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_told_unless_its_reader_went_away() {
+    let folder = folder();
+    let (code, _, errors) = with_full(&folder, &["validate", "pipeline.yaml"], Command::stdout::<Stdio>);
+    assert_eq!(code, Some(1));
+    assert!(errors.contains("error: stdout cannot be written: No space left on device"), "{errors}");
+}
+
+#[test]
+fn what_an_argument_cannot_be_is_said_at_once() {
+    let folder = folder();
+    for share in ["2", "-1", "nan", "half"] {
+        let told = folder.wasmill(&["generate", "bids", &format!("--errors={share}")]);
+        told.with_code(2).says(&["a share is a number from 0 to 1"]);
+    }
+    folder.write("guest.wasm", passing());
+    let twice = folder.wasmill(&["plugin", "inspect", "guest.wasm", "--fields", "n=int64,n=int64"]);
+    twice.with_code(2).says(&["error: --fields names `n` twice"]);
 }

@@ -24,7 +24,7 @@ mod test;
 mod top;
 mod validate;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -154,8 +154,8 @@ impl Failed {
     /// Tells it on the standard error stream.
     fn tell(&self) {
         match self {
-            Self::Input(text) => eprintln!("{}", text.trim_end()),
-            Self::Work(error) => eprintln!("error: {error:#}"),
+            Self::Input(text) => tell(text.trim_end()),
+            Self::Work(error) => tell(&format!("error: {error:#}")),
         }
     }
 
@@ -163,7 +163,7 @@ impl Failed {
     fn tell_scripts(&self) {
         match self {
             Self::Input(_) => self.tell(),
-            Self::Work(error) => eprintln!("{}", serde_json::json!({ "error": format!("{error:#}") })),
+            Self::Work(error) => tell(&serde_json::json!({ "error": format!("{error:#}") }).to_string()),
         }
     }
 
@@ -199,15 +199,34 @@ fn wrong(told: &Diagnostics, setting: &Setting) -> Failed {
     }
 }
 
+/// Says a line on the standard error stream. Where nobody can hear it, work goes on.
+fn tell(line: &str) {
+    drop(writeln!(std::io::stderr(), "{line}"));
+}
+
+/// Says what is allowed in a pipeline file and probably not meant.
+fn tell_warnings(warnings: &Diagnostics, setting: &Setting) {
+    let text = warnings.render(setting.colour);
+    if !text.is_empty() {
+        tell(text.trim_end_matches('\n'));
+    }
+}
+
 /// Ends the process without a word where whoever reads its output has gone away (`wasmill test | head -1`), with the
-/// code that a shell gives to what a broken pipe ended.
+/// code that a shell gives to what a broken pipe ended; with one where the output cannot be written for another reason.
 fn end_with_reader() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if info.payload_as_str().is_some_and(|text| text.starts_with("failed printing to stdout")) {
+        let Some(reason) = info.payload_as_str().and_then(|text| text.strip_prefix("failed printing to stdout: "))
+        else {
+            return usual(info);
+        };
+        // The standard library's message is all that there is to go by.
+        if reason.contains("(os error 32)") {
             std::process::exit(141);
         }
-        usual(info);
+        tell(&format!("error: stdout cannot be written: {reason}"));
+        std::process::exit(1);
     }));
 }
 
@@ -221,7 +240,12 @@ pub(crate) fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("WASMILL_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     let terminal = std::io::stderr().is_terminal();
     let colour = terminal && may_have_colour();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .log_internal_errors(false)
+        .init();
     let setting = Setting { output: cli.output, cache: cli.cache.unwrap_or_else(cache_dir), terminal, colour };
     let result = match cli.verb {
         Verb::New(args) => new::run(&args, &setting),

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use wasmill_engine::codec::Format;
-use wasmill_engine::graph::{Draft, Graph, GraphError, Stage};
+use wasmill_engine::graph::{Draft, Graph, GraphError, SourceDraft, Stage};
 use wasmill_engine::operator::SharedFactory;
 use wasmill_engine::schema::Schema;
 
@@ -268,6 +268,7 @@ fn parts(root: &Node, base: &Path, outside: &dyn Outside, problems: &mut Problem
     let whole = Whole { outside, base, lanes, limits, dead_letters: dead.is_some() };
 
     let sources = every(&file, "sources", problems, |key, node, problems| parts::source(&whole, key, node, problems));
+    only_one_stdin(&file, sources.as_deref().unwrap_or_default(), problems);
     let stages = every(&file, "stages", problems, |key, node, problems| parts::stage(&whole, key, node, problems));
     let format = match sources.as_deref() {
         Some([(only, _)]) => only.format.clone(),
@@ -290,6 +291,17 @@ fn parts(root: &Node, base: &Path, outside: &dyn Outside, problems: &mut Problem
     let connectors = Connectors { sources: source_connectors, sinks: sink_connectors, dead_letters: dead_connector };
     let draft = Draft { name: name?.to_owned(), sources, stages, sinks, dead_letters };
     Some(Parts { draft, connectors, plugins, limits })
+}
+
+/// A process has one standard input: a second source of it would find nothing.
+fn only_one_stdin(file: &Section<'_>, sources: &[(SourceDraft, Connector)], problems: &mut Problems) {
+    let mut stdins = sources.iter().filter(|(_, connector)| connector.name == "stdin");
+    let (Some((first, _)), Some((second, _))) = (stdins.next(), stdins.next()) else { return };
+    let (first, name) = (&first.name, &second.name);
+    let place = file.get("sources").map_or_else(Span::default, |sources| sources.find(name));
+    let message =
+        format!("source `{name}` reads stdin, which source `{first}` reads already; let stages read `{first}`");
+    problems.push(Diagnostic::error(place, &message));
 }
 
 /// Every entry of a section; none when one of them could not be read.

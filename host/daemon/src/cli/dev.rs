@@ -123,7 +123,7 @@ fn passed(runs: &[Run]) -> bool {
 fn swapped(args: &Args, setting: &Setting, fit: bool) -> bool {
     let Some(stage) = &args.swap else { return true };
     if !fit {
-        eprintln!("{stage} is left as it is");
+        super::tell(&format!("{stage} is left as it is"));
         return false;
     }
     match swap::into(stage, &args.folder, &args.server) {
@@ -207,7 +207,7 @@ fn tell(setting: &Setting, number: u64, round: &Result<Vec<Run>, String>, before
         }
         (Output::Json, Err(error)) => println!("{}", json!({ "run": number, "error": error, "results": [] })),
         (Output::Text, Ok(runs)) => runs.iter().for_each(|run| show(run, earlier(run))),
-        (Output::Text, Err(error)) => eprintln!("error: {}", error.trim_end()),
+        (Output::Text, Err(error)) => super::tell(&format!("error: {}", error.trim_end())),
     }
 }
 

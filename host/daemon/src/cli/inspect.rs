@@ -55,6 +55,11 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
     });
     let mut unsuitable = Vec::new();
     if let Some(fields) = &args.fields {
+        if let Some(twice) =
+            fields.iter().enumerate().find(|(at, field)| fields[..*at].iter().any(|before| before.name == field.name))
+        {
+            return Err(wrong(format!("--fields names `{}` twice", twice.1.name)));
+        }
         let config: Value =
             serde_json::from_str(&args.config).map_err(|error| wrong(format!("--config is not JSON: {error}")))?;
         let (plan, _) = component.open(&config, fields).map_err(|refusal| wrong(refusal.to_string()))?;

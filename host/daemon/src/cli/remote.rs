@@ -170,7 +170,7 @@ pub(super) fn status(args: &Status, setting: &Setting) -> Result<(), Failed> {
             println!("{name:24} {state:10} revision {revision}{lag}");
         }
         if items(&all).next().is_none() {
-            eprintln!("no pipelines; apply one with `wasmill apply pipeline.yaml`");
+            super::tell("no pipelines; apply one with `wasmill apply pipeline.yaml`");
         }
         return Ok(());
     };

@@ -43,6 +43,8 @@ pub(super) struct Args {
 struct Facts<'a> {
     #[serde(flatten)]
     report: &'a Report,
+    /// Whether it was asked to end before its input did.
+    interrupted: bool,
     warnings: &'a [Diagnostic],
 }
 
@@ -60,12 +62,12 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
             Output::Json => Failed::Input(told.to_json()),
         })?;
     if setting.output == Output::Text {
-        eprint!("{}", spec.warnings.render(setting.colour));
+        super::tell_warnings(&spec.warnings, setting);
     }
     let assembled = assemble::open(&spec, graph, &Waker::from(bell.clone()), &|sink| sink)?;
     let commit_every = args.commit_every.map(Duration::from_secs).or(assembled.endless.then_some(ENDLESS_COMMIT));
     let bar = progress::spinner(setting);
-    let wishes = Wishes { stop, commit_every };
+    let wishes = Wishes { stop: stop.clone(), commit_every };
     let result = driver::run(assembled.runtime, bell, &wishes, |status| show(&bar, status));
     bar.finish_and_clear();
     let graph = &assembled.graph;
@@ -73,12 +75,18 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
         anyhow::anyhow!("pipeline {} stopped: {failure}; what was not committed yet was withdrawn", graph.name)
     })?;
     let report = Report::new(graph, &status, &assembled.places, began.elapsed());
+    let interrupted = stop.load(Ordering::SeqCst);
     match setting.output {
         Output::Json => {
-            let facts = Facts { report: &report, warnings: &spec.warnings.diagnostics };
-            eprintln!("{}", serde_json::to_string_pretty(&facts)?);
+            let facts = Facts { report: &report, interrupted, warnings: &spec.warnings.diagnostics };
+            super::tell(&serde_json::to_string_pretty(&facts)?);
         }
-        Output::Text => eprint!("{}", report.text()),
+        Output::Text => {
+            if interrupted {
+                super::tell("interrupted: there may be more in the input than was read");
+            }
+            super::tell(report.text().trim_end());
+        }
     }
     Ok(())
 }
@@ -92,7 +100,7 @@ fn on_interrupt(bell: Arc<Bell>, output: Output) -> Result<Arc<AtomicBool>, Fail
             std::process::exit(130);
         }
         if output == Output::Text {
-            eprintln!("draining: what was read is finished and committed; interrupt again to end at once");
+            super::tell("draining: what was read is finished and committed; interrupt again to end at once");
         }
         bell.ring();
     };

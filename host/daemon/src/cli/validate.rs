@@ -32,7 +32,7 @@ pub(super) fn run(args: &Args, setting: &Setting) -> Result<(), Failed> {
             println!("{}", serde_json::to_string_pretty(&facts)?);
         }
         Output::Text => {
-            eprint!("{}", spec.warnings.render(setting.colour));
+            super::tell_warnings(&spec.warnings, setting);
             let counted = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
             let parts = [counted(sources, "source"), counted(stages, "stage"), counted(sinks, "sink")].join(", ");
             println!("{} is valid: {parts}", args.pipeline.display());

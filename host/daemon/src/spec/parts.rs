@@ -45,7 +45,12 @@ pub(crate) fn source(
     let event_time = event_time(&what, &section, problems);
     let lanes = section.whole("lanes", problems).or(whole.lanes).unwrap_or(1);
     let check = |name: &str, config: &Value| whole.outside.check_source(name, config);
+    let before = problems.len();
     let connector = connector_of(&what, connector?, &check, problems)?;
+    if problems.len() > before && section.get("format").is_none() {
+        // Whether it needs a format nobody can say.
+        return None;
+    }
     let own = whole.outside.source_schema(&connector.name, &connector.config);
     let (format, schema) = rows(&what, &section, own, problems)?;
     let draft = SourceDraft { name: key.name.clone(), schema, format, event_time, lanes };
