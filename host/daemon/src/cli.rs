@@ -1,9 +1,9 @@
 //! The command line: one file a verb.
 //!
-//! Results go to stdout, everything else to stderr. For scripts a verb prints one JSON object, its result or what is wrong
-//! with the file that it was given, and always in the same place: stdout; or stderr for `run`, which leaves stdout to the
-//! rows, and says nothing else there. Exit codes: 0 done, 1 the work failed, 2 the command or a file that it names is
-//! wrong, 130 ended at once by a second interrupt.
+//! Results go to stdout, everything else to stderr. For scripts a verb prints one JSON object, its result or what is
+//! wrong with the file that it was given, and both in the same place: stdout; or stderr for `run`, which leaves stdout
+//! to the rows, and says nothing else there. Exit codes: 0 done, 1 the work failed, 2 the command or a file that it
+//! names is wrong, 130 ended at once by a second interrupt.
 
 mod apply;
 mod build;

@@ -91,8 +91,8 @@ pub(crate) fn built(path: &Path) -> Result<PathBuf, String> {
     }
 }
 
-/// The name that was probably meant by the first part of a path that is not there: of a component or an operator's folder
-/// where it is the last one, else of a folder.
+/// The name that was probably meant by the first part of a path that is not there: of a component or an operator's
+/// folder where it is the last one, else of a folder.
 fn meant(path: &Path) -> Option<String> {
     let parts: Vec<&Path> = path.ancestors().collect();
     let there = parts.iter().position(|folder| folder.as_os_str().is_empty() || folder.is_dir())?;

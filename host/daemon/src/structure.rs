@@ -31,11 +31,14 @@ pub(crate) fn graph(graph: &Graph, spec: &Spec) -> Value {
 
 /// What an operator declares when it is opened: what it reads, its ports, its state, its metrics.
 pub(crate) fn operator(plan: &OperatorPlan) -> Value {
-    let read = |read: &Read| {
-        json!({
-        "name": read.name, "kind": read.kind.name(), "nullable": read.nullable, "fallback": read.fallback })
+    let read = |of: &Read| {
+        let (name, kind) = (&of.name, of.kind.name());
+        json!({ "name": name, "kind": kind, "nullable": of.nullable, "fallback": of.fallback })
     };
-    let table = |of: &Table| json!({ "name": of.name, "version": of.version, "columns": columns(&of.columns), "ttl_ms": of.ttl_ms });
+    let table = |of: &Table| {
+        let columns = columns(&of.columns);
+        json!({ "name": of.name, "version": of.version, "columns": columns, "ttl_ms": of.ttl_ms })
+    };
     let metric = |of: &Metric| {
         let kind = if of.kind == MetricKind::Counter { "counter" } else { "gauge" };
         json!({ "name": of.name, "kind": kind, "help": of.help })

@@ -11,8 +11,8 @@ Examples:
   wasmill graph pipeline.yaml --svg > pipeline.svg
   wasmill graph pipeline.yaml --output json";
 
-/// Draw a pipeline: its sources, stages and sinks, and what flows between them. With --output json it is one JSON object:
-/// `nodes` with their ports, key, lanes and columns, and the `edges` between them.
+/// Draw a pipeline: its sources, stages and sinks, and what flows between them. With --output json it is one JSON
+/// object: `nodes` with their ports, key, lanes and columns, and the `edges` between them.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {

@@ -16,8 +16,9 @@ Examples:
   wasmill plugin inspect examples/currency/plugin
   wasmill plugin inspect score.wasm --fields sensor=utf8,value=float64 --config '{\"sigma\": 3}'";
 
-/// Show what a component is: kind, imports, size, digest. With the fields of an input also what it reads, its ports, its
-/// state and its metrics, which an operator declares when it is opened; with --output json each is a list of objects.
+/// Show what a component is: kind, imports, size, digest. With the fields of an input also what it reads, its ports,
+/// its state and its metrics, which an operator declares when it is opened; with --output json each is a list of
+/// objects.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {

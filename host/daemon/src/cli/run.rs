@@ -26,8 +26,8 @@ Examples:
 
 /// Run a pipeline in this process until its input ends. An interrupt (Ctrl-C) drains it: what was read is finished and
 /// committed; a second one ends it at once. With --output json all that stderr gets is one JSON object: the report, the
-/// `diagnostics` of a wrong file, or the `error` that the run stopped with; that an interrupt drains is not said then, and
-/// nothing is logged unless WASMILL_LOG asks for it.
+/// `diagnostics` of a wrong file, or the `error` that the run stopped with; that an interrupt drains is not said then,
+/// and nothing is logged unless WASMILL_LOG asks for it.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {

@@ -39,7 +39,7 @@ impl Pins {
         Pin { pins: self, disk, digest: digest.to_owned() }
     }
 
-    /// Has `keep` take code into the data directory, where it shall stay. Meanwhile it has a pin, so that an apply which
+    /// Has `keep` take code into the data directory, where it shall stay. Meanwhile it has a pin, so that an apply that
     /// brought the same code and comes to nothing does not take it away once `keep` has found it there.
     ///
     /// # Errors
