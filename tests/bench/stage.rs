@@ -12,9 +12,9 @@
 //! Not measured: decoding and encoding, other languages. CPU time of this thread, the best of the rounds, which take
 //! turns. The numbers of all batches fit a CPU's second cache, as those of a batch that was just decoded do.
 //!
-//! Batches have 8,192 rows, the most that the engine makes under load: of records of up to 32 bytes, and of a source that
-//! makes rows itself. A chunk that is read has 256 KiB, which is a thousand records of 250 bytes; what 1,024 rows cost,
-//! where a call is more than the work of these operators, is told beside it.
+//! Batches have 8,192 rows, the most that the engine makes under load: of records of up to 32 bytes, and of a source
+//! that makes rows itself. A chunk that is read has 256 KiB, which is a thousand records of 250 bytes; what 1,024 rows
+//! cost, where a call is more than the work of these operators, is told beside it.
 //!
 //! Exits with 1 where a guest takes more than 1.5x the native operator's CPU, or 1.0x for texts, at 8,192 rows.
 

@@ -109,7 +109,6 @@ sinks:
     });
     until("some of it was read", || poured.load(SeqCst) > 200_000);
     running.interrupt();
-    running.hear("draining: ");
     let report = running.end().report();
     let (read, out) = (report["records_in"].as_u64().unwrap(), folder.visible("out"));
     assert!(read > 100_000 && report["rows_out"] == read, "{report:#}");

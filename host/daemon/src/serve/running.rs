@@ -320,8 +320,8 @@ struct Charge {
 impl Work for Charge {
     fn turn(&mut self, _: Instant) -> Turn {
         let of = &self.of;
-        // Looked at before the reports: a worker that is over by now has told all that it had to, and if it was the last,
-        // what comes of that says how the pipeline ended.
+        // Looked at before the reports: a worker that is over by now has told all that it had to, and if it was the
+        // last, what comes of that says how the pipeline ended.
         let over = of.workers.load(Ordering::SeqCst) == 0;
         let mut controls = hold(&of.controls);
         let mut ring = controls.pump();
