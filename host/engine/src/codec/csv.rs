@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | `boolean` | `true`, `false` | the same |
 //! | `int64` | a whole number of 64 bits | the same |
-//! | `float64` | a decimal number, `NaN`, `inf`, `-inf` | the shortest text that reads as the same |
+//! | `float64` | a finite decimal number | the shortest text that reads as the same; `NaN`, `inf`, `-inf` |
 //! | `utf8`, `json` | the text, JSON checked | the same |
 //! | `bytes` | the text's UTF-8 bytes | the same; where they are not UTF-8, their base64 |
 //! | `timestamp` | RFC 3339, or milliseconds since 1970 UTC | `2026-11-21T14:50:16.123456Z` |
@@ -173,7 +173,8 @@ impl CsvDecoder {
             }
             if column.push(Some(text), place.quoted).is_err() {
                 let what = if text.is_empty() { "nothing".to_owned() } else { format!("`{}`", shown(text)) };
-                return Err(format!("field `{}`: expected {}, found {what}", field.name, field.kind));
+                let detail = column::detail(field.kind, text);
+                return Err(format!("field `{}`: expected {}, found {what}{detail}", field.name, field.kind));
             }
         }
         match self.event_time {
