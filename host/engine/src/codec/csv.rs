@@ -39,7 +39,7 @@ use arrow_buffer::ScalarBuffer;
 use memchr::memchr_iter;
 
 use crate::batch::{Offsets, Raw, Records, Span};
-use crate::codec::{Chunk, DecodePlan, Decoded, Decoder, Framing};
+use crate::codec::{BYTE_ORDER_MARK, Chunk, DecodePlan, Decoded, Decoder, Framing};
 use crate::dead_letter::DeadLetter;
 use crate::limits::RECORD_BYTES_MAX;
 use crate::schema::{Format, Kind, Schema};
@@ -126,7 +126,7 @@ impl CsvDecoder {
 
     /// Finds the declared fields in a header.
     fn read_header(&mut self, header: &[u8]) -> Result<Columns, String> {
-        let header = header.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(header);
+        let header = header.strip_prefix(BYTE_ORDER_MARK).unwrap_or(header);
         let start = header.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(header.len());
         let cut = self.cutter.cut(header, start, &mut self.fields);
         if let Some(fault) = cut.fault {
