@@ -377,3 +377,29 @@ fn a_link_as_path_stays_and_its_file_gets_the_rows_which_are_aside_beside_that()
     let error = wasmill_connectors::sink("file", &json!({ "path": "one" }), &sink_context(base.path())).err().unwrap();
     assert!(error.to_string().contains("one cannot be written: "), "{error}");
 }
+
+#[test]
+fn a_name_that_promises_an_unknown_compression_is_refused_unless_it_is_said_what_is_in_it() {
+    let base = tempfile::tempdir().unwrap();
+    for ending in ["bz2", "xz", "lz4", "br", "XZ"] {
+        let path = format!("x.ndjson.{ending}");
+        let error =
+            wasmill_connectors::sink("file", &json!({ "path": path }), &sink_context(base.path())).err().unwrap();
+        assert_eq!(error.path(), "path");
+        let ending = ending.to_lowercase();
+        let said = format!("`path` ends in `.{ending}`, a compression that there is not; there are `.gz` and `.zst`");
+        assert!(error.to_string().contains(&said), "{error}");
+        for config in [json!({ "path": path, "compression": "none" }), json!({ "path": format!("x.{ending}/") })] {
+            let mut sink = open(config, base.path());
+            sink.recover(None).unwrap();
+            epoch(&mut *sink, 1, &["1"]);
+        }
+        assert_eq!(fs::read_to_string(base.path().join(path)).unwrap(), "1\n");
+    }
+    for (name, magic) in [("x.GZ", [0x1f, 0x8b]), ("x.gzip", [0x1f, 0x8b]), ("x.zstd", [0x28, 0xb5])] {
+        let mut sink = open(json!({ "path": name }), base.path());
+        sink.recover(None).unwrap();
+        epoch(&mut *sink, 1, &["1"]);
+        assert_eq!(fs::read(base.path().join(name)).unwrap()[..2], magic, "{name}");
+    }
+}
