@@ -211,8 +211,8 @@ fn other_than_named(path: &Path, first: &[u8]) -> Option<String> {
     }
     if let Some(ending) = Compression::unknown(&name) {
         return Some(format!(
-            "{shown} cannot be read: of packed files only gzip and zstd can, and its name ends in `.{ending}`; unpack it, \
-             or take that ending off its name if it is text"
+            "{shown} ends in `.{ending}`, a compression that there is not; there are `.gz` and `.zst`: unpack it, or take \
+             that ending off its name if it is text"
         ));
     }
     let named = Compression::of_name(&name);
