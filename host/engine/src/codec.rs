@@ -36,7 +36,8 @@ pub struct Chunk {
     pub offset: u64,
     /// Line of the first byte, counted from 1.
     pub line: u64,
-    /// What the partition began with, where the format has a header and it has been read.
+    /// What the partition began with, where the format has a header and it has been read; a byte order mark where it
+    /// has none.
     pub header: Option<Arc<[u8]>>,
     /// Whether the last record was broken off, and why: it goes to the dead letters.
     pub broken: Option<String>,
@@ -92,14 +93,26 @@ pub struct Decoded {
 
 /// How a stream of bytes is cut.
 pub trait Framing: Send {
-    /// One past the last byte of the header that a partition begins with, which is no record: `bytes` are its first. 0
-    /// where the format has none; none = the header is not whole.
-    fn header(&mut self, _bytes: &[u8]) -> Option<usize> {
-        Some(0)
+    /// One past the last byte of what a partition begins with that is no record, a header or a byte order mark: `bytes`
+    /// are its first. 0 where there is nothing such; none = it is not whole. Of no bytes it is 0 where the format has
+    /// no header.
+    fn header(&mut self, bytes: &[u8]) -> Option<usize> {
+        mark(bytes)
     }
 
     /// One past the last byte of the last whole record in `bytes`, which begins at a record; none = no record is whole.
     fn boundary(&mut self, bytes: &[u8]) -> Option<usize>;
+}
+
+/// What editors and spreadsheets begin a text with, to say that it is UTF-8. It is no part of the first record.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// [`Framing::header`] of a format that has no header.
+fn mark(bytes: &[u8]) -> Option<usize> {
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        return Some(BYTE_ORDER_MARK.len());
+    }
+    (bytes.is_empty() || !BYTE_ORDER_MARK.starts_with(bytes)).then_some(0)
 }
 
 /// Bytes to columns.

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use wasmill_engine::sink::SinkError;
 
 use super::failure::{failure, short};
+use super::place::may_go;
 
 /// Bytes of a target and of what was appended to it that are compared at a time.
 const COMPARED_BYTES: usize = 64 << 10;
@@ -86,11 +87,12 @@ impl Aside {
     /// Makes it visible, durably. After an error it may be called again, and goes on.
     ///
     /// # Errors
-    /// The target cannot be written, or is not what it was when appending to it began.
+    /// The target cannot be written, is no file, or is not what it was when appending to it began.
     pub(super) fn commit(&mut self, folder: &Path) -> Result<(), SinkError> {
         let target = folder.join(&self.target);
         let at = match self.how {
             How::Rename => {
+                may_go(&target)?;
                 let renamed = fs::rename(self.path(folder), &target);
                 return renamed.map_err(|error| self.missing_or(&target, folder, &error));
             }

@@ -73,14 +73,28 @@ pub(super) enum Compression {
     Zstd,
 }
 
+/// Endings of names that promise what is neither written nor read.
+const UNKNOWN: [&str; 8] = ["7z", "br", "bz2", "lz4", "lzma", "snappy", "xz", "zip"];
+
+/// What a name ends in behind its last dot, in lower case.
+fn ending(name: &str) -> String {
+    name.rsplit_once('.').map_or_else(String::new, |(_, ending)| ending.to_ascii_lowercase())
+}
+
 impl Compression {
     /// What the end of a file's name says.
     pub(super) fn of_name(name: &str) -> Self {
-        match name.rsplit_once('.') {
-            Some((_, "gz")) => Self::Gzip,
-            Some((_, "zst")) => Self::Zstd,
+        match &*ending(name) {
+            "gz" | "gzip" => Self::Gzip,
+            "zst" | "zstd" => Self::Zstd,
             _ => Self::None,
         }
+    }
+
+    /// The end of a file's name that promises a compression which there is not.
+    pub(super) fn unknown(name: &str) -> Option<&'static str> {
+        let ending = ending(name);
+        UNKNOWN.into_iter().find(|unknown| *unknown == ending)
     }
 
     /// What the first bytes of a file say.
@@ -129,6 +143,15 @@ impl SinkConfig {
         let this: Self = config::parse("file", value)?;
         if this.path.is_empty() {
             let problem = "`path` is empty; name a folder like `out/`, or a file like `out.ndjson`";
+            return Err(ConnectorError::config("file", "path", problem));
+        }
+        if let (None, false, Some(ending)) =
+            (this.compression, this.path.ends_with('/'), Compression::unknown(&this.path))
+        {
+            let problem = format!(
+                "`path` ends in `.{ending}`, a compression that there is not; there are `.gz` and `.zst`: name it so, \
+                 or say with `compression` what is in it (`none`, `gzip` or `zstd`)"
+            );
             return Err(ConnectorError::config("file", "path", problem));
         }
         if this.max_bytes == 0 {

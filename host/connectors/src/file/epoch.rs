@@ -10,6 +10,7 @@ use wasmill_engine::sink::SinkError;
 
 use super::aside::{Aside, How, open_name, sync_folder};
 use super::failure::failure;
+use super::place::may_go;
 
 /// What preparing comes to: the files that recovery knows.
 pub(super) type Durable = Result<Vec<Aside>, SinkError>;
@@ -115,6 +116,7 @@ impl Unseen {
         replaced.retain(|name| !asides.iter().any(|aside| aside.target == *name));
         while let Some(name) = replaced.last() {
             let path = folder.join(name);
+            may_go(&path)?;
             removed(fs::remove_file(&path)).map_err(|error| failure(&path, 0, &error))?;
             replaced.pop();
         }

@@ -19,6 +19,9 @@ const SKIP_BYTES: usize = 4 << 20;
 /// Bytes of a packed file that are read at once.
 const PACKED_BYTES: usize = 128 << 10;
 
+/// First bytes of a file that are looked at, and shown where they are not what its name says.
+const MAGIC_BYTES: u64 = 16;
+
 /// What a file is, whatever its name: device and inode.
 pub(super) type Identity = (u64, u64);
 
@@ -80,7 +83,7 @@ impl Input {
         let mut file = File::open(path)?;
         let metadata = file.metadata()?;
         let mut magic = Vec::new();
-        Read::by_ref(&mut file).take(4).read_to_end(&mut magic)?;
+        Read::by_ref(&mut file).take(MAGIC_BYTES).read_to_end(&mut magic)?;
         file.rewind()?;
         let packed = |file| BufReader::with_capacity(PACKED_BYTES, file);
         let mut broken = None;
@@ -89,10 +92,7 @@ impl Input {
             Compression::Gzip => Reader::Gzip(Box::new(MultiGzDecoder::new(packed(file)))),
             Compression::Zstd => Reader::Zstd(Box::new(zstd::Decoder::with_buffer(packed(file))?)),
             Compression::None => {
-                let named = Compression::of_name(&path.to_string_lossy());
-                if named != Compression::None && !magic.is_empty() {
-                    broken = Some(format!("{} does not begin as a `{}` file does", path.display(), named.suffix()));
-                }
+                broken = other_than_named(path, &magic);
                 file.seek(SeekFrom::Start(offset))?;
                 skip = 0;
                 Reader::Plain(file)
@@ -100,6 +100,11 @@ impl Input {
         };
         let identity = (metadata.dev(), metadata.ino());
         Ok(Self { path: path.to_owned(), reader, offset, skip, identity, broken })
+    }
+
+    /// Why nothing more of it can be read, where that is known.
+    pub(super) fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
     }
 
     /// What the file is, whatever its name.
@@ -195,6 +200,30 @@ impl Input {
             Some(format!("{} {what}, at byte {packed}, which is byte {unpacked} unpacked", self.path.display()));
         Ok(())
     }
+}
+
+/// Why a file that does not begin as a packed one is not taken for text: its name says something else. An empty one has
+/// nothing that could be misread.
+fn other_than_named(path: &Path, first: &[u8]) -> Option<String> {
+    let (name, shown) = (path.to_string_lossy(), path.display());
+    if first.is_empty() {
+        return None;
+    }
+    if let Some(ending) = Compression::unknown(&name) {
+        return Some(format!(
+            "{shown} ends in `.{ending}`, a compression that there is not; there are `.gz` and `.zst`: unpack it, or \
+             take that ending off its name if it is text"
+        ));
+    }
+    let named = Compression::of_name(&name);
+    (named != Compression::None).then(|| {
+        format!(
+            "{shown} does not begin as a `{}` file does, but with `{}`; take that ending off its name if it is text, \
+             or put a whole file there",
+            named.suffix(),
+            first.escape_ascii().to_string().replace("\\\"", "\"")
+        )
+    })
 }
 
 /// Appends the first bytes of a file, unpacked, `max` of them where it has as many and can be read so far.

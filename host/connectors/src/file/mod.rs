@@ -10,6 +10,7 @@ pub(crate) mod source;
 mod failure;
 mod lock;
 mod output;
+mod place;
 mod aside;
 mod targets;
 mod epoch;

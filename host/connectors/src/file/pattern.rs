@@ -2,18 +2,20 @@
 //!
 //! Always true: what goes away meanwhile is not there, and no name stops the search. One that is no UTF-8 is matched
 //! with one `\u{fffd}` for what is wrong in it. As in a shell, a name that begins with a dot matches only where the
-//! pattern has that dot, and folders of such names are not entered for `**`. The `glob` package matches names; its own
-//! search panics at a name that is no UTF-8 where such dots are wanted.
+//! pattern has that dot, and folders of such names are not entered for `**`, nor is one that it is in already: links
+//! can lead back up. A file to which several paths lead otherwise is found by each of them. The `glob` package matches
+//! names; its own search panics at a name that is no UTF-8 where such dots are wanted.
 
 use std::ffi::OsStr;
 use std::fs::DirEntry;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use glob::Pattern;
 use wasmill_engine::source::SourceError;
 
-use super::input::{failure, is_gone};
+use super::input::{Identity, failure, is_gone};
 
 /// What a pattern has between two `/`.
 enum Part {
@@ -34,7 +36,7 @@ pub(super) fn find(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, SourceErr
         return Ok(found);
     }
     let from = if pattern.starts_with('/') { Path::new("/") } else { base };
-    search(from, &parts, &mut found)?;
+    search(from, &parts, &mut Vec::new(), &mut found)?;
     Ok(found)
 }
 
@@ -55,8 +57,8 @@ fn parts(pattern: &str) -> Vec<Part> {
     parts
 }
 
-/// Adds what the parts match at `at`.
-fn search(at: &Path, parts: &[Part], found: &mut Vec<PathBuf>) -> Result<(), SourceError> {
+/// Adds what the parts match at `at`. `above` are the folders that were gone through for `**` on the way there.
+fn search(at: &Path, parts: &[Part], above: &mut Vec<Identity>, found: &mut Vec<PathBuf>) -> Result<(), SourceError> {
     let Some((part, rest)) = parts.split_first() else {
         if !at.is_dir() {
             found.push(at.to_owned());
@@ -67,33 +69,48 @@ fn search(at: &Path, parts: &[Part], found: &mut Vec<PathBuf>) -> Result<(), Sou
         Part::Name(name) => {
             let next = at.join(name);
             if std::fs::symlink_metadata(&next).is_ok() {
-                search(&next, rest, found)?;
+                search(&next, rest, above, found)?;
             }
         }
         Part::Names(pattern) => {
             for child in children(at)? {
                 let name = child.file_name();
                 if matches(pattern, &name) && (rest.is_empty() || is_folder(&child)) {
-                    search(&at.join(name), rest, found)?;
+                    search(&at.join(name), rest, above, found)?;
                 }
             }
         }
         Part::Folders => {
-            search(at, rest, found)?;
+            let Some(own) = identity(at) else { return Ok(()) };
+            above.push(own);
+            search(at, rest, above, found)?;
             for child in children(at)? {
-                let name = child.file_name();
-                if !is_hidden(&name) && is_folder(&child) {
-                    search(&at.join(name), parts, found)?;
+                let (name, next) = (child.file_name(), at.join(child.file_name()));
+                let below = !is_hidden(&name) && is_folder(&child);
+                if below && identity(&next).is_some_and(|next| !above.contains(&next)) {
+                    search(&next, parts, above, found)?;
                 }
             }
+            above.pop();
         }
     }
     Ok(())
 }
 
+/// What a folder is, whatever leads there; none where it is gone.
+fn identity(folder: &Path) -> Option<Identity> {
+    let is = std::fs::metadata(shown(folder)).ok()?;
+    Some((is.dev(), is.ino()))
+}
+
+/// The path of a folder: the working one has no text where paths are relative to it.
+fn shown(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
+
 /// What is in a folder; nothing where there is none any more.
 fn children(folder: &Path) -> Result<Vec<DirEntry>, SourceError> {
-    let path = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let path = shown(folder);
     match std::fs::read_dir(path).and_then(Iterator::collect) {
         Ok(children) => Ok(children),
         Err(error) if is_gone(&error) => Ok(Vec::new()),
@@ -170,8 +187,51 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let parts = parts("*.log");
         let mut found = Vec::new();
-        search(&base.path().join("gone"), &parts, &mut found).unwrap();
+        search(&base.path().join("gone"), &parts, &mut Vec::new(), &mut found).unwrap();
         assert!(found.is_empty());
+    }
+
+    #[test]
+    fn a_folder_that_a_link_leads_back_to_is_not_gone_into_again_and_one_that_is_elsewhere_is() {
+        let base = tempfile::tempdir().unwrap();
+        let at = |path: &str| base.path().join(path);
+        ["d/loop", "d/more", "e"].iter().for_each(|folder| std::fs::create_dir_all(at(folder)).unwrap());
+        let files = ["d/a.json", "d/loop/b.json", "d/more/c.json", "e/d.json"];
+        files.iter().for_each(|file| std::fs::write(at(file), "").unwrap());
+        let link = |to: &str, path: &str| std::os::unix::fs::symlink(to, at(path)).unwrap();
+        for (to, path) in
+            [("..", "loop/up"), (".", "self"), ("../e", "other"), ("more", "twice"), ("nowhere", "dangling")]
+        {
+            link(to, &format!("d/{path}"));
+        }
+        for (pattern, expected) in [
+            ("d/**/*.json", &["a.json", "loop/b.json", "more/c.json", "other/d.json", "twice/c.json"][..]),
+            (
+                "d/loop/**/*.json",
+                &[
+                    "loop/b.json",
+                    "loop/up/a.json",
+                    "loop/up/more/c.json",
+                    "loop/up/other/d.json",
+                    "loop/up/twice/c.json",
+                ],
+            ),
+            ("d/loop/up/*.json", &["loop/up/a.json"]),
+            ("d/**/up/*.json", &["loop/up/a.json"]),
+            ("d/self/self/*.json", &["self/self/a.json"]),
+        ] {
+            let found = find(base.path(), pattern).unwrap();
+            let names = found.iter().map(|path| path.strip_prefix(at("d")).unwrap().to_str().unwrap());
+            assert_eq!(
+                names.collect::<std::collections::BTreeSet<_>>(),
+                expected.iter().copied().collect(),
+                "{pattern}"
+            );
+            assert_eq!(found.len(), expected.len(), "{pattern}: {found:?}");
+        }
+        // One above where the search began is gone into, but not from there into that again.
+        link("../..", "d/loop/top");
+        assert_eq!(find(base.path(), "d/**/a.json").unwrap(), [at("d/a.json")]);
     }
 
     #[test]

@@ -23,6 +23,7 @@ use super::epoch::{Durable, Seen, Unseen, Work, make_durable};
 use super::failure::{failure, short};
 use super::lock::{Hold, Taken};
 use super::output::Output;
+use super::place::{may_go, meant};
 use super::targets::Targets;
 use crate::connector::{SinkContext, SinkEntry};
 use crate::error::ConnectorError;
@@ -35,10 +36,10 @@ fn check(value: &Value) -> Result<(), ConnectorError> {
     SinkConfig::parse(value).map(|_| ())
 }
 
-/// Makes the folder; nothing else is touched before `recover`.
+/// Makes the folder, and refuses a path that no file can have; nothing else is touched before `recover`.
 fn open(value: &Value, context: &SinkContext) -> Result<Box<dyn SinkWriter>, ConnectorError> {
     let config = SinkConfig::parse(value)?;
-    let sink = FileSink::new(&config, context, create);
+    let sink = FileSink::new(&config, context, create)?;
     fs::create_dir_all(&sink.folder).map_err(|error| {
         let problem = format!("{} cannot be made: {error}; correct `path`", sink.folder.display());
         ConnectorError::open("file", "path", problem)
@@ -99,7 +100,11 @@ impl Drop for FileSink {
 }
 
 impl FileSink {
-    fn new(config: &SinkConfig, context: &SinkContext, create: fn(&Path) -> io::Result<File>) -> Self {
+    fn new(
+        config: &SinkConfig,
+        context: &SinkContext,
+        create: fn(&Path) -> io::Result<File>,
+    ) -> Result<Self, ConnectorError> {
         let path = context.base.join(&config.path);
         let is_folder = config.path.ends_with('/') || path.is_dir();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -108,10 +113,13 @@ impl FileSink {
         let (folder, targets) = if is_folder {
             (path, Targets::Parts(format!(".{}{}", context.extension, compression.suffix())))
         } else {
+            // How it is packed is said by the name that was given, where it is by the one that this leads to.
+            let path = meant(path).map_err(|problem| ConnectorError::open("file", "path", problem))?;
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             (folder.to_owned(), Targets::One(name))
         };
-        Self {
+        Ok(Self {
             folder,
             targets,
             header: context.header.clone(),
@@ -129,7 +137,7 @@ impl FileSink {
             prepared: BTreeMap::new(),
             committing: None,
             holds: Vec::new(),
-        }
+        })
     }
 
     /// The part to write to; a new one where there is none or it is full.
@@ -259,6 +267,7 @@ impl SinkWriter for FileSink {
             return Err(SinkError { message, retriable: false });
         }
         if fresh && self.overwrite {
+            visible.iter().try_for_each(|(_, name)| may_go(&self.folder.join(name)))?;
             self.replaced = visible.into_iter().map(|(_, name)| name).collect();
         } else {
             self.begun = !visible.is_empty();
@@ -347,7 +356,7 @@ mod tests {
             header: Arc::new([]),
         };
         let config = SinkConfig::parse(&serde_json::json!({ "path": path })).unwrap();
-        FileSink::new(&config, &context, create)
+        FileSink::new(&config, &context, create).unwrap()
     }
 
     fn write(sink: &mut FileSink, bytes: &[u8]) -> Result<Progress, SinkError> {

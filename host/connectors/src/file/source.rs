@@ -10,7 +10,7 @@ use serde_json::Value;
 use wasmill_engine::clock::Micros;
 use wasmill_engine::source::{Position, Read, SourceError, SourceReader};
 
-use super::config::SourceConfig;
+use super::config::{Compression, SourceConfig};
 use super::follow::Followed;
 use super::input::{Input, Piece, beginning, short};
 use super::listing::{Entry, list};
@@ -25,7 +25,7 @@ fn check(value: &Value) -> Result<(), ConnectorError> {
     SourceConfig::parse(value).map(|_| ())
 }
 
-/// Lists the files; none is opened before it is read.
+/// Lists the files; none is opened before it is read, but those whose names say that they cannot be.
 fn open(value: &Value, context: &SourceContext) -> Result<Box<dyn SourceReader>, ConnectorError> {
     let config = SourceConfig::parse(value)?;
     let paths = config.path.all();
@@ -42,6 +42,13 @@ fn open(value: &Value, context: &SourceContext) -> Result<Box<dyn SourceReader>,
             folder.display()
         );
         return Err(failed(problem));
+    }
+    for entry in listing.entries.iter().filter(|entry| Compression::unknown(&entry.name).is_some()) {
+        // One that cannot be opened says so when it is its turn.
+        let input = Input::open(&entry.path, 0).ok();
+        if let Some(reason) = input.as_ref().and_then(Input::broken) {
+            return Err(failed(reason.to_owned()));
+        }
     }
     Ok(Box::new(Listed::new(listing.entries)))
 }

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::{FileTypeExt as _, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::channel;
@@ -222,7 +224,7 @@ fn a_commit_that_takes_long_holds_nobody_up() {
     prepare(&mut *sink, 2).unwrap();
     // In the place of its rows a pipe: who opens it waits for somebody who writes.
     let (pipe, rows) = (base.path().join("pipe"), base.path().join(".out.ndjson.2.append.tmp"));
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    fifo(&pipe);
     fs::remove_file(&rows).unwrap();
     fs::hard_link(&pipe, &rows).unwrap();
     let (come_back, came_back) = channel::<()>();
@@ -267,4 +269,137 @@ fn a_path_below_a_file_is_refused_when_the_sink_is_opened() {
         wasmill_connectors::sink("file", &json!({ "path": "file/out/" }), &sink_context(base.path())).err().unwrap();
     assert_eq!(error.path(), "path");
     assert!(error.to_string().contains("file/out/ cannot be made: "), "{error}");
+}
+
+fn fifo(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_and_stays_also_where_a_link_leads_to_it() {
+    let base = tempfile::tempdir().unwrap();
+    let at = |name: &str| base.path().join(name);
+    fifo(&at("fifo"));
+    let socket = UnixListener::bind(at("socket")).unwrap();
+    ["fifo", "socket"].iter().for_each(|name| symlink(name, at(&format!("{name}.link"))).unwrap());
+    for (name, kind) in
+        [("fifo", "a FIFO"), ("socket", "a socket"), ("fifo.link", "a FIFO"), ("socket.link", "a socket")]
+    {
+        for overwrite in [true, false] {
+            let config = json!({ "path": name, "overwrite": overwrite });
+            let error = wasmill_connectors::sink("file", &config, &sink_context(base.path())).err().unwrap();
+            assert_eq!(error.path(), "path");
+            let said =
+                format!("{name} is {kind}, and a file sink would put a file in its place; use the sink `stdout: {{}}`");
+            assert!(error.to_string().contains(&said), "{error}");
+        }
+    }
+    drop(socket);
+    let left: Vec<_> = fs::read_dir(base.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 4, "nothing is made beside it: {left:?}");
+}
+
+#[test]
+fn what_takes_the_place_of_the_results_while_the_sink_is_open_and_is_no_file_is_not_replaced_either() {
+    let replaced = |path: &str, target: &str, step: usize| {
+        let base = tempfile::tempdir().unwrap();
+        let target = base.path().join(target);
+        if step > 0 {
+            fs::create_dir_all(target.parent().unwrap()).unwrap();
+            fs::write(&target, "old\n").unwrap();
+        }
+        let mut sink = open(json!({ "path": path, "overwrite": true }), base.path());
+        let put = || {
+            // There is nothing to remove where nothing was.
+            drop(fs::remove_file(&target));
+            fifo(&target);
+        };
+        if step == 0 {
+            put();
+            return (sink.recover(None).unwrap_err(), target.symlink_metadata().unwrap().file_type().is_fifo());
+        }
+        sink.recover(None).unwrap();
+        if step == 1 {
+            write(&mut *sink, &["1"]).unwrap();
+        }
+        prepare(&mut *sink, 1).unwrap();
+        put();
+        (commit(&mut *sink, 1).unwrap_err(), target.symlink_metadata().unwrap().file_type().is_fifo())
+    };
+    for (path, target) in [("out.ndjson", "out.ndjson"), ("out/", "out/part-00000.ndjson")] {
+        // Before it is recovered, before rows get the name, and before old results are removed as there are no rows.
+        for step in 0..3 {
+            let (error, is_there) = replaced(path, target, step);
+            assert!(error.message.contains(&format!("{target} is a FIFO")) && !error.retriable, "{error}");
+            assert!(is_there, "{path}, step {step}");
+        }
+    }
+}
+
+#[test]
+fn a_link_as_path_stays_and_its_file_gets_the_rows_which_are_aside_beside_that() {
+    let base = tempfile::tempdir().unwrap();
+    let at = |name: &str| base.path().join(name);
+    ["far", "links"].iter().for_each(|folder| fs::create_dir(at(folder)).unwrap());
+    fs::write(at("far/old"), "old\n").unwrap();
+    for (link, to) in [("old", "../far/old"), ("new", "../far/new"), ("twice", "new"), ("far", "../made/out")] {
+        symlink(to, at("links").join(link)).unwrap();
+    }
+    symlink(at("far/absolute"), at("links/absolute.gz")).unwrap();
+    for (link, file) in [
+        ("old", "far/old"),
+        ("new", "far/new"),
+        ("twice", "far/new"),
+        ("far", "made/out"),
+        ("absolute.gz", "far/absolute"),
+    ] {
+        let path = format!("links/{link}");
+        let mut sink = open(json!({ "path": path, "overwrite": true }), base.path());
+        assert!(sink.place().ends_with(file), "{}", sink.place());
+        sink.recover(None).unwrap();
+        write(&mut *sink, &[link]).unwrap();
+        let folder = at(file).parent().unwrap().to_owned();
+        assert!(files(&folder).iter().any(|(name, _)| name.ends_with(".open.tmp")), "{:?}", files(&folder));
+        prepare(&mut *sink, 1).unwrap();
+        commit(&mut *sink, 1).unwrap();
+        assert!(at(&path).is_symlink(), "{link}");
+        let written = fs::read(at(file)).unwrap();
+        match link.strip_suffix(".gz") {
+            Some(_) => assert_eq!(written[..2], [0x1f, 0x8b], "the name that was given says how it is packed"),
+            None => assert_eq!(written, format!("{link}\n").as_bytes()),
+        }
+    }
+    let mut sinks = ["links/new", "far/new"].map(|path| open(json!({ "path": path, "overwrite": true }), base.path()));
+    sinks[0].recover(None).unwrap();
+    let error = sinks[1].recover(None).unwrap_err();
+    assert!(error.message.contains("another sink writes to the same `path`"), "{error}");
+    [("one", "two"), ("two", "one")].iter().for_each(|(link, to)| symlink(to, at(link)).unwrap());
+    let error = wasmill_connectors::sink("file", &json!({ "path": "one" }), &sink_context(base.path())).err().unwrap();
+    assert!(error.to_string().contains("one cannot be written: "), "{error}");
+}
+
+#[test]
+fn a_name_that_promises_an_unknown_compression_is_refused_unless_it_is_said_what_is_in_it() {
+    let base = tempfile::tempdir().unwrap();
+    for ending in ["bz2", "xz", "lz4", "br", "XZ"] {
+        let path = format!("x.ndjson.{ending}");
+        let error =
+            wasmill_connectors::sink("file", &json!({ "path": path }), &sink_context(base.path())).err().unwrap();
+        assert_eq!(error.path(), "path");
+        let ending = ending.to_lowercase();
+        let said = format!("`path` ends in `.{ending}`, a compression that there is not; there are `.gz` and `.zst`");
+        assert!(error.to_string().contains(&said), "{error}");
+        for config in [json!({ "path": path, "compression": "none" }), json!({ "path": format!("x.{ending}/") })] {
+            let mut sink = open(config, base.path());
+            sink.recover(None).unwrap();
+            epoch(&mut *sink, 1, &["1"]);
+        }
+        assert_eq!(fs::read_to_string(base.path().join(path)).unwrap(), "1\n");
+    }
+    for (name, magic) in [("x.GZ", [0x1f, 0x8b]), ("x.gzip", [0x1f, 0x8b]), ("x.zstd", [0x28, 0xb5])] {
+        let mut sink = open(json!({ "path": name }), base.path());
+        sink.recover(None).unwrap();
+        epoch(&mut *sink, 1, &["1"]);
+        assert_eq!(fs::read(base.path().join(name)).unwrap()[..2], magic, "{name}");
+    }
 }

@@ -74,7 +74,36 @@ fn a_damaged_gzip_or_zstd_breaks_off_and_says_so() {
     let reason = |name: &str| reading.by_name()[name].end.clone().unwrap();
     assert!(reason("a.gz").contains("a.gz cannot be unpacked: "), "{}", reason("a.gz"));
     assert!(reason("b.zst").contains("b.zst is cut short, at byte 60000"), "{}", reason("b.zst"));
-    assert!(reason("c.gz").contains("c.gz does not begin as a `.gz` file does"), "{}", reason("c.gz"));
+    let begins =
+        "c.gz does not begin as a `.gz` file does, but with `{\"not\":\"packed\"}`; take that ending off its name";
+    assert!(reason("c.gz").contains(begins), "{}", reason("c.gz"));
+}
+
+#[test]
+fn what_its_name_says_is_packed_as_nothing_that_is_read_is_refused_and_not_read_as_text() {
+    let packed = b"BZh91AY&SY".as_slice();
+    for (name, bytes) in
+        [("x.ndjson.bz2", packed), ("x.xz", b"text\n"), ("x.lz4", b"\x04\x22\x4d\x18"), ("x.BR", b"\n")]
+    {
+        let folder = folder(&[(name, bytes), ("y.ndjson", b"1\n")]);
+        let ending = name.rsplit('.').next().unwrap().to_lowercase();
+        let said = format!("{name} ends in `.{ending}`, a compression that there is not; there are `.gz` and `.zst`");
+        for path in [name, "*"] {
+            let error = try_open(json!({ "path": path }), folder.path()).err().unwrap();
+            assert_eq!(error.path(), "path");
+            assert!(error.to_string().contains(&said) && error.to_string().contains("unpack it"), "{error}");
+        }
+        // One that is followed may come at any time: it stops no other.
+        let mut reading = open(json!({ "path": "*", "follow": true }), folder.path());
+        settle(&mut reading, LOOK);
+        let (of_it, of_other) = (&reading.by_name()[name], &reading.by_name()["y.ndjson"]);
+        assert!(of_it.bytes.is_empty() && of_it.end.as_ref().unwrap().contains(&said), "{:?}", of_it.end);
+        assert_eq!(of_other.bytes, b"1\n");
+    }
+    let folder = folder(&[("x.bz2", &gzip(b"1\n")), ("y.xz", b"")]);
+    let mut reading = open(json!({ "path": "*" }), folder.path());
+    reading.drain(|| 10);
+    assert_eq!(reading.by_name()["x.bz2"].bytes, b"1\n", "what it begins with counts for more than its name");
 }
 
 #[test]

@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | `boolean` | `true`, `false` | the same |
 //! | `int64` | a whole number of 64 bits | the same |
-//! | `float64` | a decimal number, `NaN`, `inf`, `-inf` | the shortest text that reads as the same |
+//! | `float64` | a finite decimal number | the shortest text that reads as the same; `NaN`, `inf`, `-inf` |
 //! | `utf8`, `json` | the text, JSON checked | the same |
 //! | `bytes` | the text's UTF-8 bytes | the same; where they are not UTF-8, their base64 |
 //! | `timestamp` | RFC 3339, or milliseconds since 1970 UTC | `2026-11-21T14:50:16.123456Z` |
@@ -39,7 +39,7 @@ use arrow_buffer::ScalarBuffer;
 use memchr::memchr_iter;
 
 use crate::batch::{Offsets, Raw, Records, Span};
-use crate::codec::{Chunk, DecodePlan, Decoded, Decoder, Framing};
+use crate::codec::{BYTE_ORDER_MARK, Chunk, DecodePlan, Decoded, Decoder, Framing};
 use crate::dead_letter::DeadLetter;
 use crate::limits::RECORD_BYTES_MAX;
 use crate::schema::{Format, Kind, Schema};
@@ -126,7 +126,7 @@ impl CsvDecoder {
 
     /// Finds the declared fields in a header.
     fn read_header(&mut self, header: &[u8]) -> Result<Columns, String> {
-        let header = header.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(header);
+        let header = header.strip_prefix(BYTE_ORDER_MARK).unwrap_or(header);
         let start = header.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(header.len());
         let cut = self.cutter.cut(header, start, &mut self.fields);
         if let Some(fault) = cut.fault {
@@ -173,7 +173,8 @@ impl CsvDecoder {
             }
             if column.push(Some(text), place.quoted).is_err() {
                 let what = if text.is_empty() { "nothing".to_owned() } else { format!("`{}`", shown(text)) };
-                return Err(format!("field `{}`: expected {}, found {what}", field.name, field.kind));
+                let detail = column::detail(field.kind, text);
+                return Err(format!("field `{}`: expected {}, found {what}{detail}", field.name, field.kind));
             }
         }
         match self.event_time {

@@ -2,9 +2,10 @@
 //!
 //! **Read.** A record is good if serde_json reads its line as a value, that value is an object, and every declared
 //! field is there and of its kind, whether somebody reads it or not; other keys may stand in it. Numbers are taken
-//! exactly, and refused where 64 bits do not hold them. A line of white space is no record. A declared key that stands
-//! twice makes a record bad. The path `site.name` means key `name` in the object under key `site`; a key that has a dot
-//! itself cannot be named.
+//! exactly, and refused where 64 bits do not hold them. A line of white space is no record; a byte order mark that a
+//! partition begins with is no part of its first ([`Framing::header`]). A declared key that stands twice makes a record
+//! bad. The path `site.name` means key `name` in the object under key `site`; a key that has a dot itself cannot be
+//! named.
 //!
 //! | kind | what is read | what is written where the value is new |
 //! |---|---|---|

@@ -1,8 +1,8 @@
 //! Raw lines: each line is a record, and the record is the value of the schema's only field.
 //!
-//! The line end (`\n` or `\r\n`) is not part of the value; an empty line is an empty value. A `utf8` field takes only
-//! lines that are UTF-8, a `bytes` field all. Written is the value and `\n`; a value that has line ends in it becomes
-//! several lines.
+//! The line end (`\n` or `\r\n`) is not part of the value, nor is a byte order mark that a partition begins with; an
+//! empty line is an empty value. A `utf8` field takes only lines that are UTF-8, a `bytes` field all. Written is the
+//! value and `\n`; a value that has line ends in it becomes several lines.
 
 use std::sync::Arc;
 

@@ -6,6 +6,9 @@
 
 use crate::clock::Micros;
 
+/// What a reason adds to milliseconds that 64 bits hold, but not as microseconds.
+pub(crate) const OUT_OF_RANGE: &str = ", milliseconds that lie outside of the years -290308 to +294247";
+
 const SECOND: i64 = 1_000_000;
 const DAY_SECONDS: i64 = 86_400;
 

@@ -91,7 +91,7 @@ struct Partition {
     line: u64,
     /// Bytes of the record at hand that are over the limit and were dropped.
     over: u64,
-    /// What it begins with, where its format has a header; and whether that is still to come.
+    /// What it begins with that is no record ([`Framing::header`]); and whether that is still to come.
     header: Option<Arc<[u8]>>,
     beginning: bool,
 }
@@ -196,12 +196,16 @@ impl ReadNode {
         self.partitions.get_mut(&number).expect("a partition is met before anything is done with it")
     }
 
+    fn has_header(&mut self) -> bool {
+        self.parts.framing.as_mut().is_some_and(|framing| framing.header(&[]) != Some(0))
+    }
+
     /// The header of a partition that is not read from its beginning, where its format has one and it can be read.
     fn header(&mut self, number: u32) -> Result<Option<Arc<[u8]>>, SourceError> {
-        let Some(framing) = &mut self.parts.framing else { return Ok(None) };
-        if framing.header(&[]) == Some(0) {
+        if !self.has_header() {
             return Ok(None);
         }
+        let framing = self.parts.framing.as_mut().expect("only a format has a header");
         let (mut bytes, mut max) = (Vec::new(), HEADER_BYTES_START);
         loop {
             bytes.clear();
@@ -224,6 +228,7 @@ impl ReadNode {
             return self.skip(bytes, now);
         }
         if partition.beginning
+            && !bytes.is_empty()
             && let Some(end) = framing.header(&bytes)
         {
             partition.begin(bytes.drain(..end).as_slice());
@@ -277,10 +282,11 @@ impl ReadNode {
     /// The partition has ended: what is left is a record without line end, or a broken one.
     fn end(&mut self, partition: u32, broken: Option<String>, now: Micros) {
         let (stopped, number) = (self.state == State::Emptying, partition);
+        let has_header = self.has_header();
         let partition = self.partition(number);
         let (rest, over) = (std::mem::take(&mut partition.rest), partition.over);
-        // What ends before its header is whole has no records.
-        let unfinished = !rest.is_empty() && !partition.beginning;
+        // What ends before its header is whole has no records; half of a byte order mark is a bad one.
+        let unfinished = !(rest.is_empty() || partition.beginning && has_header);
         if stopped && broken.is_some() {
             // The record is as good as any, only cut: a pipeline without dead letters must not fail for it.
             match (unfinished, self.parts.dead_letters) {

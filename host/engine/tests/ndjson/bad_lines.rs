@@ -54,15 +54,23 @@ fn a_number_past_64_bits_is_refused_and_not_rounded() {
     assert_eq!(price(r#"{"price":9223372036854775808}"#), format!("field `price`: expected int64, {past}"));
     let bad = price(r#"{"price":1,"rate":1e999}"#);
     assert_eq!(bad, "field `rate`: expected float64, found number 1e999 past 64 bits at byte 18 of the record");
-    let bad = reason(&["at: timestamp"], br#"{"at":9223372036854775807}"#, r#"{"at":5}"#);
-    assert_eq!(
-        bad,
-        "field `at`: expected timestamp, found number 9223372036854775807 past 64 bits at byte 6 of the record"
-    );
     assert_eq!(
         price(r#"{"price":1,"x":-1e999}"#),
         "number -1e999 at byte 15 of the record does not fit in a 64-bit float"
     );
+}
+
+#[test]
+fn milliseconds_that_64_bits_hold_but_no_timestamp_does_are_told_as_out_of_its_years() {
+    let at = |number: &str| {
+        let bad = reason(&["at: timestamp"], format!(r#"{{"at":{number}}}"#).as_bytes(), r#"{"at":5}"#);
+        bad.strip_prefix("field `at`: expected timestamp, found number ").unwrap().to_owned()
+    };
+    for number in ["9223372036854775807", "9223372036854776", "-9223372036854775808"] {
+        let years = "milliseconds that lie outside of the years -290308 to +294247";
+        assert_eq!(at(number), format!("{number} at byte 6 of the record, {years}"));
+    }
+    assert_eq!(at("9223372036854775808"), "9223372036854775808 past 64 bits at byte 6 of the record");
 }
 
 #[test]

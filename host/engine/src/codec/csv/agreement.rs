@@ -127,6 +127,22 @@ fn a_bad_record_names_its_line_its_offset_its_field_and_what_was_found() {
 }
 
 #[test]
+fn a_float_that_is_not_finite_and_a_year_that_no_timestamp_has_are_bad_and_say_so() {
+    let fields = [Field::nullable("v", Kind::Float64), Field::nullable("at", Kind::Timestamp)];
+    let times = "1,9223372036854775807\n1,9223372036854775\n1,9223372036854775808\n";
+    let decoded = decode(&fields, "v,at\n", &format!("nan,\n-Infinity,\n1e999,\n,\n{times}"));
+    let float = |text: &str| {
+        let detail = "which is no finite number; for no value leave the field empty, and declare it `float64?`";
+        format!("field `v`: expected float64, found `{text}`, {detail}")
+    };
+    let at = "field `at`: expected timestamp, found `922337203685477580";
+    let year = format!("{at}7`, milliseconds that lie outside of the years -290308 to +294247");
+    let expected = [float("nan"), float("-Infinity"), float("1e999"), year, format!("{at}8`")];
+    assert_eq!(reasons(&decoded), expected);
+    assert_eq!(decoded.records.rows, 2);
+}
+
+#[test]
 fn a_field_that_nobody_reads_is_checked_all_the_same() {
     let mut plan = plan(FORMAT, &reading());
     plan.needs.fill = vec![false, false, true];

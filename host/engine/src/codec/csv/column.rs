@@ -1,7 +1,7 @@
 //! Values of one field: text to the column's kind, checked, and kept only where somebody reads it.
 //!
 //! Strict, so that a mistake becomes a dead letter and not a number: no white space around values, `true` and `false`
-//! in lower case, whole numbers that fit in 64 bits, floats that are not too large, timestamps in RFC 3339 or as whole
+//! in lower case, whole numbers that fit in 64 bits, floats that are finite, timestamps in RFC 3339 or as whole
 //! milliseconds since 1970, JSON that is JSON.
 
 use std::sync::Arc;
@@ -35,6 +35,9 @@ pub(super) struct Column {
 /// The text of a field is no value of its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotAValue;
+
+/// What a reason adds to a float that is none.
+const NOT_FINITE: &str = ", which is no finite number; for no value leave the field empty, and declare it `float64?`";
 
 enum Parsed {
     Null,
@@ -153,6 +156,15 @@ fn parse(kind: Kind, text: &[u8]) -> Option<Parsed> {
     })
 }
 
+/// What is to be known of a text beyond that it is no value of its kind; empty where the kind says it all.
+pub(super) fn detail(kind: Kind, text: &[u8]) -> &'static str {
+    match kind {
+        Kind::Float64 if decimal(text).is_some() => NOT_FINITE,
+        Kind::Timestamp if int64(text).is_some() => timestamp::OUT_OF_RANGE,
+        _ => "",
+    }
+}
+
 /// Digits with or without a sign.
 fn int64(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
@@ -173,10 +185,15 @@ fn int64(text: &[u8]) -> Option<i64> {
     if negative { Some(number) } else { number.checked_neg() }
 }
 
+/// Finite ones only, as in NDJSON: one `nan` in a file of measurements would make every sum that it is part of one, and
+/// `1e999` would become infinity without a word.
 fn float64(text: &[u8]) -> Option<f64> {
-    let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
-    // `1e999` would become infinity without a word; who means infinity writes it.
-    (value.is_finite() || !text.iter().any(u8::is_ascii_digit)).then_some(value)
+    decimal(text).filter(|value| value.is_finite())
+}
+
+/// What Rust reads as a float, `nan` and `inf` too.
+fn decimal(text: &[u8]) -> Option<f64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -208,12 +225,16 @@ mod tests {
     }
 
     #[test]
-    fn floats_are_in_range_or_refused() {
-        for text in ["1", "-1.5", "1e300", ".5", "NaN", "inf", "-inf"] {
+    fn floats_are_finite_or_refused() {
+        for text in ["1", "-1.5", "1e300", ".5", "-0", "1e-999"] {
             assert!(float64(text.as_bytes()).is_some(), "{text}");
         }
-        for text in ["", "1,5", "1e999", "-1e999", " 1", "one", "0x10"] {
+        for text in ["", "1,5", " 1", "one", "0x10", "nano"] {
+            assert!(float64(text.as_bytes()).is_none() && detail(Kind::Float64, text.as_bytes()).is_empty(), "{text}");
+        }
+        for text in ["NaN", "nan", "+nan", "-NAN", "inf", "-inf", "+Inf", "Infinity", "-infinity", "1e999", "-1e999"] {
             assert!(float64(text.as_bytes()).is_none(), "{text}");
+            assert!(detail(Kind::Float64, text.as_bytes()).starts_with(", which is no finite number"), "{text}");
         }
     }
 }

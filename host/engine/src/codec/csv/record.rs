@@ -9,7 +9,7 @@
 use memchr::{memchr, memrchr};
 
 use crate::batch::Span;
-use crate::codec::Framing;
+use crate::codec::{Framing, mark};
 
 /// A field of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,7 +159,7 @@ pub(super) struct Cuts {
 impl Framing for Cuts {
     fn header(&mut self, bytes: &[u8]) -> Option<usize> {
         if !self.header {
-            return Some(0);
+            return mark(bytes);
         }
         // Empty lines before the header are no header, as they are no records.
         let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;

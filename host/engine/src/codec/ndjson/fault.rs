@@ -1,6 +1,7 @@
 //! Why a record is bad, first as two words on the way of the record, then as a sentence for its dead letter.
 
 use super::tree::Tree;
+use crate::codec::timestamp::OUT_OF_RANGE;
 
 /// What is wrong and where in the chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(super) enum What {
     Kind(u32),
     /// A number of the right kind that does not fit in 64 bits.
     Large(u32),
+    /// Milliseconds that fit in 64 bits, of a year that no timestamp has.
+    Year(u32),
     /// A null, or a null parent, where the field is required.
     Null(u32),
     /// No such field, where it is required.
@@ -70,6 +73,10 @@ impl Fault {
                 let kind = tree.schema.fields()[field as usize].kind;
                 let name = name(field);
                 format!("field `{name}`: expected {kind}, found {found} past 64 bits at byte {at} of the record")
+            }
+            What::Year(field) => {
+                let name = name(field);
+                format!("field `{name}`: expected timestamp, found {found} at byte {at} of the record{OUT_OF_RANGE}")
             }
             What::Null(field) => format!("field `{}`: required, found null at byte {at} of the record", name(field)),
             What::Missing(field) => format!("field `{}`: required, but the record does not have it", name(field)),

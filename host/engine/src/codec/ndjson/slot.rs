@@ -76,7 +76,7 @@ impl Slot {
             Kind::Timestamp => match number::int(&b, p, self.fill) {
                 Ok((millis, next)) => match millis.checked_mul(1_000) {
                     Some(micros) => self.word(micros, next),
-                    None => return Err(Fault { at: p, what: What::Large(self.field) }),
+                    None => return Err(Fault { at: p, what: What::Year(self.field) }),
                 },
                 Err(fault) => self.no_number(fault, b, p)?,
             },

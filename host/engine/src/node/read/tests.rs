@@ -258,12 +258,18 @@ fn a_source_is_told_that_its_last_epoch_is_complete_before_its_node_finishes() {
     assert_eq!([ends.node.step(&clock), ends.node.step(&clock)], [Step::Progressed, Step::Finished]);
 }
 
+/// What a source has, and how much of it a read brings.
+struct Text {
+    bytes: Arc<[u8]>,
+    piece: usize,
+}
+
 /// A record: where it begins, on which line, and why it is bad, if it is.
 type Seen = (u64, Option<u64>, Option<String>);
 
 /// What is read from `from` on in so many steps, and where a barrier after them is; none where nothing was read.
-fn read_on(format: &Format, bytes: &Arc<[u8]>, from: &Position, steps: usize) -> (Vec<Seen>, Option<Position>) {
-    let mut reader = Seekable { bytes: bytes.clone(), from: from.clone(), at: 0, piece: 150_000 };
+fn read_on(format: &Format, text: &Text, from: &Position, steps: usize) -> (Vec<Seen>, Option<Position>) {
+    let mut reader = Seekable { bytes: text.bytes.clone(), from: from.clone(), at: 0, piece: text.piece };
     reader.seek(std::slice::from_ref(from)).unwrap();
     let mut ends = node(Box::new(reader), format.clone(), true);
     let schema = Schema::new(vec![Field::required("text", Kind::Utf8)]);
@@ -303,20 +309,64 @@ fn a_record_that_is_too_long_is_before_a_barrier_or_behind_it_and_never_both() {
     // In a table the quote that is never closed lasts until a record is too long; the lines behind are records again.
     let open = format!("\"{}", format!("{}\n", "y".repeat(99_999)).repeat(15));
     let text = format!("text\na\n{little}\nb\n{much}\nc\n{open}\nd\n{much}");
-    let bytes: Arc<[u8]> = text.as_bytes().into();
-    let start = Position { partition: "p".into(), offset: 0, line: 0 };
+    let text = Text { bytes: text.as_bytes().into(), piece: 150_000 };
+    let (bytes, start) = (&text.bytes, Position { partition: "p".into(), offset: 0, line: 0 });
     for format in [Format::Raw, Format::Csv { separator: b',', header: true }] {
-        let (whole, end) = read_on(&format, &bytes, &start, usize::MAX);
+        let (whole, end) = read_on(&format, &text, &start, usize::MAX);
         assert_eq!(end.map(|end| end.offset), Some(bytes.len() as u64));
         let too_long = whole.iter().filter(|(.., reason)| reason.as_ref().is_some_and(|it| it.contains("more than")));
         assert!(too_long.count() >= 3, "{whole:?}");
         for steps in 1..bytes.len().div_ceil(150_000) + 2 {
-            let (mut seen, position) = read_on(&format, &bytes, &start, steps);
+            let (mut seen, position) = read_on(&format, &text, &start, steps);
             let position = position.unwrap();
             let (at, offset) = (&position, position.offset as usize);
             assert!(offset == 0 || offset == bytes.len() || bytes[offset - 1] == b'\n', "within a record: {at:?}");
-            seen.extend(read_on(&format, &bytes, at, usize::MAX).0);
+            seen.extend(read_on(&format, &text, at, usize::MAX).0);
             assert_eq!(seen, whole, "with a barrier at {at:?}");
+        }
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_first_record_however_reads_are_cut_and_wherever_reading_goes_on() {
+    const MARK: &str = "\u{FEFF}";
+    let start = Position { partition: "p".into(), offset: 0, line: 0 };
+    let whole = |format: &Format, bytes: &[u8], piece| {
+        read_on(format, &Text { bytes: bytes.into(), piece }, &start, usize::MAX).0
+    };
+    let json = |text: &str| format!("{{\"text\":\"{text}\"}}\n");
+    for (format, lines) in [
+        (Format::Ndjson, [json("a"), json("bc"), json("d")]),
+        (Format::Raw, ["a\n", "\n", "c"].map(str::to_owned)),
+        (Format::Csv { separator: b',', header: false }, ["\"a\"\n", "b\n", "c\n"].map(str::to_owned)),
+        (Format::Csv { separator: b',', header: true }, ["text\n", "b\n", "c\n"].map(str::to_owned)),
+    ] {
+        let (plain, marked) = (lines.concat(), [MARK, &lines.concat()].concat());
+        let expected: Vec<Seen> =
+            whole(&format, plain.as_bytes(), 9).into_iter().map(|(at, line, bad)| (at + 3, line, bad)).collect();
+        assert!(expected.len() >= 2 && expected.iter().all(|(.., bad)| bad.is_none()), "{expected:?}");
+        for piece in 1..9 {
+            assert_eq!(whole(&format, marked.as_bytes(), piece), expected, "{format:?} in pieces of {piece}");
+            let text = Text { bytes: marked.as_bytes().into(), piece };
+            for steps in 1..marked.len() {
+                let (mut seen, position) = read_on(&format, &text, &start, steps);
+                seen.extend(read_on(&format, &text, &position.unwrap(), usize::MAX).0);
+                assert_eq!(seen, expected, "{format:?} in pieces of {piece}, with a barrier after {steps}");
+            }
+        }
+    }
+    for piece in 1..9 {
+        assert_eq!(whole(&Format::Ndjson, MARK.as_bytes(), piece), [], "a mark alone is no record");
+        for (bytes, bad) in [
+            (MARK.as_bytes()[..2].to_vec(), [0].as_slice()),
+            (MARK.as_bytes()[..1].to_vec(), &[0]),
+            ([MARK, MARK, &json("a")].concat().into_bytes(), &[3]),
+            ([&json("a"), MARK, &json("b")].concat().into_bytes(), &[13]),
+            ([b"\xEF\xBB", json("a").as_bytes()].concat(), &[0]),
+        ] {
+            let seen = whole(&Format::Ndjson, &bytes, piece);
+            let offsets: Vec<u64> = seen.iter().filter(|(.., bad)| bad.is_some()).map(|(at, ..)| *at).collect();
+            assert_eq!(offsets, bad, "{bytes:?} in pieces of {piece}: {seen:?}");
         }
     }
 }
