@@ -37,6 +37,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failed> {
         Name::Zsh => Shell::Zsh,
         Name::Fish => Shell::Fish,
     };
-    clap_complete::generate(shell, &mut Cli::command(), "wasmill", &mut std::io::stdout().lock());
+    // By way of memory: it panics where it cannot write.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "wasmill", &mut script);
+    print!("{}", String::from_utf8_lossy(&script));
     Ok(())
 }

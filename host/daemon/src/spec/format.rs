@@ -31,7 +31,7 @@ const OTHER_NAMES: [(&str, Kind); 14] = [
 
 /// The format of a source and its columns; none = it could not be read.
 pub(crate) fn of_source(what: &str, node: &Node, problems: &mut Problems) -> Option<(Format, Schema)> {
-    let (format, columns) = format(what, node, &["columns", "infer"], problems)?;
+    let (format, columns) = format(what, node, &["columns"], problems)?;
     let schema = match (columns, &format) {
         (Some(columns), _) => columns,
         (None, Format::Raw) => Schema::new(vec![Field::required("line", Kind::Utf8)]),
@@ -71,14 +71,17 @@ fn format(what: &str, node: &Node, more: &[&str], problems: &mut Problems) -> Op
             return None;
         }
     };
-    let known: Vec<&str> = own.iter().chain(more).copied().collect();
-    let section = Section::new(&format!("the format of {what}"), span, options, &known, problems)?;
-    if let Some(infer) = section.get("infer").filter(|_| more.contains(&"infer")) {
+    // Who knows the key from elsewhere hears more than that there is none; nobody else hears of it.
+    if let Tree::Map(entries) = &options.value
+        && let Some((_, infer)) = entries.iter().find(|(key, _)| key.name == "infer" && more.contains(&"columns"))
+    {
         let message =
             "columns are not inferred when a pipeline runs; declare them, `columns: { name: utf8, n: int64? }`";
         problems.push(Diagnostic::error(infer.span, message));
         return None;
     }
+    let known: Vec<&str> = own.iter().chain(more).copied().collect();
+    let section = Section::new(&format!("the format of {what}"), span, options, &known, problems)?;
     let columns = match section.get("columns").filter(|_| more.contains(&"columns")) {
         Some(node) => Some(columns(what, node, problems)?),
         None => None,

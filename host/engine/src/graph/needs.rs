@@ -109,6 +109,11 @@ fn check_encodable(sink: &Sink) -> Result<(), GraphError> {
             )),
             None => Ok(()),
         },
+        Some(Format::Csv { .. }) if fields.is_empty() => fail(format!(
+            "sink `{}` writes CSV, but its rows have no columns; declare them at the source, \
+             `columns: {{ name: utf8 }}`, or choose another `format`",
+            sink.name
+        )),
         Some(Format::Csv { .. }) | None => Ok(()),
     }
 }

@@ -358,6 +358,12 @@ fn rows_that_a_sinks_format_cannot_hold_are_refused() {
          (a: int64, b: utf8?); choose another `format`"
     );
     let csv = Some(Format::Csv { separator: b',', header: true });
+    let bare = SinkDraft { format: csv.clone(), ..sink("out", &["readings"]) };
+    assert_eq!(
+        error(draft(vec![source("readings", &[])], vec![], vec![bare])),
+        "sinks.out.format: sink `out` writes CSV, but its rows have no columns; declare them at the source, `columns: { \
+         name: utf8 }`, or choose another `format`"
+    );
     let table = SourceDraft { format: csv, ..source("readings", &["a: utf8", "a.b: utf8"]) };
     assert_eq!(
         error(draft(vec![table], vec![], vec![sink("out", &["readings"])])),
