@@ -94,8 +94,8 @@ pub struct Decoded {
 /// How a stream of bytes is cut.
 pub trait Framing: Send {
     /// One past the last byte of what a partition begins with that is no record, a header or a byte order mark: `bytes`
-    /// are its first. 0 where there is nothing such; none = it is not whole. Of no bytes it is 0 where the format has no
-    /// header.
+    /// are its first. 0 where there is nothing such; none = it is not whole. Of no bytes it is 0 where the format has
+    /// no header.
     fn header(&mut self, bytes: &[u8]) -> Option<usize> {
         mark(bytes)
     }

@@ -149,8 +149,8 @@ impl SinkConfig {
             (this.compression, this.path.ends_with('/'), Compression::unknown(&this.path))
         {
             let problem = format!(
-                "`path` ends in `.{ending}`, a compression that there is not; there are `.gz` and `.zst`: name it so, or \
-                 say with `compression` what is in it (`none`, `gzip` or `zstd`)"
+                "`path` ends in `.{ending}`, a compression that there is not; there are `.gz` and `.zst`: name it so, \
+                 or say with `compression` what is in it (`none`, `gzip` or `zstd`)"
             );
             return Err(ConnectorError::config("file", "path", problem));
         }

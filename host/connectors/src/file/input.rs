@@ -211,15 +211,15 @@ fn other_than_named(path: &Path, first: &[u8]) -> Option<String> {
     }
     if let Some(ending) = Compression::unknown(&name) {
         return Some(format!(
-            "{shown} cannot be read: of packed files only gzip and zstd can, and its name ends in `.{ending}`; unpack it, \
-             or take that ending off its name if it is text"
+            "{shown} ends in `.{ending}`, a compression that there is not; there are `.gz` and `.zst`: unpack it, or \
+             take that ending off its name if it is text"
         ));
     }
     let named = Compression::of_name(&name);
     (named != Compression::None).then(|| {
         format!(
-            "{shown} does not begin as a `{}` file does, but with `{}`; take that ending off its name if it is text, or \
-             put a whole file there",
+            "{shown} does not begin as a `{}` file does, but with `{}`; take that ending off its name if it is text, \
+             or put a whole file there",
             named.suffix(),
             first.escape_ascii().to_string().replace("\\\"", "\"")
         )

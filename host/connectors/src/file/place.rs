@@ -15,8 +15,8 @@ use super::failure::short;
 /// Links that may lead to one another, as many as Linux follows.
 const LINKS_MAX: u32 = 40;
 
-/// The file that `path` means. Where that is a link, it is what the link leads to, be it there or not: so the link stays,
-/// and what is written aside is on the file's own disk.
+/// The file that `path` means. Where that is a link, it is what the link leads to, be it there or not: so the link
+/// stays, and what is written aside is on the file's own disk.
 ///
 /// # Errors
 /// A sentence: no file can be put there.

@@ -1,8 +1,8 @@
 //! Reads the standard input on a thread of its own, because reading a pipe waits.
 //!
 //! Always true: at most [`CHUNKS`] + 2 chunks of [`CHUNK_BYTES`] are in memory, however much the pipe brings; the
-//! thread waits while the engine is behind. Chunks go back to the thread to be filled again. What the thread has read is
-//! handed on, after a stop too, unless it was left while it waited: then it says how many bytes are lost.
+//! thread waits while the engine is behind. Chunks go back to the thread to be filled again. What the thread has read
+//! is handed on, after a stop too, unless it was left while it waited: then it says how many bytes are lost.
 
 use std::io::ErrorKind;
 use std::sync::Arc;

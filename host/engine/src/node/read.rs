@@ -286,7 +286,7 @@ impl ReadNode {
         let partition = self.partition(number);
         let (rest, over) = (std::mem::take(&mut partition.rest), partition.over);
         // What ends before its header is whole has no records; half of a byte order mark is a bad one.
-        let unfinished = !rest.is_empty() && !(partition.beginning && has_header);
+        let unfinished = !(rest.is_empty() || partition.beginning && has_header);
         if stopped && broken.is_some() {
             // The record is as good as any, only cut: a pipeline without dead letters must not fail for it.
             match (unfinished, self.parts.dead_letters) {
