@@ -20,7 +20,7 @@ fn parts(modules: usize, instances: usize) -> Vec<u8> {
 
 /// Why it is refused, when it is loaded or when it is opened.
 fn refusal(limits: Limits, bytes: &[u8]) -> String {
-    let component = match Engine::new(limits, None).unwrap().load(bytes) {
+    let component = match Engine::new(limits, None).expect("the host starts").load(bytes) {
         Ok(component) => component,
         Err(refused) => return refused.to_string(),
     };
