@@ -361,8 +361,8 @@ fn rows_that_a_sinks_format_cannot_hold_are_refused() {
     let bare = SinkDraft { format: csv.clone(), ..sink("out", &["readings"]) };
     assert_eq!(
         error(draft(vec![source("readings", &[])], vec![], vec![bare])),
-        "sinks.out.format: sink `out` writes CSV, but its rows have no columns; declare them at the source, `columns: { \
-         name: utf8 }`, or choose another `format`"
+        "sinks.out.format: sink `out` writes CSV, but its rows have no columns; declare them at the source, \
+         `columns: { name: utf8 }`, or choose another `format`"
     );
     let table = SourceDraft { format: csv, ..source("readings", &["a: utf8", "a.b: utf8"]) };
     assert_eq!(
