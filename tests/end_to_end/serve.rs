@@ -453,3 +453,30 @@ fn a_hundred_pipelines_that_wait_are_all_drained_at_once() {
     server.stop().with_code(0);
     assert!((0..100).all(|number| folder.rows(&format!("p{number}")).len() == 1), "the first event is due at once");
 }
+
+#[test]
+fn more_pipelines_run_than_the_files_that_a_process_is_usually_given() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", "{\"n\":1}\n");
+    let server = Server::with_few_files(&folder, 100);
+    // Each has a lock and a followed file open.
+    for number in 0..60 {
+        let name = format!("p{number}");
+        let text = format!(
+            "name: {name}
+sources:
+  rows: {{ file: {{ path: in.ndjson, follow: true }}, format: {{ ndjson: {{ columns: {{ n: int64 }} }} }} }}
+sinks:
+  out: {{ from: rows, file: {{ path: {name}/ }} }}
+"
+        );
+        folder.write("pipeline.yaml", text);
+        server.apply(&folder, &name, "pipeline.yaml").with(200);
+    }
+    for name in (0..60).map(|number| format!("p{number}")) {
+        server.until("its row is out", &name, |it| {
+            assert!(it["state"] != "failed" && it["state"] != "broken", "{it:#}");
+            folder.visible(&name) == "{\"n\":1}\n"
+        });
+    }
+}

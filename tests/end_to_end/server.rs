@@ -68,6 +68,16 @@ impl Server {
         Self::run(command.args(arguments).env("WASMILL_FAULT", folder.path().join("fault")))
     }
 
+    /// The same where a process is given so many open files unless it asks for more.
+    pub fn with_few_files(folder: &Folder, files: u32) -> Self {
+        let serve = wasmill(folder.path(), &SERVE);
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("ulimit -Sn {files} && exec \"$0\" \"$@\"")).current_dir(folder.path());
+        shell.arg(serve.get_program()).args(serve.get_args());
+        shell.envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Self::run(&mut shell)
+    }
+
     fn run(command: &mut Command) -> Self {
         let mut process = Running::start(command.stdin(Stdio::null()));
         let address = process.hear_after("listening on http://");

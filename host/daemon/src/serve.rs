@@ -38,6 +38,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::driver;
 use disk::Disk;
@@ -71,6 +72,7 @@ pub(crate) struct Options {
 /// The data directory or the address is in use, or cannot be used.
 pub(crate) fn serve(options: &Options) -> anyhow::Result<bool> {
     driver::keep_memory();
+    take_files();
     let disk = Disk::open(&options.data)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -103,6 +105,15 @@ pub(crate) fn serve(options: &Options) -> anyhow::Result<bool> {
     // Who still taps rows is not waited for.
     runtime.shutdown_background();
     Ok(drained)
+}
+
+/// Takes as many open files as the system grants this process: each file sink holds a lock, each followed file is open,
+/// and what is usual, 1,024, suits programs that have a few.
+fn take_files() {
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Where it is refused, whoever needs a file too many says so.
+        setrlimit(Resource::RLIMIT_NOFILE, most, most).ok();
+    }
 }
 
 /// Told at the first signal; the second ends the process.
