@@ -1,6 +1,6 @@
 //! What a connector is to the registry, and what it is opened with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -67,4 +67,6 @@ pub(crate) struct SinkEntry {
     pub(crate) check: fn(&Value) -> Result<(), ConnectorError>,
     /// Opens a sink.
     pub(crate) open: OpenSink,
+    /// The one file, below this folder, that it writes and would not overwrite, where it is one.
+    pub(crate) one_file: fn(&Value, &Path) -> Option<PathBuf>,
 }

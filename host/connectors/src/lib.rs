@@ -15,6 +15,8 @@ pub mod generator;
 pub mod memory;
 pub mod stdout;
 
+use std::path::{Path, PathBuf};
+
 use serde_json::Value;
 use wasmill_engine::schema::Schema;
 use wasmill_engine::sink::SinkWriter;
@@ -72,6 +74,13 @@ pub fn check_source(name: &str, config: &Value) -> Result<(), ConnectorError> {
 /// There is no such sink, or its configuration is wrong.
 pub fn check_sink(name: &str, config: &Value) -> Result<(), ConnectorError> {
     (find_sink(name)?.check)(config)
+}
+
+/// The one file, below `base`, that a sink writes and that must not be there when it starts anew; none where it writes
+/// others, or its configuration is wrong.
+#[must_use]
+pub fn one_file(name: &str, config: &Value, base: &Path) -> Option<PathBuf> {
+    find_sink(name).ok().and_then(|entry| (entry.one_file)(config, base))
 }
 
 /// The schema of a source that makes its own rows; none for one that brings bytes, or whose configuration is wrong.

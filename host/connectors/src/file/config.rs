@@ -1,5 +1,7 @@
 //! What the `file` source and sink are told.
 
+use std::path::Path;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -159,5 +161,10 @@ impl SinkConfig {
             return Err(ConnectorError::config("file", "max_bytes", problem));
         }
         Ok(this)
+    }
+
+    /// Whether it writes parts in a folder: one that is there already needs no `/`.
+    pub(super) fn is_folder(&self, base: &Path) -> bool {
+        self.path.ends_with('/') || base.join(&self.path).is_dir()
     }
 }

@@ -29,7 +29,7 @@ use crate::connector::{SinkContext, SinkEntry};
 use crate::error::ConnectorError;
 
 /// The sink, for the registry.
-pub(crate) const ENTRY: SinkEntry = SinkEntry { name: "file", check, open };
+pub(crate) const ENTRY: SinkEntry = SinkEntry { name: "file", check, open, one_file };
 
 /// Checks the configuration.
 fn check(value: &Value) -> Result<(), ConnectorError> {
@@ -45,6 +45,12 @@ fn open(value: &Value, context: &SinkContext) -> Result<Box<dyn SinkWriter>, Con
         ConnectorError::open("file", "path", problem)
     })?;
     Ok(Box::new(sink))
+}
+
+/// The file that it writes, where it is one and is not to be overwritten.
+fn one_file(value: &Value, base: &Path) -> Option<PathBuf> {
+    let config = SinkConfig::parse(value).ok()?;
+    (!config.overwrite && !config.is_folder(base)).then(|| base.join(&config.path))
 }
 
 fn create(path: &Path) -> io::Result<File> {
@@ -106,7 +112,7 @@ impl FileSink {
         create: fn(&Path) -> io::Result<File>,
     ) -> Result<Self, ConnectorError> {
         let path = context.base.join(&config.path);
-        let is_folder = config.path.ends_with('/') || path.is_dir();
+        let is_folder = config.is_folder(&context.base);
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let named = if is_folder { Compression::None } else { Compression::of_name(&name) };
         let compression = config.compression.unwrap_or(named);

@@ -21,7 +21,7 @@ use crate::error::ConnectorError;
 pub const BLOCKS: usize = 4;
 
 /// The sink, for the registry.
-pub(crate) const ENTRY: SinkEntry = SinkEntry { name: "stdout", check, open };
+pub(crate) const ENTRY: SinkEntry = SinkEntry { name: "stdout", check, open, one_file: |_, _| None };
 
 /// Checks the configuration.
 fn check(value: &Value) -> Result<(), ConnectorError> {

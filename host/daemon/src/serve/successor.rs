@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::task::Waker;
 
+use wasmill_connectors::one_file;
 use wasmill_engine::graph::Graph;
 
 use super::problem::Problem;
@@ -25,7 +26,8 @@ pub(super) fn free(name: &str, (spec, graph): (&Spec, &Graph), places: &[String]
     let left: Vec<Place> = places.iter().filter_map(|place| at(Path::new(place))).collect();
     let sinks = graph.sinks.iter().zip(&spec.sinks).map(|(of, to)| (format!("sink {}", of.name), to));
     let dead = spec.dead_letters.iter().map(|to| ("the dead letters".to_owned(), to));
-    for (what, file) in sinks.chain(dead).filter_map(|(what, to)| Some((what, single(&spec.base, to)?))) {
+    let file = |to: &Connector| one_file(&to.name, &to.config, &spec.base);
+    for (what, file) in sinks.chain(dead).filter_map(|(what, to)| Some((what, file(to)?))) {
         let why = match at(&file) {
             _ if file.symlink_metadata().is_ok() => "which exists",
             Some(place) if left.contains(&place) => "which what runs now may leave behind",
@@ -52,16 +54,6 @@ pub(super) fn openable(name: &str, spec: &Spec, graph: &Graph) -> Result<(), Pro
             format!("pipeline {name} was not applied, and nothing was drained: it cannot be started: {error:#}");
         Problem::wrong("not-started", detail)
     })
-}
-
-/// The file that a sink writes, where it is a single one that it does not overwrite.
-fn single(base: &Path, to: &Connector) -> Option<PathBuf> {
-    if to.name != "file" || to.config["overwrite"] == true {
-        return None;
-    }
-    let written = to.config["path"].as_str()?;
-    let path = base.join(written);
-    (!written.ends_with('/') && !path.is_dir()).then_some(path)
 }
 
 /// Where a file is; none where its folder is not there.
