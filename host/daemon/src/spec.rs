@@ -22,8 +22,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use wasmill_engine::codec::Format;
-use wasmill_engine::graph::{Draft, Graph, GraphError, SourceDraft, Stage};
-use wasmill_engine::limits::KEY_GROUPS;
+use wasmill_engine::graph::{Draft, Graph, GraphError, SourceDraft, Stage, check_lanes};
 use wasmill_engine::operator::SharedFactory;
 use wasmill_engine::schema::Schema;
 
@@ -264,12 +263,11 @@ fn parts(root: &Node, base: &Path, outside: &dyn Outside, problems: &mut Problem
     let name = file.text("name", problems);
     let dead = file.key("dead_letters");
     let lanes = file.whole("lanes", problems).filter(|lanes| {
-        let can_be = (1..=KEY_GROUPS).contains(lanes);
-        if !can_be && let Some(node) = file.get("lanes") {
-            let message = format!("`lanes` is {lanes}; it can be 1 to {KEY_GROUPS}");
-            problems.push(Diagnostic::error(node.span, &message));
+        let checked = check_lanes(*lanes);
+        if let (Err(message), Some(node)) = (&checked, file.get("lanes")) {
+            problems.push(Diagnostic::error(node.span, message));
         }
-        can_be
+        checked.is_ok()
     });
     let limits = file.key("limits").map(|(key, node)| limits::limits(key, node, problems));
     let limits = limits.unwrap_or(Some(Limits::default())).unwrap_or_default();

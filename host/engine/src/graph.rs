@@ -22,6 +22,7 @@ use serde_json::Value;
 use crate::batch::{Layout, Meta};
 use crate::clock::Micros;
 use crate::codec::{DecodePlan, Format};
+use crate::limits::KEY_GROUPS;
 use crate::operator::{OperatorPlan, SharedFactory};
 use crate::schema::Schema;
 
@@ -219,6 +220,18 @@ pub struct Graph {
     pub dead_letters: Option<Sink>,
     /// What is allowed and probably not meant.
     pub warnings: Vec<GraphError>,
+}
+
+/// Whether a source or a stage can have so many lanes.
+///
+/// # Errors
+/// A sentence: it cannot.
+pub fn check_lanes(lanes: u32) -> Result<(), String> {
+    if (1..=KEY_GROUPS).contains(&lanes) {
+        Ok(())
+    } else {
+        Err(format!("`lanes` is {lanes}; it can be 1 to {KEY_GROUPS}"))
+    }
 }
 
 /// Something that is wrong with a draft.

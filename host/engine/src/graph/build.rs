@@ -11,11 +11,13 @@ use super::names::{self, Link};
 use super::needs::{self, Arrival, Demand};
 use super::reads::{self, Input};
 use super::suggest::hint;
-use super::{Draft, Graph, GraphError, Shape, Sink, SinkDraft, Source, SourceDraft, Stage, StageDraft, Upstream};
+use super::{
+    Draft, Graph, GraphError, Shape, Sink, SinkDraft, Source, SourceDraft, Stage, StageDraft, Upstream, check_lanes,
+};
 use crate::batch::Layout;
 use crate::codec::{DecodePlan, Format, Needs};
 use crate::dead_letter;
-use crate::limits::{KEY_GROUPS, LAYOUTS_MAX};
+use crate::limits::LAYOUTS_MAX;
 use crate::operator::{OperatorKind, OperatorPlan, Refusal};
 use crate::schema::{Kind, Schema};
 
@@ -137,8 +139,8 @@ impl Build {
     }
 
     fn check_lanes(&mut self, path: &str, lanes: u32) {
-        if !(1..=KEY_GROUPS).contains(&lanes) {
-            self.error(&format!("{path}.lanes"), format!("`lanes` is {lanes}; it can be 1 to {KEY_GROUPS}"));
+        if let Err(message) = check_lanes(lanes) {
+            self.error(&format!("{path}.lanes"), message);
         }
     }
 
