@@ -1,13 +1,13 @@
 //! Stories of lanes: how many there are changes how fast it goes and nothing else.
 
 use std::collections::HashMap;
-use std::io::Write as _;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
 
 use serde_json::Value;
 use wasmill_tests::house::built;
 use wasmill_tests::process::{Folder, until};
+
+use crate::streams::pour;
 
 const BIDS: &str = "\
 sources:
@@ -99,15 +99,9 @@ sinks:
         built("tests/guests/rust/keyed").display()
     ));
     let mut running = folder.start(&[]);
-    let mut stdin = std::io::BufWriter::new(running.stdin.take().unwrap());
-    let poured = std::sync::Arc::new(AtomicU64::new(0));
-    let count = poured.clone();
-    // Until nobody reads any more.
-    std::thread::spawn(move || {
-        let line = |id| format!("{{\"id\":{id},\"auction\":{},\"price\":1}}\n", id % KEYS);
-        (0..).take_while(|id| stdin.write_all(line(*id).as_bytes()).is_ok()).for_each(|id| count.store(id, SeqCst));
-    });
-    until("some of it was read", || poured.load(SeqCst) > 200_000);
+    let line = |id| format!("{{\"id\":{id},\"auction\":{},\"price\":1}}\n", id % KEYS);
+    let poured = pour(running.stdin.take().unwrap(), line);
+    until("some of it was read", || poured.load(SeqCst) > 8 << 20);
     running.interrupt();
     let report = running.end().report();
     let (read, out) = (report["records_in"].as_u64().unwrap(), folder.visible("out"));

@@ -37,13 +37,13 @@ fn line(n: u64, padding: &str) -> String {
 }
 
 /// Writes numbered lines until nobody reads any more; answers how many bytes went so far.
-fn pour(stdin: ChildStdin, padding: String) -> Arc<AtomicU64> {
+pub(crate) fn pour(stdin: ChildStdin, line: impl Fn(u64) -> String + Send + 'static) -> Arc<AtomicU64> {
     let poured = Arc::new(AtomicU64::new(0));
     let count = poured.clone();
     thread::spawn(move || {
         let mut stdin = BufWriter::new(stdin);
         for n in 0.. {
-            let line = line(n, &padding);
+            let line = line(n);
             if stdin.write_all(line.as_bytes()).is_err() {
                 return;
             }
@@ -73,7 +73,7 @@ fn at_a_trickle_a_row_is_through_a_plugin_and_out_before_the_next_one_comes() {
 fn an_interrupt_in_mid_run_finishes_and_commits_what_was_read() {
     let folder = Folder::with(TO_FILES);
     let mut running = folder.start(&["--commit-every", "3600"]);
-    let poured = pour(running.stdin.take().unwrap(), String::new());
+    let poured = pour(running.stdin.take().unwrap(), |n| line(n, ""));
     until("some of it was read", || poured.load(Ordering::SeqCst) > 8 << 20);
     assert_eq!(folder.visible("out"), "", "no epoch has ended");
     running.interrupt();
@@ -101,7 +101,8 @@ fn a_second_interrupt_ends_at_once_a_run_that_cannot_drain() {
     let mut running = Running::start(wasmill(folder.path(), &["run", "pipeline.yaml"]).stdin(Stdio::piped()));
     // One row is more than fits into the pipe that nobody empties. Nine chunks of a pipe can wait before they are read.
     let (row, waiting) = (200_000, 9 * 65_536);
-    let poured = pour(running.stdin.take().unwrap(), format!(",\"padding\":\"{}\"", "x".repeat(row)));
+    let padding = format!(",\"padding\":\"{}\"", "x".repeat(row));
+    let poured = pour(running.stdin.take().unwrap(), move |n| line(n, &padding));
     running.line();
     until("some rows were read", || poured.load(Ordering::SeqCst) > waiting + 3 * row as u64);
     running.interrupt();
@@ -134,7 +135,7 @@ fn files_are_followed_while_they_grow_until_somebody_ends_it() {
 fn a_reader_of_the_output_that_goes_away_ends_the_run_with_a_word() {
     let folder = Folder::with(TO_STDOUT);
     let mut running = folder.start(&[]);
-    pour(running.stdin.take().unwrap(), String::new());
+    pour(running.stdin.take().unwrap(), |n| line(n, ""));
     running.line();
     running.turn_away();
     running.end().with_code(1).says(&["pipeline stream stopped: out: stdout was closed by its reader"]);
@@ -144,7 +145,7 @@ fn a_reader_of_the_output_that_goes_away_ends_the_run_with_a_word() {
 fn a_run_that_is_killed_keeps_what_it_committed_and_the_next_one_adds_to_it() {
     let folder = Folder::with(TO_FILES);
     let mut running = folder.start(&["--commit-every", "1"]);
-    let poured = pour(running.stdin.take().unwrap(), String::new());
+    let poured = pour(running.stdin.take().unwrap(), |n| line(n, ""));
     until("an epoch is committed", || !folder.visible("out").is_empty());
     let so_far = poured.load(Ordering::SeqCst);
     until("the next one is being written", || poured.load(Ordering::SeqCst) > so_far + (1 << 20));

@@ -49,19 +49,25 @@ fn a_file_that_is_rotated_before_it_is_opened_is_read_where_it_is_and_its_succes
     }
 }
 
+/// A folder with a file `a.log` that was read and has grown since, which was noticed, and that is closed, as where too
+/// many are open; and the time.
+fn closed_while_it_grows(pattern: &str) -> (tempfile::TempDir, Followed, Micros) {
+    let folder = folder(&[("a.log", "first\n")]);
+    let mut followed = Followed::new(folder.path(), &[pattern.to_owned()]);
+    let mut now = 0;
+    settle(&mut followed, &mut now);
+    fs::write(folder.path().join("a.log"), "first\nmore\n").unwrap();
+    followed.look(now).unwrap();
+    followed.look_at = Some(now + LOOK_EVERY);
+    followed.tails.get_mut(&0).unwrap().input = None;
+    (folder, followed, now)
+}
+
 #[test]
 fn a_file_that_is_renamed_before_it_is_opened_again_is_read_on_where_it_is() {
     for successor in [None, Some("second\n")] {
-        let folder = folder(&[("a.log", "first\n")]);
+        let (folder, mut followed, mut now) = closed_while_it_grows("a.log*");
         let path = folder.path().join("a.log");
-        let mut followed = Followed::new(folder.path(), &["a.log*".to_owned()]);
-        let mut now = 0;
-        settle(&mut followed, &mut now);
-        fs::write(&path, "first\nmore\n").unwrap();
-        followed.look(now).unwrap();
-        followed.look_at = Some(now + LOOK_EVERY);
-        // As where too many are open.
-        followed.tails.get_mut(&0).unwrap().input = None;
         fs::rename(&path, folder.path().join("a.log.1")).unwrap();
         let mut expected = BTreeMap::from([(0, "more\n".to_owned())]);
         if let Some(text) = successor {
@@ -74,15 +80,8 @@ fn a_file_that_is_renamed_before_it_is_opened_again_is_read_on_where_it_is() {
 
 #[test]
 fn a_file_that_vanishes_before_it_is_opened_again_breaks_off() {
-    let folder = folder(&[("a.log", "first\n")]);
+    let (folder, mut followed, mut now) = closed_while_it_grows("a.log");
     let path = folder.path().join("a.log");
-    let mut followed = Followed::new(folder.path(), &["a.log".to_owned()]);
-    let mut now = 0;
-    settle(&mut followed, &mut now);
-    fs::write(&path, "first\nmore\n").unwrap();
-    followed.look(now).unwrap();
-    followed.look_at = Some(now + LOOK_EVERY);
-    followed.tails.get_mut(&0).unwrap().input = None;
     // Made before the other goes, so that it does not get its inode.
     fs::write(folder.path().join("new"), "second\n").unwrap();
     fs::rename(folder.path().join("new"), &path).unwrap();
